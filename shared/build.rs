@@ -31,6 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .btree_map(".")
         .extern_path(".google.rpc", "::tonic_types::pb")
+        // No `connect` helper: it would clash with the RPC of that name, and channels are made in one place each anyway.
+        .build_transport(false)
         .generate_default_stubs(false)
         .compile_fds(set)?;
     Ok(())

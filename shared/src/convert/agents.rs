@@ -1,0 +1,26 @@
+//! Agents as they are shown.
+
+use super::enums::{agent_state_to_wire, scheduling_to_wire};
+use super::timestamp;
+use crate::domain::AgentRecord;
+use crate::pb;
+
+/// An agent as it is shown.
+#[must_use]
+pub fn agent_to_wire(agent: &AgentRecord) -> pb::Agent {
+    pb::Agent {
+        id: agent.id.to_string(),
+        name: agent.name.to_string(),
+        state: agent_state_to_wire(agent.state).into(),
+        scheduling: scheduling_to_wire(agent.scheduling).into(),
+        slots: agent.slots,
+        capacity: agent.capacity,
+        held: agent.held,
+        running: agent.running,
+        host: agent.host.to_string(),
+        version: agent.version.to_string(),
+        connect_time: Some(timestamp(agent.connected_at)),
+        heartbeat_time: Some(timestamp(agent.heard_at)),
+        reason: String::new(),
+    }
+}

@@ -1,0 +1,68 @@
+//! Pieces of logs.
+
+use super::sessions::{lease, lease_to_wire};
+use crate::domain::{Lease, LogChunk, LogStream, PushedLog};
+use crate::fault::Invalid;
+use crate::pb;
+
+/// The stream of a number.
+///
+/// # Errors
+/// Where it is unset or unknown.
+pub fn log_stream(field: &str, number: i32) -> Result<LogStream, Invalid> {
+    match pb::log_chunk::Stream::try_from(number) {
+        Ok(pb::log_chunk::Stream::Stdout) => Ok(LogStream::Stdout),
+        Ok(pb::log_chunk::Stream::Stderr) => Ok(LogStream::Stderr),
+        Ok(pb::log_chunk::Stream::Unspecified) | Err(_) => {
+            Err(Invalid::one(field, "must be STREAM_STDOUT or STREAM_STDERR"))
+        }
+    }
+}
+
+fn stream_to_wire(stream: LogStream) -> i32 {
+    match stream {
+        LogStream::Stdout => pb::log_chunk::Stream::Stdout.into(),
+        LogStream::Stderr => pb::log_chunk::Stream::Stderr.into(),
+    }
+}
+
+/// A piece as it is shown or sent.
+#[must_use]
+pub fn chunk_to_wire(chunk: LogChunk) -> pb::LogChunk {
+    pb::LogChunk { stream: stream_to_wire(chunk.stream), offset: chunk.offset, data: chunk.data }
+}
+
+/// A piece as it was sent.
+///
+/// # Errors
+/// Where it names no stream.
+pub fn chunk_from_wire(wire: pb::LogChunk) -> Result<LogChunk, Invalid> {
+    Ok(LogChunk { stream: log_stream("chunk.stream", wire.stream)?, offset: wire.offset, data: wire.data })
+}
+
+/// The agent's message for these pieces.
+#[must_use]
+pub fn push_logs(logs: Vec<PushedLog>) -> pb::PushLogsRequest {
+    let logs = logs
+        .into_iter()
+        .map(|log| pb::PushedLog { lease: Some(lease_to_wire(&log.lease)), chunk: Some(chunk_to_wire(log.chunk)) });
+    pb::PushLogsRequest { logs: logs.collect() }
+}
+
+/// The pieces of an agent's message.
+///
+/// # Errors
+/// The first piece that is wrong.
+pub fn pushed_logs(wire: pb::PushLogsRequest) -> Result<Vec<PushedLog>, Invalid> {
+    let read = |log: pb::PushedLog| {
+        let chunk = log.chunk.ok_or_else(|| Invalid::one("logs.chunk", "is required"))?;
+        Ok(PushedLog { lease: lease("logs.lease", log.lease)?, chunk: chunk_from_wire(chunk)? })
+    };
+    wire.logs.into_iter().map(read).collect()
+}
+
+/// The coordinator's word that it has everything of a stream before `offset`.
+#[must_use]
+pub fn log_ack(lease: &Lease, stream: LogStream, offset: u64) -> pb::LogAck {
+    pb::LogAck { lease: Some(lease_to_wire(lease)), stream: stream_to_wire(stream), offset }
+}

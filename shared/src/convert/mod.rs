@@ -1,0 +1,48 @@
+//! Wire ↔ domain: the only module where generated types meet ours. What comes in is checked here, once, and named by field;
+//! what goes out cannot fail.
+
+mod agents;
+mod enums;
+mod jobs;
+mod logs;
+mod requests;
+mod sessions;
+mod spec;
+
+pub use agents::agent_to_wire;
+pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
+pub use jobs::{event_to_wire, job_to_wire};
+pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
+pub use requests::{
+    agent_id, detail, duration, id_prefix, job_id, job_ids, job_states, page_size, queue_filter, unused_request_id,
+};
+pub use sessions::{
+    FromAgent, FromCoordinator, ack, assign, credit, draining, from_agent, from_coordinator, goodbye, heartbeat,
+    heartbeat_ack, hello, report, stop, welcome,
+};
+pub use spec::{decode_spec, read_header, read_spec};
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+pub(crate) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let seconds = at.0.div_euclid(1_000_000_000);
+    let nanos = at.0.rem_euclid(1_000_000_000);
+    prost_types::Timestamp { seconds, nanos: i32::try_from(nanos).unwrap_or(0) }
+}
+
+pub(crate) fn timestamp_from(at: &prost_types::Timestamp) -> Timestamp {
+    Timestamp(at.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(at.nanos)))
+}
+
+pub(crate) fn span(time: Duration) -> prost_types::Duration {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: i32::try_from(time.subsec_nanos()).unwrap_or(0) }
+}
+
+/// The span, where it is valid and not negative.
+pub(crate) fn span_from(time: &prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
+}

@@ -1,0 +1,340 @@
+//! The agent's stream, both ways.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::enums::{attempt_state_to_wire, proof, reason, reason_to_wire, reported_end};
+use super::jobs::{exit_to_wire, spawn_failure_to_wire};
+use super::spec::check_name;
+use super::{agent_id, span, span_from, timestamp, timestamp_from};
+use crate::domain::{
+    AgentHello, Exit, ExitStatus, Lease, News, Outcome, Reason, ReportItem, SpawnFailure, StopOrder, Welcome,
+};
+use crate::fault::Invalid;
+use crate::ids::JobId;
+use crate::limits;
+use crate::pb;
+use pb::connect_request::Message as Up;
+use pb::connect_response::Message as Down;
+
+/// What an agent said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromAgent {
+    /// First on every stream, and only first.
+    Hello(Box<AgentHello>),
+    /// A sign of life, by its number.
+    Heartbeat(u64),
+    /// News of attempts, by the report's number.
+    Report(u64, Vec<ReportItem>),
+    /// Attempts it takes at a time from now on.
+    Credit(u32),
+    /// It takes nothing new and will leave.
+    Draining(Reason),
+    /// It holds nothing and leaves.
+    Goodbye,
+}
+
+/// What the coordinator said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromCoordinator {
+    /// Answers the hello.
+    Welcome(Welcome),
+    /// Answers a heartbeat, by its number.
+    HeartbeatAck(u64),
+    /// Attempts to run, with their specs, for the session named.
+    Assign(u64, Vec<(Lease, Bytes)>),
+    /// Attempts to stop.
+    Stop(Vec<StopOrder>),
+    /// Attempts to give back where they have not started.
+    Recall(Vec<Lease>),
+    /// All reports up to this number are on record; these leases are stale.
+    ReportAck(u64, Vec<Lease>),
+}
+
+/// Reads what an agent said.
+///
+/// # Errors
+/// Where the message breaks the protocol, named by field.
+pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
+    let message = wire.message.ok_or_else(|| Invalid::one("message", "is required"))?;
+    Ok(match message {
+        Up::Hello(hello) => FromAgent::Hello(Box::new(hello_from(hello).map_err(|err| err.within("hello"))?)),
+        Up::Heartbeat(beat) => FromAgent::Heartbeat(beat.sequence),
+        Up::Report(report) => FromAgent::Report(report.sequence, report_items(report.items)?),
+        Up::Credit(credit) => FromAgent::Credit(capacity("credit.capacity", credit.capacity)?),
+        Up::Draining(draining) => FromAgent::Draining(reason(draining.reason).unwrap_or(Reason::Drain)),
+        Up::Goodbye(pb::Goodbye {}) => FromAgent::Goodbye,
+    })
+}
+
+fn capacity(field: &str, capacity: u32) -> Result<u32, Invalid> {
+    if capacity > limits::AGENT_CAPACITY_MAX {
+        return Err(Invalid::one(field, format!("must be at most {}", limits::AGENT_CAPACITY_MAX)));
+    }
+    Ok(capacity)
+}
+
+fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
+    let mut invalid = Invalid::default();
+    check_name("name", &wire.name, &mut invalid);
+    for (field, value) in [("boot_id", &wire.boot_id), ("host", &wire.host), ("version", &wire.version)] {
+        if value.len() > limits::NAME_BYTES_MAX {
+            invalid.add(field, format!("must be at most {} bytes", limits::NAME_BYTES_MAX));
+        }
+    }
+    if wire.slots == 0 || wire.capacity < wire.slots {
+        invalid.add("slots", "must be at least 1, and at most capacity");
+    }
+    invalid.check()?;
+    Ok(AgentHello {
+        id: agent_id("agent_id", &wire.agent_id)?,
+        name: wire.name.into(),
+        instance: wire.instance,
+        boot_id: wire.boot_id.into(),
+        session: wire.session,
+        slots: wire.slots,
+        capacity: capacity("capacity", wire.capacity)?,
+        inventory: leases("inventory", wire.inventory)?,
+        host: wire.host.into(),
+        version: wire.version.into(),
+    })
+}
+
+fn leases(field: &str, wire: Vec<pb::Lease>) -> Result<Vec<Lease>, Invalid> {
+    wire.into_iter().map(|item| lease(field, Some(item))).collect()
+}
+
+pub(super) fn lease(field: &str, wire: Option<pb::Lease>) -> Result<Lease, Invalid> {
+    let wire = wire.ok_or_else(|| Invalid::one(field, "is required"))?;
+    let job = JobId::try_from(&wire.job_id[..]).map_err(|err| Invalid::one(format!("{field}.job_id"), err))?;
+    let pb::Lease { generation, attempt, incarnation, epoch, fencing_token, .. } = wire;
+    Ok(Lease { job, generation, attempt, incarnation, epoch, fencing_token })
+}
+
+pub(super) fn lease_to_wire(lease: &Lease) -> pb::Lease {
+    let Lease { job, generation, attempt, incarnation, epoch, fencing_token } = *lease;
+    pb::Lease { job_id: Bytes::copy_from_slice(job.as_bytes()), generation, attempt, incarnation, epoch, fencing_token }
+}
+
+fn report_items(wire: Vec<pb::ReportItem>) -> Result<Vec<ReportItem>, Invalid> {
+    if wire.len() > limits::REPORT_ITEMS_MAX {
+        return Err(Invalid::one("report.items", format!("must be at most {}", limits::REPORT_ITEMS_MAX)));
+    }
+    wire.into_iter().map(report_item).collect()
+}
+
+fn report_item(wire: pb::ReportItem) -> Result<ReportItem, Invalid> {
+    use pb::report_item::News as Wire;
+    let news = wire.news.ok_or_else(|| Invalid::one("report.items.news", "is required"))?;
+    let news = match news {
+        Wire::Started(started) => News::Started(started.start_time.as_ref().map(timestamp_from).unwrap_or_default()),
+        Wire::Ended(ended) => News::Ended(Box::new(outcome(ended)?)),
+        Wire::Returned(returned) => News::Returned(reason(returned.reason).unwrap_or(Reason::Returned)),
+    };
+    Ok(ReportItem { lease: lease("report.items.lease", wire.lease)?, news })
+}
+
+fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
+    let field = "report.items.ended.state";
+    let state = reported_end(wire.state)
+        .ok_or_else(|| Invalid::one(field, format!("{} is no end an agent may report", wire.state)))?;
+    let failure = wire.spawn_failure.map(|f| SpawnFailure { stage: f.stage.into(), errno: f.errno });
+    Ok(Outcome {
+        state,
+        reason: reason(wire.reason),
+        detail: short(wire.detail),
+        exit: wire.exit.map(exit_from),
+        spawn_failure: failure,
+        stdout_bytes: wire.stdout_bytes,
+        stderr_bytes: wire.stderr_bytes,
+    })
+}
+
+// Cut, not refused: an outcome must never be lost to its own explanation.
+fn short(mut detail: String) -> Option<Arc<str>> {
+    let mut end = detail.len().min(limits::DETAIL_BYTES_MAX);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    detail.truncate(end);
+    (!detail.is_empty()).then(|| detail.into())
+}
+
+fn exit_from(wire: pb::Exit) -> Exit {
+    let time = |span: Option<prost_types::Duration>| span.as_ref().and_then(span_from).unwrap_or_default();
+    let status = match (wire.code.map(u8::try_from), wire.signal.map(u8::try_from)) {
+        (Some(Ok(code)), _) => ExitStatus::Code(code),
+        (_, Some(Ok(number))) => ExitStatus::Signal { number, core_dumped: wire.core_dumped },
+        _ => ExitStatus::Unknown,
+    };
+    Exit {
+        status,
+        user_time: time(wire.user_time),
+        system_time: time(wire.system_time),
+        max_rss_bytes: wire.max_rss_bytes,
+        wall_time: time(wire.wall_time),
+        proof: proof(wire.proof),
+    }
+}
+
+fn up(message: Up) -> pb::ConnectRequest {
+    pb::ConnectRequest { message: Some(message) }
+}
+
+/// The agent's first message.
+#[must_use]
+pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
+    up(Up::Hello(pb::Hello {
+        agent_id: hello.id.to_string(),
+        name: hello.name.to_string(),
+        instance: hello.instance,
+        boot_id: hello.boot_id.to_string(),
+        session: hello.session,
+        slots: hello.slots,
+        capacity: hello.capacity,
+        inventory: hello.inventory.iter().map(lease_to_wire).collect(),
+        host: hello.host.to_string(),
+        version: hello.version.to_string(),
+    }))
+}
+
+/// A sign of life.
+#[must_use]
+pub fn heartbeat(sequence: u64) -> pb::ConnectRequest {
+    up(Up::Heartbeat(pb::Heartbeat { sequence }))
+}
+
+/// News of attempts.
+#[must_use]
+pub fn report(sequence: u64, items: &[ReportItem]) -> pb::ConnectRequest {
+    up(Up::Report(pb::Report { sequence, items: items.iter().map(report_item_to_wire).collect() }))
+}
+
+fn report_item_to_wire(item: &ReportItem) -> pb::ReportItem {
+    use pb::report_item::News as Wire;
+    let news = match &item.news {
+        News::Started(at) => Wire::Started(pb::Started { start_time: Some(timestamp(*at)) }),
+        News::Ended(outcome) => Wire::Ended(ended(outcome)),
+        News::Returned(reason) => Wire::Returned(pb::Returned { reason: reason_to_wire(Some(*reason)).into() }),
+    };
+    pb::ReportItem { lease: Some(lease_to_wire(&item.lease)), news: Some(news) }
+}
+
+fn ended(outcome: &Outcome) -> pb::Ended {
+    pb::Ended {
+        state: attempt_state_to_wire(outcome.state).into(),
+        reason: reason_to_wire(outcome.reason).into(),
+        detail: outcome.detail.as_deref().unwrap_or_default().to_owned(),
+        exit: outcome.exit.as_ref().map(exit_to_wire),
+        stdout_bytes: outcome.stdout_bytes,
+        stderr_bytes: outcome.stderr_bytes,
+        spawn_failure: outcome.spawn_failure.as_ref().map(spawn_failure_to_wire),
+    }
+}
+
+/// How many attempts the agent takes at a time from now on.
+#[must_use]
+pub fn credit(capacity: u32) -> pb::ConnectRequest {
+    up(Up::Credit(pb::Credit { capacity }))
+}
+
+/// The agent takes nothing new and will leave.
+#[must_use]
+pub fn draining(reason: Reason) -> pb::ConnectRequest {
+    up(Up::Draining(pb::Draining { reason: reason_to_wire(Some(reason)).into() }))
+}
+
+/// The agent holds nothing and leaves.
+#[must_use]
+pub fn goodbye() -> pb::ConnectRequest {
+    up(Up::Goodbye(pb::Goodbye {}))
+}
+
+/// Reads what the coordinator said. None: a message newer than we are.
+///
+/// # Errors
+/// Where the message breaks the protocol, named by field.
+pub fn from_coordinator(wire: pb::ConnectResponse) -> Result<Option<FromCoordinator>, Invalid> {
+    let Some(message) = wire.message else { return Ok(None) };
+    Ok(Some(match message {
+        Down::Welcome(welcome) => FromCoordinator::Welcome(welcome_from(&welcome)?),
+        Down::HeartbeatAck(ack) => FromCoordinator::HeartbeatAck(ack.sequence),
+        Down::Assign(assign) => {
+            let read = |one: pb::Assignment| Ok((lease("assign.lease", one.lease)?, one.spec));
+            FromCoordinator::Assign(
+                assign.session,
+                assign.assignments.into_iter().map(read).collect::<Result<_, Invalid>>()?,
+            )
+        }
+        Down::Stop(stop) => FromCoordinator::Stop(stop.orders.into_iter().map(order).collect::<Result<_, _>>()?),
+        Down::Recall(recall) => FromCoordinator::Recall(leases("recall.leases", recall.leases)?),
+        Down::ReportAck(ack) => FromCoordinator::ReportAck(ack.sequence, leases("report_ack.stale", ack.stale)?),
+    }))
+}
+
+fn welcome_from(wire: &pb::Welcome) -> Result<Welcome, Invalid> {
+    let time = |field: &str, value: &Option<prost_types::Duration>| {
+        let read = value.as_ref().and_then(span_from).filter(|time| !time.is_zero());
+        read.ok_or_else(|| Invalid::one(field, "is required and must be longer than 0 s"))
+    };
+    Ok(Welcome {
+        session: wire.session,
+        lease_ttl: time("welcome.lease_ttl", &wire.lease_ttl)?,
+        heartbeat_interval: time("welcome.heartbeat_interval", &wire.heartbeat_interval)?,
+        incarnation: wire.incarnation,
+        epoch: wire.epoch,
+    })
+}
+
+fn order(wire: pb::StopOrder) -> Result<StopOrder, Invalid> {
+    let why = reason(wire.reason).unwrap_or(Reason::CancelRequested);
+    Ok(StopOrder { lease: lease("stop.orders.lease", wire.lease)?, reason: why })
+}
+
+fn down(message: Down) -> pb::ConnectResponse {
+    pb::ConnectResponse { message: Some(message) }
+}
+
+/// Answers the hello.
+#[must_use]
+pub fn welcome(welcome: &Welcome) -> pb::ConnectResponse {
+    down(Down::Welcome(pb::Welcome {
+        session: welcome.session,
+        lease_ttl: Some(span(welcome.lease_ttl)),
+        heartbeat_interval: Some(span(welcome.heartbeat_interval)),
+        incarnation: welcome.incarnation,
+        epoch: welcome.epoch,
+    }))
+}
+
+/// Answers a heartbeat.
+#[must_use]
+pub fn heartbeat_ack(sequence: u64) -> pb::ConnectResponse {
+    down(Down::HeartbeatAck(pb::HeartbeatAck { sequence }))
+}
+
+/// Attempts to run.
+#[must_use]
+pub fn assign(session: u64, assignments: Vec<(Lease, Bytes)>) -> pb::ConnectResponse {
+    let assignments = assignments.into_iter();
+    let assignments =
+        assignments.map(|(lease, spec)| pb::Assignment { lease: Some(lease_to_wire(&lease)), spec }).collect();
+    down(Down::Assign(pb::Assign { session, assignments }))
+}
+
+/// Attempts to stop.
+#[must_use]
+pub fn stop(orders: &[StopOrder]) -> pb::ConnectResponse {
+    let order = |order: &StopOrder| pb::StopOrder {
+        lease: Some(lease_to_wire(&order.lease)),
+        reason: reason_to_wire(Some(order.reason)).into(),
+    };
+    down(Down::Stop(pb::Stop { orders: orders.iter().map(order).collect() }))
+}
+
+/// All reports up to `sequence` are on record; these leases are stale.
+#[must_use]
+pub fn ack(sequence: u64, stale: &[Lease]) -> pb::ConnectResponse {
+    down(Down::ReportAck(pb::ReportAck { sequence, stale: stale.iter().map(lease_to_wire).collect() }))
+}

@@ -1,0 +1,235 @@
+//! The spec: decoded at admission for its header, and again by the agent for the whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+
+use super::span_from;
+use crate::domain::{CallSpec, ExecSpec, JobHeader, JobSpec, Preset, RetryPolicy, Work};
+use crate::fault::Invalid;
+use crate::limits;
+use crate::pb;
+
+const DEFAULT_QUEUE: &str = "default";
+const STOP_GRACE: Duration = Duration::from_secs(5);
+const SIGTERM: u8 = 15;
+
+/// The spec, decoded and checked; field paths begin with `spec`.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_spec(bytes: &[u8]) -> Result<JobSpec, Invalid> {
+    spec_from(decode_spec(bytes)?).map_err(|invalid| invalid.within("spec"))
+}
+
+/// What the scheduler must know of a spec, the whole of it checked; field paths begin with `spec`.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_header(bytes: &[u8]) -> Result<JobHeader, Invalid> {
+    Ok(read_spec(bytes)?.header)
+}
+
+/// The spec as the contract has it, unchecked.
+///
+/// # Errors
+/// Where there is none, it is too large, or it is no `JobSpec`.
+pub fn decode_spec(bytes: &[u8]) -> Result<pb::JobSpec, Invalid> {
+    if bytes.is_empty() {
+        return Err(Invalid::one("spec", "is required"));
+    }
+    if bytes.len() > limits::SPEC_BYTES_MAX {
+        let (have, max) = (bytes.len(), limits::SPEC_BYTES_MAX);
+        return Err(Invalid::one("spec", format!("is {have} bytes, the limit is {max} (SPEC_BYTES_MAX)")));
+    }
+    pb::JobSpec::decode(bytes).map_err(|err| Invalid::one("spec", format!("cannot be decoded: {err}")))
+}
+
+fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
+    let mut invalid = Invalid::default();
+    let header = JobHeader {
+        queue: queue(&wire.queue, &mut invalid),
+        priority: priority(wire.priority, &mut invalid),
+        retry: retry(wire.retry, &mut invalid),
+    };
+    labels(&wire, &mut invalid);
+    let run_timeout = run_timeout(wire.run_timeout, &mut invalid);
+    let stop_grace = stop_grace(wire.stop_grace, &mut invalid);
+    let stop_signal = stop_signal(wire.stop_signal, &mut invalid);
+    let work = work(wire.work, &mut invalid);
+    invalid.check()?;
+    // `work` adds a violation wherever it answers nothing.
+    let work = work.ok_or_else(|| Invalid::one("work", "exactly one of exec, call is required"))?;
+    Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal })
+}
+
+fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
+    if name.is_empty() {
+        return DEFAULT_QUEUE.into();
+    }
+    check_name("queue", name, invalid);
+    name.into()
+}
+
+/// Adds a violation where `name` is not 1 to 128 of `[a-zA-Z0-9._-]`.
+pub(super) fn check_name(field: &str, name: &str, invalid: &mut Invalid) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || !name.bytes().all(allowed) {
+        invalid.add(field, format!("must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
+    }
+}
+
+fn priority(value: i32, invalid: &mut Invalid) -> i8 {
+    let max = limits::PRIORITY_MAX;
+    match i8::try_from(value) {
+        Ok(priority) if (-max..=max).contains(&priority) => priority,
+        Ok(_) | Err(_) => {
+            invalid.add("priority", format!("must be -{max} to {max}"));
+            0
+        }
+    }
+}
+
+fn labels(wire: &pb::JobSpec, invalid: &mut Invalid) {
+    if wire.labels.len() > limits::LABELS_MAX {
+        invalid.add("labels", format!("holds {}, the limit is {}", wire.labels.len(), limits::LABELS_MAX));
+        return;
+    }
+    for (key, value) in &wire.labels {
+        if key.is_empty() || key.len() > limits::LABEL_KEY_BYTES_MAX {
+            invalid.add("labels", format!("keys must be 1 to {} bytes", limits::LABEL_KEY_BYTES_MAX));
+        }
+        if value.len() > limits::LABEL_VALUE_BYTES_MAX {
+            let key: String = key.chars().take(32).collect();
+            invalid.add(format!("labels[{key}]"), format!("must be at most {} bytes", limits::LABEL_VALUE_BYTES_MAX));
+        }
+    }
+}
+
+fn retry(wire: Option<pb::RetryPolicy>, invalid: &mut Invalid) -> RetryPolicy {
+    let Some(wire) = wire else { return RetryPolicy::NONE };
+    let preset = match pb::retry_policy::Preset::try_from(wire.preset) {
+        Ok(pb::retry_policy::Preset::Unspecified | pb::retry_policy::Preset::Default) => Preset::Default,
+        Ok(pb::retry_policy::Preset::None) => Preset::None,
+        Ok(pb::retry_policy::Preset::Conservative) => Preset::Conservative,
+        Ok(pb::retry_policy::Preset::Aggressive) => Preset::Aggressive,
+        Err(_) => {
+            invalid.add("retry.preset", format!("{} is no preset this coordinator knows", wire.preset));
+            Preset::None
+        }
+    };
+    let attempts_max = match wire.max_attempts {
+        None => preset.attempts_max(),
+        Some(n @ 1..=limits::ATTEMPTS_MAX) => u16::try_from(n).unwrap_or(u16::MAX),
+        Some(_) => {
+            invalid.add("retry.max_attempts", format!("must be 1 to {}", limits::ATTEMPTS_MAX));
+            1
+        }
+    };
+    RetryPolicy { preset, attempts_max }
+}
+
+fn run_timeout(wire: Option<prost_types::Duration>, invalid: &mut Invalid) -> Option<Duration> {
+    let wire = wire?;
+    let timeout = span_from(&wire).filter(|time| !time.is_zero() && *time <= limits::RUN_TIMEOUT_MAX);
+    if timeout.is_none() {
+        invalid.add("run_timeout", "must be longer than 0 s and at most 365 days; leave it out for no limit");
+    }
+    timeout
+}
+
+fn stop_grace(wire: Option<prost_types::Duration>, invalid: &mut Invalid) -> Duration {
+    let Some(wire) = wire else { return STOP_GRACE };
+    span_from(&wire).filter(|time| *time <= limits::STOP_GRACE_MAX).unwrap_or_else(|| {
+        invalid.add("stop_grace", "must be 0 s to 1 h");
+        STOP_GRACE
+    })
+}
+
+fn stop_signal(wire: Option<i32>, invalid: &mut Invalid) -> u8 {
+    let Some(number) = wire else { return SIGTERM };
+    u8::try_from(number).ok().filter(|number| (1..=31).contains(number)).unwrap_or_else(|| {
+        invalid.add("stop_signal", "must be a signal number, 1 to 31");
+        SIGTERM
+    })
+}
+
+fn work(wire: Option<pb::job_spec::Work>, invalid: &mut Invalid) -> Option<Work> {
+    match wire {
+        Some(pb::job_spec::Work::Exec(exec)) => Some(Work::Exec(exec_from(exec, invalid))),
+        Some(pb::job_spec::Work::Call(call)) => Some(Work::Call(call_from(call, invalid))),
+        None => {
+            invalid.add("work", "exactly one of exec, call is required");
+            None
+        }
+    }
+}
+
+fn exec_from(wire: pb::Exec, invalid: &mut Invalid) -> ExecSpec {
+    check_argv(&wire.argv, invalid);
+    check_env(&wire.env, invalid);
+    if !wire.cwd.is_empty() && (!wire.cwd.starts_with('/') || wire.cwd.contains('\0')) {
+        invalid.add("exec.cwd", "must be an absolute path without NUL");
+    }
+    check_payload("exec.stdin", wire.stdin.len(), invalid);
+    ExecSpec {
+        argv: wire.argv,
+        env: wire.env.into_iter().collect(),
+        cwd: (!wire.cwd.is_empty()).then(|| PathBuf::from(wire.cwd)),
+        stdin: wire.stdin.into(),
+    }
+}
+
+fn check_argv(argv: &[String], invalid: &mut Invalid) {
+    if argv.is_empty() || argv[0].is_empty() {
+        invalid.add("exec.argv", "must name at least the program");
+    }
+    if argv.len() > limits::ARGV_ITEMS_MAX {
+        invalid.add("exec.argv", format!("holds {}, the limit is {}", argv.len(), limits::ARGV_ITEMS_MAX));
+    }
+    for (i, arg) in argv.iter().enumerate() {
+        if arg.contains('\0') {
+            invalid.add(format!("exec.argv[{i}]"), "must not contain NUL");
+        }
+        if arg.len() > limits::ARG_BYTES_MAX {
+            invalid.add(format!("exec.argv[{i}]"), format!("must be at most {} bytes", limits::ARG_BYTES_MAX));
+        }
+    }
+}
+
+fn check_env(env: &std::collections::BTreeMap<String, String>, invalid: &mut Invalid) {
+    if env.len() > limits::ENV_ITEMS_MAX {
+        invalid.add("exec.env", format!("holds {}, the limit is {}", env.len(), limits::ENV_ITEMS_MAX));
+    }
+    for (name, value) in env {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(32).collect();
+        let field = format!("exec.env[{shown}]");
+        if name.is_empty() || name.contains(['=', '\0']) {
+            invalid.add(&*field, "a variable's name must be at least one character, without \"=\" and NUL");
+        }
+        if name.starts_with("WINDLASS_") {
+            invalid.add(&*field, "names beginning with WINDLASS_ are the agent's to set");
+        }
+        if value.contains('\0') {
+            invalid.add(&*field, "must not contain NUL");
+        }
+        if name.len() + value.len() + 1 > limits::ARG_BYTES_MAX {
+            invalid.add(&*field, format!("name and value must be at most {} bytes", limits::ARG_BYTES_MAX));
+        }
+    }
+}
+
+fn check_payload(field: &str, have: usize, invalid: &mut Invalid) {
+    let max = limits::PAYLOAD_BYTES_MAX;
+    if have > max {
+        invalid.add(field, format!("is {have} bytes, the limit is {max} (PAYLOAD_BYTES_MAX)"));
+    }
+}
+
+fn call_from(wire: pb::Call, invalid: &mut Invalid) -> CallSpec {
+    check_name("call.handler", &wire.handler, invalid);
+    check_payload("call.input", wire.input.len(), invalid);
+    CallSpec { handler: wire.handler }
+}

@@ -1,0 +1,193 @@
+//! The job as it is on record.
+//!
+//! ```text
+//! BLOCKED ─► DELAYED ─► QUEUED ─► LEASED ─► RUNNING ─► SUCCEEDED │ FAILED │ CANCELLED │ EXPIRED
+//!               ▲          ▲        │          │  │
+//!               └──────────┴────────┴──────────┘  └─► CANCELLING ─► (one of the four)
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::AttemptRecord;
+use crate::ids::{AgentId, JobId};
+use crate::time::Timestamp;
+
+/// Where a job stands. Terminal states are absorbing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Waits for jobs it depends on.
+    Blocked,
+    /// Waits for an instant.
+    Delayed,
+    /// Ready, waits for a slot.
+    Queued,
+    /// Promised to an agent, which has not reported a start.
+    Leased,
+    /// Its process runs.
+    Running,
+    /// A cancel is being carried out.
+    Cancelling,
+    /// Done well.
+    Succeeded,
+    /// Done badly, and no retry is left.
+    Failed,
+    /// Stopped because somebody asked.
+    Cancelled,
+    /// Its time passed before it ran.
+    Expired,
+    /// Parked behind an identical job that runs.
+    Coalesced,
+}
+
+impl JobState {
+    /// Whether nothing can follow.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Expired)
+    }
+
+    /// Its name as the contract spells it, without the prefix.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "BLOCKED",
+            Self::Delayed => "DELAYED",
+            Self::Queued => "QUEUED",
+            Self::Leased => "LEASED",
+            Self::Running => "RUNNING",
+            Self::Cancelling => "CANCELLING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
+            Self::Coalesced => "COALESCED",
+        }
+    }
+}
+
+/// Why something ended, or was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The process exited with a code other than 0.
+    ExitCode,
+    /// A signal that Windlass did not send ended the process.
+    Signal,
+    /// The run timeout passed.
+    RunTimeout,
+    /// The process could not be started, by the job's own doing.
+    SpawnFailed,
+    /// Somebody asked to cancel it.
+    CancelRequested,
+    /// The agent was drained.
+    Drain,
+    /// The agent was shut down.
+    Shutdown,
+    /// The agent fell silent past its lease, or came back without the attempt.
+    AgentLost,
+    /// The agent's own supervision failed, such as a killed warden.
+    SupervisorLost,
+    /// The host lacked something it owes every job.
+    AgentFault,
+    /// Given back before it started.
+    Returned,
+    /// Too many attempts were lost to hosts and supervision.
+    Poison,
+    /// The process tree could not be shown to be dead, so nothing may run again.
+    Unproven,
+    /// The host refused the work.
+    Rejected,
+}
+
+impl Reason {
+    /// Its name as people read it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExitCode => "exit code",
+            Self::Signal => "signal",
+            Self::RunTimeout => "run timeout",
+            Self::SpawnFailed => "spawn failed",
+            Self::CancelRequested => "cancel requested",
+            Self::Drain => "drain",
+            Self::Shutdown => "shutdown",
+            Self::AgentLost => "agent lost",
+            Self::SupervisorLost => "supervisor lost",
+            Self::AgentFault => "agent fault",
+            Self::Returned => "returned",
+            Self::Poison => "poison",
+            Self::Unproven => "unproven",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// A job on record, without its spec and its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Chosen at submit.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: JobState,
+    /// 1 at submit; one more for each requeue of a finished job.
+    pub generation: u32,
+    /// Cluster-wide number of its latest change.
+    pub revision: u64,
+    /// Queue it waits in.
+    pub queue: Arc<str>,
+    /// Higher goes first.
+    pub priority: i8,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When it reached a final state.
+    pub ended_at: Option<Timestamp>,
+    /// When a DELAYED job becomes ready.
+    pub ready_at: Option<Timestamp>,
+    /// Why it is in its final state, or was put back last.
+    pub reason: Option<Reason>,
+    /// The same for people.
+    pub detail: Option<Arc<str>>,
+    /// Whether somebody asked to cancel it.
+    pub cancel_requested: bool,
+    /// Attempts that failed on their own account.
+    pub failures: u32,
+    /// Attempts lost to hosts, agents or supervision.
+    pub infra_losses: u32,
+    /// Attempts interrupted by drain or shutdown.
+    pub interruptions: u32,
+    /// Attempts so far; the number of the newest one.
+    pub attempts: u32,
+}
+
+/// A job as it is shown: the record, what was submitted, and how its attempts went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// The job.
+    pub record: JobRecord,
+    /// The encoded `JobSpec`, exactly as it was submitted.
+    pub spec: Bytes,
+    /// Its newest attempts, oldest first.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// One change of one job, as watchers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Cluster-wide number of the change.
+    pub revision: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// The job.
+    pub job: JobId,
+    /// The state it is in since.
+    pub state: JobState,
+    /// Number of the attempt concerned; 0: none yet.
+    pub attempt: u32,
+    /// Agent of that attempt.
+    pub agent: Option<AgentId>,
+    /// Why.
+    pub reason: Option<Reason>,
+}

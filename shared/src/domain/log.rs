@@ -1,0 +1,42 @@
+//! What attempts write.
+
+use bytes::Bytes;
+
+use super::Lease;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    /// Which of the two.
+    pub stream: LogStream,
+    /// Bytes of this stream before this chunk, dropped ones included.
+    pub offset: u64,
+    /// The bytes as they were written.
+    pub data: Bytes,
+}
+
+impl LogChunk {
+    /// Offset of the first byte after it.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.data.len() as u64
+    }
+}
+
+/// A piece of what one attempt wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedLog {
+    /// The attempt.
+    pub lease: Lease,
+    /// The piece.
+    pub chunk: LogChunk,
+}

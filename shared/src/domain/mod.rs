@@ -1,0 +1,15 @@
+//! The things Windlass talks about, free of wire and store.
+
+mod agent;
+mod attempt;
+mod job;
+mod log;
+mod session;
+mod spec;
+
+pub use agent::{AgentRecord, AgentState, Scheduling};
+pub use attempt::{AttemptRecord, AttemptState, Exit, ExitStatus, Lease, Outcome, Proof, SpawnFailure};
+pub use job::{Event, JobRecord, JobState, JobView, Reason};
+pub use log::{LogChunk, LogStream, PushedLog};
+pub use session::{AgentHello, News, ReportItem, StopOrder, Welcome};
+pub use spec::{CallSpec, ExecSpec, JobHeader, JobSpec, Preset, RetryPolicy, Work};

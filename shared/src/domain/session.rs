@@ -1,0 +1,77 @@
+//! What the coordinator and an agent say to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Lease, Outcome, Reason};
+use crate::ids::AgentId;
+use crate::time::Timestamp;
+
+/// Who an agent is and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentHello {
+    /// Random UUID kept in its data directory.
+    pub id: AgentId,
+    /// Label for people.
+    pub name: Arc<str>,
+    /// Random number of the process; another one means that whatever ran before is gone.
+    pub instance: u64,
+    /// The host's boot id.
+    pub boot_id: Arc<str>,
+    /// Number of the session, growing with each stream of the process.
+    pub session: u64,
+    /// Attempts it runs at a time.
+    pub slots: u32,
+    /// Attempts it takes at a time; at least `slots`.
+    pub capacity: u32,
+    /// Every attempt it holds: waiting, running, or finished with the report not acknowledged.
+    pub inventory: Vec<Lease>,
+    /// Host name.
+    pub host: Arc<str>,
+    /// Version of the agent.
+    pub version: Arc<str>,
+}
+
+/// What an agent must keep to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// That of the hello.
+    pub session: u64,
+    /// Silence after which its attempts are taken for lost, less the margin.
+    pub lease_ttl: Duration,
+    /// Time between heartbeats.
+    pub heartbeat_interval: Duration,
+    /// Identity of the coordinator's record.
+    pub incarnation: u64,
+    /// Coordinator start.
+    pub epoch: u64,
+}
+
+/// News of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportItem {
+    /// The attempt.
+    pub lease: Lease,
+    /// The news.
+    pub news: News,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Its process runs since then, by the agent's clock.
+    Started(Timestamp),
+    /// It is over.
+    Ended(Box<Outcome>),
+    /// It did not start and is given back.
+    Returned(Reason),
+}
+
+/// One attempt to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopOrder {
+    /// The attempt.
+    pub lease: Lease,
+    /// Why, which decides how the attempt ends. [`Reason::AgentLost`]: the lease is stale; stop at once and say nothing.
+    pub reason: Reason,
+}

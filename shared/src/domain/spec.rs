@@ -1,0 +1,99 @@
+//! What a client asked for, decoded and checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the scheduler must know of a spec; the rest stays the bytes that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobHeader {
+    /// Queue the job waits in.
+    pub queue: Arc<str>,
+    /// Higher goes first, -100 to 100.
+    pub priority: i8,
+    /// When to try again.
+    pub retry: RetryPolicy,
+}
+
+/// When and how often to try again after the job's own failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Where the delays come from.
+    pub preset: Preset,
+    /// Attempts in all, the first included, 1 to 1000.
+    pub attempts_max: u16,
+}
+
+impl RetryPolicy {
+    /// One attempt.
+    pub const NONE: Self = Self { preset: Preset::None, attempts_max: 1 };
+}
+
+/// A named set of delays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// One attempt.
+    None,
+    /// 3 attempts, 1 s doubling to 1 min.
+    Default,
+    /// 3 attempts, 10 s doubling to 10 min.
+    Conservative,
+    /// 10 attempts, 100 ms doubling to 10 s.
+    Aggressive,
+}
+
+impl Preset {
+    /// Attempts in all, where the job names no number of its own.
+    #[must_use]
+    pub const fn attempts_max(self) -> u16 {
+        match self {
+            Self::None => 1,
+            Self::Default | Self::Conservative => 3,
+            Self::Aggressive => 10,
+        }
+    }
+}
+
+/// The whole of a spec, for the agent that carries it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    /// What to do.
+    pub work: Work,
+    /// What the scheduler must know.
+    pub header: JobHeader,
+    /// Longest time an attempt may run; none: no limit.
+    pub run_timeout: Option<Duration>,
+    /// Time between the stop signal and the kill.
+    pub stop_grace: Duration,
+    /// Signal that asks the process tree to stop, 1 to 31.
+    pub stop_signal: u8,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Run a command.
+    Exec(ExecSpec),
+    /// Call a handler.
+    Call(CallSpec),
+}
+
+/// A command, run without a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// Program and arguments; at least the program.
+    pub argv: Vec<String>,
+    /// Environment variables added to the agent's base environment, by name.
+    pub env: Vec<(String, String)>,
+    /// Working directory; none: a scratch directory of the attempt's own.
+    pub cwd: Option<PathBuf>,
+    /// Bytes for standard input; empty: `/dev/null`.
+    pub stdin: Vec<u8>,
+}
+
+/// A call of a named handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSpec {
+    /// Name that a pool's workers announced.
+    pub handler: String,
+}

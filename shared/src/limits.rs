@@ -1,0 +1,52 @@
+//! What one request may hold. Every bound is named in the error that refuses it.
+
+use std::time::Duration;
+
+/// Largest encoded `JobSpec`: four times the inline payload, so that argv and env have room beside it.
+pub const SPEC_BYTES_MAX: usize = 1 << 20;
+/// Largest inline payload, such as standard input; above it belongs in the blob store.
+pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
+/// Largest gRPC message either way: the 4 MiB every gRPC stack accepts by default.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Jobs in one batch submit: at 100 bytes a job this is well under [`MESSAGE_BYTES_MAX`].
+pub const BATCH_ITEMS_MAX: usize = 10_000;
+/// Arguments of one command; the kernel's own limit is on bytes, which [`SPEC_BYTES_MAX`] keeps far below it.
+pub const ARGV_ITEMS_MAX: usize = 16_384;
+/// Environment variables of one command.
+pub const ENV_ITEMS_MAX: usize = 4_096;
+/// Longest single argument or variable: Linux's `MAX_ARG_STRLEN`, 32 pages, one byte of which is the final NUL.
+pub const ARG_BYTES_MAX: usize = (128 << 10) - 1;
+/// Labels of one job.
+pub const LABELS_MAX: usize = 64;
+/// Longest label key.
+pub const LABEL_KEY_BYTES_MAX: usize = 128;
+/// Longest label value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Longest name of a queue, agent or handler.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest reason an operator may give.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// Longest explanation an agent may give of an outcome.
+pub const DETAIL_BYTES_MAX: usize = 4_096;
+/// Longest `request_id`: a UUID in text.
+pub const REQUEST_ID_BYTES_MAX: usize = 36;
+/// Greatest priority; the least is its negative.
+pub const PRIORITY_MAX: i8 = 100;
+/// Most attempts a job may ask for.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Longest run timeout: a year; more is a unit mistaken.
+pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Longest time between the stop signal and the kill.
+pub const STOP_GRACE_MAX: Duration = Duration::from_secs(3600);
+/// Longest single wait of a `WaitJob`: below what proxies cut idle calls at.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Ids one watch may name.
+pub const WATCH_IDS_MAX: usize = 10_000;
+/// Largest page of any list.
+pub const PAGE_MAX: usize = 1_000;
+/// Largest piece of a log in one answer.
+pub const LOG_READ_BYTES_MAX: usize = 1 << 20;
+/// News in one report, and attempts in one assignment.
+pub const REPORT_ITEMS_MAX: usize = 1_024;
+/// Attempts an agent may hold; hello inventories stay below [`MESSAGE_BYTES_MAX`].
+pub const AGENT_CAPACITY_MAX: u32 = 20_000;

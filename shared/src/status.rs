@@ -1,0 +1,143 @@
+//! Errors ↔ gRPC: the only module that makes a `Status`.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::fault::{Fault, Kind};
+
+/// Domain of every `google.rpc.ErrorInfo` of ours.
+pub const DOMAIN: &str = "windlass.dev";
+
+/// The status a caller gets for an error.
+#[must_use]
+pub fn to_status(err: &(impl Fault + ?Sized)) -> Status {
+    let code = code(err.kind());
+    if code == Code::Internal {
+        // The chain stays with us: it may name what the caller must not know.
+        tracing::error!(error = %err, "bug");
+        let details = ErrorDetails::with_error_info(err.reason(), DOMAIN, []);
+        return Status::with_error_details(code, "internal error; the coordinator's log has the cause", details);
+    }
+    Status::with_error_details(code, err.to_string(), details(err))
+}
+
+// No `_` arm: a new kind must choose its code here.
+const fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::Invalid => Code::InvalidArgument,
+        Kind::NotFound => Code::NotFound,
+        Kind::Exists => Code::AlreadyExists,
+        Kind::Conflict => Code::FailedPrecondition,
+        Kind::OutOfRange => Code::OutOfRange,
+        Kind::Busy => Code::ResourceExhausted,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Unimplemented => Code::Unimplemented,
+        Kind::Bug => Code::Internal,
+    }
+}
+
+fn details(err: &(impl Fault + ?Sized)) -> ErrorDetails {
+    let mut details = ErrorDetails::with_error_info(err.reason(), DOMAIN, []);
+    for violation in err.violations() {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    if let Some(wait) = err.retry_after() {
+        details.set_retry_info(Some(wait));
+    }
+    details
+}
+
+/// The same error as one item of a batch: a `google.rpc.Status`.
+#[must_use]
+pub fn to_item(err: &(impl Fault + ?Sized)) -> tonic_types::pb::Status {
+    use prost::Message;
+    let status = to_status(err);
+    // What a status carries as details is an encoded `google.rpc.Status` already.
+    tonic_types::pb::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::pb::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+/// The answer where a deadline passed first.
+#[must_use]
+pub fn deadline_exceeded(limit: Duration) -> Status {
+    let text = format!("the deadline of {} ms passed first", limit.as_millis());
+    Status::with_error_details(
+        Code::DeadlineExceeded,
+        text,
+        ErrorDetails::with_error_info("DEADLINE_EXCEEDED", DOMAIN, []),
+    )
+}
+
+/// What a status told its caller, for showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its name in `google.rpc.ErrorInfo`; empty where it has none.
+    pub reason: String,
+    /// Field paths and what is wrong with them.
+    pub violations: Vec<(String, String)>,
+    /// When to ask again.
+    pub retry_after: Option<Duration>,
+}
+
+/// Reads the details of a status.
+#[must_use]
+pub fn told(status: &Status) -> Told {
+    let details = status.get_error_details();
+    let violations = details
+        .bad_request()
+        .map(|bad| bad.field_violations.iter().map(|wrong| (wrong.field.clone(), wrong.description.clone())).collect());
+    Told {
+        reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+        violations: violations.unwrap_or_default(),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Invalid;
+
+    #[test]
+    fn a_bad_request_names_its_fields() {
+        let mut invalid = Invalid::one("exec.argv", "must name at least the program").within("spec");
+        invalid.add("priority", "must be -100 to 100");
+        let status = to_status(&invalid);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let told = told(&status);
+        assert_eq!(told.reason, "INVALID_ARGUMENT");
+        assert_eq!(told.violations.len(), 2);
+        assert_eq!(told.violations[0].0, "spec.exec.argv");
+        assert_eq!(told.retry_after, None);
+    }
+
+    #[test]
+    fn an_item_of_a_batch_carries_the_same_details() {
+        let item = to_item(&Invalid::one("spec", "is required"));
+        assert_eq!(item.code, Code::InvalidArgument as i32);
+        assert_eq!(item.details.len(), 2);
+    }
+
+    #[test]
+    fn a_bug_tells_the_caller_nothing_but_where_to_look() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("secret path /etc/shadow")]
+        struct Bug;
+        impl Fault for Bug {
+            fn kind(&self) -> Kind {
+                Kind::Bug
+            }
+            fn reason(&self) -> &'static str {
+                "BUG"
+            }
+        }
+        let status = to_status(&Bug);
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("shadow"));
+    }
+}
