@@ -1,1 +1,190 @@
-//! Windlass.
+//! The pure scheduler. What happened goes in, what must be done comes out:
+//!
+//! ```text
+//!              Input                        Vec<Effect>
+//!   driver ───────────►  Core::handle(now) ───────────►  driver
+//!                        jobs, agents, leases            commit the changes, then
+//!                        no clock, no socket, no luck    reply, send, show
+//! ```
+//!
+//! Absent here: tasks, sockets, files, clocks, the system's randomness, specs and logs. The same inputs at the same times give
+//! the same effects, byte for byte, which is what lets a simulator replay a failure from its seed. The core cannot fail: what
+//! cannot be done comes out as a refusal, and what nobody may see yet is not shown until its change is durable.
+
+mod agents;
+mod cancel;
+mod check;
+mod hello;
+mod input;
+mod jobs;
+mod lease;
+mod names;
+mod report;
+mod scheduling;
+mod settle;
+mod submit;
+mod timers;
+
+use std::time::Duration;
+
+use windlass_shared::domain::AgentRecord;
+use windlass_shared::time::{Moment, Now};
+
+pub use input::{Change, Effect, Input, Refusal, Reply, Submission, Ticket};
+
+use agents::Agents;
+use jobs::Jobs;
+use lease::Issuer;
+use scheduling::{Balancer, Ready};
+use timers::{Timer, Timers};
+
+/// What a core is made with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Identity of the record, minted when its store is made.
+    pub incarnation: u64,
+    /// Start of the coordinator, greater at every start; at most 2^24 - 1, since fencing tokens hold it in 24 bits.
+    pub epoch: u64,
+    /// Seed of the retry jitter.
+    pub seed: u64,
+    /// Silence after which an agent gets nothing new; a third of it later its attempts are LOST.
+    pub lease_ttl: Duration,
+    /// Jobs held that are not final. At about 200 bytes each, the default of 2,000,000 is 400 MB.
+    pub jobs_live_max: usize,
+    /// Agents known, lost and gone ones included; the longest gone are forgotten first.
+    pub agents_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            incarnation: 0,
+            epoch: 1,
+            seed: 0,
+            lease_ttl: Duration::from_secs(15),
+            jobs_live_max: 2_000_000,
+            agents_max: 10_000,
+        }
+    }
+}
+
+impl Options {
+    /// Time between heartbeats: five chances within a lease, so that one lost and one late message are nothing.
+    #[must_use]
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.lease_ttl / 5
+    }
+
+    /// What is added to the lease before an attempt is LOST: clocks drift, and a last word may be on its way.
+    #[must_use]
+    pub fn lease_margin(&self) -> Duration {
+        self.lease_ttl / 3
+    }
+}
+
+/// The scheduler's whole state.
+#[derive(Debug)]
+pub struct Core {
+    options: Options,
+    jobs: Jobs,
+    agents: Agents,
+    ready: Ready,
+    balancer: Balancer,
+    issuer: Issuer,
+    timers: Timers,
+    random: fastrand::Rng,
+    revision: u64,
+    // Agents are not judged before this: after a pause of our own, their words may still lie unread.
+    judge_from: Moment,
+    last_tick: Option<Moment>,
+}
+
+impl Core {
+    /// A core that knows no job and no agent.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            jobs: Jobs::default(),
+            agents: Agents::default(),
+            ready: Ready::default(),
+            balancer: Balancer::default(),
+            issuer: Issuer::new(options.incarnation, options.epoch),
+            timers: Timers::default(),
+            random: fastrand::Rng::with_seed(options.seed),
+            revision: 0,
+            judge_from: Moment::default(),
+            last_tick: None,
+            options,
+        }
+    }
+
+    /// What follows from `input`, in the order it must be done.
+    #[must_use]
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.handle_into(now, input, &mut out);
+        out
+    }
+
+    /// The same, added to `out`, so that a tick of many inputs fills one list.
+    pub fn handle_into(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Submit { ticket, jobs } => self.submit(now, ticket, jobs, out),
+            Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
+            Input::Hello { session, hello } => self.hello(now, session, &hello, out),
+            Input::Alive { session, at } => self.alive(now, session, at),
+            Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),
+            Input::Credit { session, capacity } => self.credit(session, capacity),
+            Input::Draining { session } => self.draining(session),
+            Input::Goodbye { session } => self.goodbye(now, session, out),
+            Input::Closed { session } => self.closed(session),
+            Input::Tick => self.tick(now, out),
+        }
+        self.assign_ready(now, out); // one place hands out work, whatever woke us
+    }
+
+    /// When [`Input::Tick`] is due next, if nothing else happens first.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// Every agent known, by id.
+    #[must_use]
+    pub fn agents(&self) -> Vec<AgentRecord> {
+        self.agents.records()
+    }
+
+    /// Jobs that are not final.
+    #[must_use]
+    pub fn jobs_live(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Number of the latest change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        // The driver ticks at least once a heartbeat interval. A longer gap is a pause of ours (a stopped process, a
+        // suspended machine), in which agents spoke and nobody read.
+        let stalled = self.last_tick.is_some_and(|last| now.mono.since(last) > self.options.lease_ttl / 2);
+        if stalled {
+            self.judge_from = now.mono.after(self.options.lease_ttl);
+        }
+        self.last_tick = Some(now.mono);
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Ready(slot) => self.make_ready(now, slot, out),
+                Timer::Lease(agent) => self.judge(now, agent, out),
+            }
+        }
+    }
+
+    fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+}

@@ -1,0 +1,58 @@
+//! Cancel is sticky: from here on the job gets no further attempt, whatever becomes of the one that runs.
+
+use std::sync::Arc;
+
+use windlass_shared::domain::{AttemptState, JobState, Reason, StopOrder};
+use windlass_shared::ids::JobId;
+use windlass_shared::time::Now;
+
+use crate::jobs::Slot;
+use crate::timers::Timer;
+use crate::{Change, Core, Effect, Reply, Ticket};
+
+impl Core {
+    pub(crate) fn cancel(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        job: JobId,
+        detail: Option<Arc<str>>,
+        out: &mut Vec<Effect>,
+    ) {
+        let found = self.jobs.find(job);
+        if let Some(slot) = found.filter(|slot| !self.jobs.get(*slot).cancel_requested) {
+            self.jobs.get_mut(slot).cancel_requested = true;
+            self.jobs.get_mut(slot).detail = detail;
+            self.carry_out_cancel(now, slot, out);
+        }
+        out.push(Effect::Reply(ticket, Reply::Cancelled(found.is_some())));
+    }
+
+    fn carry_out_cancel(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {
+        let job = self.jobs.get(slot);
+        if job.held.is_some() {
+            self.stop_held(now, slot, out);
+            return;
+        }
+        self.ready.remove(slot, job);
+        if let Some(ready) = &job.ready {
+            self.timers.unset(ready.0, Timer::Ready(slot));
+        }
+        self.finish(now, slot, JobState::Cancelled, Some(Reason::CancelRequested), None, out);
+    }
+
+    fn stop_held(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {
+        self.move_to(now, slot, JobState::Cancelling);
+        out.push(Effect::Record(Box::new(Change {
+            job: self.jobs.record(slot),
+            attempt: self.attempt_record(slot, AttemptState::Stopping),
+        })));
+        let job = self.jobs.get(slot);
+        let Some(held) = &job.held else { return };
+        // No session: the order is given with the next hello that names the attempt.
+        if let Some(session) = self.agents.get(held.agent).session {
+            let lease = self.issuer.lease(job, held);
+            out.push(Effect::Stop(session, StopOrder { lease, reason: Reason::CancelRequested }));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Agents come and go: hello, goodbye, and silence.
+
+use std::collections::BTreeSet;
+
+use windlass_shared::domain::{AgentHello, AgentState, JobState, Lease, Reason, Scheduling, StopOrder, Welcome};
+use windlass_shared::ids::SessionId;
+use windlass_shared::time::Now;
+
+use crate::agents::{Agent, AgentIx};
+use crate::jobs::Slot;
+use crate::settle::End;
+use crate::{Core, Effect, Refusal};
+
+impl Core {
+    pub(crate) fn hello(&mut self, now: Now, session: SessionId, hello: &AgentHello, out: &mut Vec<Effect>) {
+        let known = self.agents.find(hello.id);
+        if let Err(refusal) = self.may_enter(known, hello) {
+            out.push(Effect::Close(session, refusal));
+            return;
+        }
+        let same_instance = known.is_some_and(|ix| self.agents.get(ix).instance == hello.instance);
+        let ix = self.enter(now, known, hello);
+        if let Some(old) = self.agents.bind(ix, session) {
+            out.push(Effect::Close(old, Refusal::Superseded));
+        }
+        out.push(Effect::Welcome(session, self.welcome(hello.session)));
+        self.take_inventory(now, ix, session, same_instance, &hello.inventory, out);
+        self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
+    }
+
+    fn may_enter(&mut self, known: Option<AgentIx>, hello: &AgentHello) -> Result<(), Refusal> {
+        if self.agents.name_taken(&hello.name, hello.id) {
+            return Err(Refusal::NameTaken { name: hello.name.clone() });
+        }
+        let Some(ix) = known else {
+            let full = self.agents.len() >= self.options.agents_max && !self.agents.forget_one();
+            return if full { Err(Refusal::AgentsFull { limit: self.options.agents_max }) } else { Ok(()) };
+        };
+        let agent = self.agents.get(ix);
+        if agent.instance == hello.instance {
+            // Two streams of one process: the later one counts, whichever arrives first.
+            return if hello.session > agent.session_number { Ok(()) } else { Err(Refusal::Superseded) };
+        }
+        // Another process under the same id. On the same boot of the same host, the lock on the data directory proves that
+        // the former one is gone; elsewhere it may be a clone, and only the end of the lease proves anything.
+        if agent.is_live() && agent.boot_id != hello.boot_id { Err(Refusal::AgentIdInUse) } else { Ok(()) }
+    }
+
+    fn enter(&mut self, now: Now, known: Option<AgentIx>, hello: &AgentHello) -> AgentIx {
+        let fresh = |held, running| Agent {
+            id: hello.id,
+            name: hello.name.clone(),
+            instance: hello.instance,
+            boot_id: hello.boot_id.clone(),
+            session_number: hello.session,
+            session: None,
+            state: AgentState::Connected,
+            scheduling: Scheduling::Active,
+            slots: hello.slots,
+            capacity: hello.capacity,
+            held,
+            running,
+            host: hello.host.clone(),
+            version: hello.version.clone(),
+            connected_at: now.wall,
+            heard: now.mono,
+            heard_at: now.wall,
+            lease_due: None,
+        };
+        let Some(ix) = known else {
+            let ix = self.agents.insert(fresh(BTreeSet::new(), 0));
+            self.balancer.insert(ix, self.agents.get(ix));
+            return ix;
+        };
+        self.with_agent(ix, |agent| {
+            let (session, lease_due, before) = (agent.session, agent.lease_due, agent.scheduling);
+            // A process that drains goes on draining, whatever happens to its streams.
+            let draining = agent.instance == hello.instance && before == Scheduling::Draining;
+            *agent = fresh(std::mem::take(&mut agent.held), agent.running);
+            agent.session = session;
+            agent.lease_due = lease_due;
+            if draining {
+                agent.scheduling = before;
+            }
+        });
+        ix
+    }
+
+    fn welcome(&self, session: u64) -> Welcome {
+        Welcome {
+            session,
+            lease_ttl: self.options.lease_ttl,
+            heartbeat_interval: self.options.heartbeat_interval(),
+            incarnation: self.options.incarnation,
+            epoch: self.options.epoch,
+        }
+    }
+
+    /// Compares what the agent holds with what we gave it.
+    fn take_inventory(
+        &mut self,
+        now: Now,
+        ix: AgentIx,
+        session: SessionId,
+        same_instance: bool,
+        inventory: &[Lease],
+        out: &mut Vec<Effect>,
+    ) {
+        let mut present = BTreeSet::new();
+        for lease in inventory {
+            match self.holder(ix, lease) {
+                Some(slot) => {
+                    present.insert(slot);
+                    self.remind_of_cancel(session, slot, out);
+                }
+                None => out.push(Effect::Stop(session, StopOrder { lease: *lease, reason: Reason::AgentLost })),
+            }
+        }
+        let missing: Vec<Slot> = self.agents.get(ix).held.difference(&present).copied().collect();
+        for slot in missing {
+            let never_delivered =
+                same_instance && self.jobs.get(slot).held.as_ref().is_some_and(|h| h.started_at.is_none());
+            // The same process says it never got it, so nothing ran. A new process cannot say what the former one did.
+            let end = if never_delivered { End::Returned(Reason::Returned) } else { End::Lost };
+            self.settle(now, slot, end, out);
+        }
+    }
+
+    fn remind_of_cancel(&self, session: SessionId, slot: Slot, out: &mut Vec<Effect>) {
+        let job = self.jobs.get(slot);
+        if let (JobState::Cancelling, Some(held)) = (job.state, &job.held) {
+            let lease = self.issuer.lease(job, held);
+            out.push(Effect::Stop(session, StopOrder { lease, reason: Reason::CancelRequested }));
+        }
+    }
+
+    /// The agent holds nothing, by its own word.
+    pub(crate) fn goodbye(&mut self, now: Now, session: SessionId, out: &mut Vec<Effect>) {
+        let Some(ix) = self.agents.speaker(session) else { return };
+        self.agents.unbind(ix);
+        self.with_agent(ix, |agent| {
+            agent.state = AgentState::Gone;
+            agent.scheduling = Scheduling::Drained;
+        });
+        for slot in self.agents.get(ix).held.clone() {
+            // Unstarted: our assignment and its goodbye crossed. Started: it went without a word about it.
+            let started = self.jobs.get(slot).held.as_ref().is_some_and(|held| held.started_at.is_some());
+            let end = if started { End::Lost } else { End::Returned(Reason::Drain) };
+            self.settle(now, slot, end, out);
+        }
+    }
+
+    /// Looks at an agent's silence, when its timer says so.
+    pub(crate) fn judge(&mut self, now: Now, ix: AgentIx, out: &mut Vec<Effect>) {
+        if !self.agents.knows(ix) || !self.agents.get(ix).is_live() {
+            return;
+        }
+        let suspect_at = self.agents.get(ix).heard.after(self.options.lease_ttl).max(self.judge_from);
+        let lost_at = suspect_at.after(self.options.lease_margin());
+        if now.mono < suspect_at {
+            self.watch_lease(ix, suspect_at);
+        } else if now.mono < lost_at {
+            self.with_agent(ix, |agent| agent.state = AgentState::Suspect);
+            self.watch_lease(ix, lost_at);
+        } else {
+            self.lose(now, ix, out);
+        }
+    }
+
+    fn lose(&mut self, now: Now, ix: AgentIx, out: &mut Vec<Effect>) {
+        if let Some(session) = self.agents.unbind(ix) {
+            out.push(Effect::Close(session, Refusal::LeaseExpired));
+        }
+        self.with_agent(ix, |agent| agent.state = AgentState::Lost);
+        for slot in self.agents.get(ix).held.clone() {
+            self.settle(now, slot, End::Lost, out);
+        }
+    }
+}

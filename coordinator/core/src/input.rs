@@ -1,0 +1,202 @@
+//! Everything that can happen, and everything that can be done about it, on one page.
+
+use std::sync::Arc;
+
+use windlass_shared::domain::{
+    AgentHello, AttemptRecord, Event, JobHeader, JobRecord, Lease, ReportItem, StopOrder, Welcome,
+};
+use windlass_shared::fault::{Fault, Kind};
+use windlass_shared::ids::{JobId, SessionId};
+use windlass_shared::time::Moment;
+
+/// Names a caller that waits for a [`Reply`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A job to take in. Its spec stays with whoever holds the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Id of the job, never used before.
+    pub job: JobId,
+    /// What the scheduler must know of it.
+    pub header: JobHeader,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A client submitted jobs.
+    Submit {
+        /// Who waits.
+        ticket: Ticket,
+        /// The jobs, in order.
+        jobs: Vec<Submission>,
+    },
+    /// A client asked for a job to be stopped.
+    Cancel {
+        /// Who waits.
+        ticket: Ticket,
+        /// The job.
+        job: JobId,
+        /// Why, in the client's words.
+        detail: Option<Arc<str>>,
+    },
+    /// An agent opened a stream.
+    Hello {
+        /// Its stream.
+        session: SessionId,
+        /// Who it is and what it holds.
+        hello: Box<AgentHello>,
+    },
+    /// An agent was heard. Given before [`Input::Tick`], so that nobody is judged by an old stamp.
+    Alive {
+        /// Its stream.
+        session: SessionId,
+        /// When its heartbeat was read.
+        at: Moment,
+    },
+    /// An agent told what became of attempts.
+    Report {
+        /// Its stream.
+        session: SessionId,
+        /// Number of the report, to be acknowledged.
+        sequence: u64,
+        /// The news, oldest first.
+        items: Vec<ReportItem>,
+    },
+    /// An agent changed how much it takes.
+    Credit {
+        /// Its stream.
+        session: SessionId,
+        /// Attempts it takes at a time.
+        capacity: u32,
+    },
+    /// An agent takes nothing new and will leave.
+    Draining {
+        /// Its stream.
+        session: SessionId,
+    },
+    /// An agent holds nothing and leaves.
+    Goodbye {
+        /// Its stream.
+        session: SessionId,
+    },
+    /// A stream ended, however it went.
+    Closed {
+        /// The stream.
+        session: SessionId,
+    },
+    /// Time passed. Due at [`crate::Core::next_deadline`], and at least once a heartbeat interval.
+    Tick,
+}
+
+/// Something to be done. Changes first: nothing else leaves before the changes of its tick are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Make this durable.
+    Record(Box<Change>),
+    /// Answer a caller.
+    Reply(Ticket, Reply),
+    /// Answer a hello.
+    Welcome(SessionId, Welcome),
+    /// Give an agent an attempt to run.
+    Assign(SessionId, Lease),
+    /// Tell an agent to stop an attempt.
+    Stop(SessionId, StopOrder),
+    /// Tell an agent that a report is on record, and which of its leases are stale.
+    Ack(SessionId, u64, Vec<Lease>),
+    /// End a stream.
+    Close(SessionId, Refusal),
+}
+
+/// One transition of one job: the job as it is from now on, and the attempt it concerns as it is from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The job.
+    pub job: JobRecord,
+    /// The attempt, where one began, moved or ended.
+    pub attempt: Option<AttemptRecord>,
+}
+
+impl Change {
+    /// The change as watchers see it.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        Event {
+            revision: self.job.revision,
+            time: self.job.updated_at,
+            job: self.job.id,
+            state: self.job.state,
+            attempt: self.job.attempts,
+            agent: self.attempt.as_ref().map(|attempt| attempt.agent),
+            reason: self.job.reason,
+        }
+    }
+}
+
+/// The answer to a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Each job is on record, or refused.
+    Submitted(Vec<Result<(), Refusal>>),
+    /// The job will get no further attempt; `false`: no live job has this id.
+    Cancelled(bool),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// As many jobs wait and run as this coordinator holds.
+    #[error("the coordinator holds {limit} unfinished jobs, which is its limit (jobs_live_max); submit again later")]
+    JobsFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// Another live agent has the name.
+    #[error("another live agent is named {name:?}; start this one with another --name, or stop the other first")]
+    NameTaken {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// Another live process has the agent's id.
+    #[error("another live process has this agent id; give each agent a data directory of its own (--data)")]
+    AgentIdInUse,
+    /// As many agents are connected as this coordinator serves.
+    #[error("the coordinator serves {limit} agents, which is its limit (agents_max)")]
+    AgentsFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// The same agent opened a newer stream.
+    #[error("a newer session of this agent took over")]
+    Superseded,
+    /// The agent was silent past its lease.
+    #[error("the lease ran out; say hello again")]
+    LeaseExpired,
+}
+
+impl Fault for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::JobsFull { .. } | Self::AgentsFull { .. } => Kind::Busy,
+            Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
+            Self::Superseded => Kind::Conflict,
+            Self::LeaseExpired => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::JobsFull { .. } => "JOBS_FULL",
+            Self::NameTaken { .. } => "AGENT_NAME_TAKEN",
+            Self::AgentIdInUse => "AGENT_ID_IN_USE",
+            Self::AgentsFull { .. } => "AGENTS_FULL",
+            Self::Superseded => "SESSION_SUPERSEDED",
+            Self::LeaseExpired => "LEASE_EXPIRED",
+        }
+    }
+
+    fn retry_after(&self) -> Option<std::time::Duration> {
+        matches!(self.kind(), Kind::Busy).then_some(std::time::Duration::from_secs(1))
+    }
+}

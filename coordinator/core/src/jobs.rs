@@ -1,0 +1,135 @@
+//! The live jobs: a slab, so that a job is 4 bytes wherever else it is named, and an index from its id.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use windlass_shared::domain::{JobRecord, JobState, Reason, RetryPolicy};
+use windlass_shared::ids::JobId;
+use windlass_shared::time::{Moment, Timestamp};
+
+use crate::lease::Held;
+use crate::names::{NameId, Names};
+
+/// A live job's place in the slab; used again after the job is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(pub(crate) u32);
+
+/// A live job, as small as it can be: millions of them wait.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) revision: u64,
+    /// Revision of its submit: its place among jobs of its priority, kept over retries.
+    pub(crate) order: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// When a DELAYED job becomes ready, on both clocks.
+    pub(crate) ready: Option<Box<(Moment, Timestamp)>>,
+    pub(crate) held: Option<Box<Held>>,
+    pub(crate) detail: Option<Arc<str>>,
+    pub(crate) queue: NameId,
+    pub(crate) generation: u32,
+    pub(crate) attempts: u32,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) failures: u16,
+    pub(crate) infra_losses: u16,
+    pub(crate) interruptions: u32,
+    pub(crate) priority: i8,
+    pub(crate) state: JobState,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) cancel_requested: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    slab: Vec<Option<Job>>,
+    free: Vec<u32>,
+    by_id: HashMap<JobId, Slot, BuildHasherDefault<IdHasher>>,
+    pub(crate) names: Names,
+}
+
+impl Jobs {
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(crate) fn find(&self, id: JobId) -> Option<Slot> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn insert(&mut self, job: Job) -> Slot {
+        let id = job.id;
+        let slot = if let Some(at) = self.free.pop() {
+            self.slab[at as usize] = Some(job);
+            Slot(at)
+        } else {
+            self.slab.push(Some(job));
+            Slot(u32::try_from(self.slab.len() - 1).expect("jobs_live_max is far below 2^32"))
+        };
+        self.by_id.insert(id, slot);
+        slot
+    }
+
+    pub(crate) fn get(&self, slot: Slot) -> &Job {
+        self.slab[slot.0 as usize].as_ref().expect("a slot names a live job until it is removed everywhere")
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Job {
+        self.slab[slot.0 as usize].as_mut().expect("a slot names a live job until it is removed everywhere")
+    }
+
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let Some(job) = self.slab[slot.0 as usize].take() else { return };
+        self.by_id.remove(&job.id);
+        self.names.remove(job.queue);
+        self.free.push(slot.0);
+    }
+
+    /// Every live job, by slot. O(live jobs): for checks only.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Job)> {
+        self.slab.iter().zip(0u32..).filter_map(|(job, at)| Some((Slot(at), job.as_ref()?)))
+    }
+
+    /// The job as it is on record from now on.
+    pub(crate) fn record(&self, slot: Slot) -> JobRecord {
+        let job = self.get(slot);
+        JobRecord {
+            id: job.id,
+            state: job.state,
+            generation: job.generation,
+            revision: job.revision,
+            queue: self.names.get(job.queue).clone(),
+            priority: job.priority,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            ended_at: job.state.is_final().then_some(job.updated_at),
+            ready_at: job.ready.as_ref().map(|ready| ready.1),
+            reason: job.reason,
+            detail: job.detail.clone(),
+            cancel_requested: job.cancel_requested,
+            failures: job.failures.into(),
+            infra_losses: job.infra_losses.into(),
+            interruptions: job.interruptions,
+            attempts: job.attempts,
+        }
+    }
+}
+
+/// Takes the last 8 bytes of an id as its hash: 62 of those bits are random already (RFC 9562), drawn by the coordinator,
+/// so nobody can aim for collisions and hashing again would only cost time.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk::<8>() {
+            // The top two bits are the variant, always the same; the map picks buckets by the low bits and tags by the top.
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! An attempt is over: what becomes of its job. The three counters are never mixed: own failures, losses to hosts and
+//! supervision, interruptions.
+
+use std::time::Duration;
+
+use windlass_shared::domain::{
+    AttemptRecord, AttemptState, Exit, ExitStatus, JobState, Outcome, Preset, Proof, Reason,
+};
+use windlass_shared::resilience::delay::Delay;
+use windlass_shared::time::Now;
+
+use crate::jobs::{Job, Slot};
+use crate::lease::Held;
+use crate::timers::Timer;
+use crate::{Change, Core, Effect};
+
+/// Attempts lost to hosts and supervision before the job itself is the suspect.
+const INFRA_LOSSES_MAX: u16 = 5;
+
+/// How an attempt ended.
+pub(crate) enum End {
+    /// By its agent's word.
+    Outcome(Box<Outcome>),
+    /// Given back before it started; counts nowhere.
+    Returned(Reason),
+    /// Its agent is silent past its lease, or came back without it.
+    Lost,
+}
+
+/// What becomes of the job.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Final(JobState, Option<Reason>),
+    Again(Reason, Duration),
+}
+
+impl Core {
+    pub(crate) fn settle(&mut self, now: Now, slot: Slot, end: End, out: &mut Vec<Effect>) {
+        let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
+        let running = u32::from(held.started_at.is_some());
+        self.with_agent(held.agent, |agent| {
+            agent.held.remove(&slot);
+            agent.running -= running;
+        });
+        let next = self.next_step(slot, &end);
+        let detail = match &end {
+            End::Outcome(outcome) => outcome.detail.clone(),
+            End::Returned(_) | End::Lost => None,
+        };
+        let attempt = Some(self.ended_attempt(now, slot, &held, end));
+        let job = self.jobs.get_mut(slot);
+        // The client's word for a cancel stays; an outcome's word is about what became of the job now.
+        if !job.cancel_requested {
+            job.detail = detail;
+        }
+        match next {
+            Next::Final(state, reason) => self.finish(now, slot, state, reason, attempt, out),
+            Next::Again(reason, wait) => self.put_back(now, slot, reason, wait, attempt, out),
+        }
+    }
+
+    fn next_step(&mut self, slot: Slot, end: &End) -> Next {
+        let random = self.random.f64();
+        let job = self.jobs.get_mut(slot);
+        match end {
+            End::Returned(_) | End::Lost if job.cancel_requested => {
+                Next::Final(JobState::Cancelled, Some(Reason::CancelRequested))
+            }
+            End::Returned(reason) => Next::Again(*reason, Duration::ZERO),
+            End::Lost => infra_loss(job, Reason::AgentLost, Duration::ZERO),
+            End::Outcome(outcome) => after_outcome(job, outcome, random),
+        }
+    }
+
+    /// The job is over.
+    pub(crate) fn finish(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        state: JobState,
+        reason: Option<Reason>,
+        attempt: Option<AttemptRecord>,
+        out: &mut Vec<Effect>,
+    ) {
+        let job = self.jobs.get_mut(slot);
+        job.reason = reason;
+        job.ready = None;
+        self.move_to(now, slot, state);
+        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt })));
+        self.jobs.remove(slot);
+    }
+
+    fn put_back(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        reason: Reason,
+        wait: Duration,
+        attempt: Option<AttemptRecord>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.jobs.get_mut(slot).reason = Some(reason);
+        if wait.is_zero() {
+            self.move_to(now, slot, JobState::Queued);
+            self.ready.insert(slot, self.jobs.get(slot));
+        } else {
+            let at = now.mono.after(wait);
+            self.jobs.get_mut(slot).ready = Some(Box::new((at, now.wall.after(wait))));
+            self.move_to(now, slot, JobState::Delayed);
+            self.timers.set(at, Timer::Ready(slot));
+        }
+        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt })));
+    }
+
+    /// The attempt that is held, as it is on record from now on.
+    pub(crate) fn attempt_record(&self, slot: Slot, state: AttemptState) -> Option<AttemptRecord> {
+        let job = self.jobs.get(slot);
+        job.held.as_ref().map(|held| self.attempt(job, held, state))
+    }
+
+    fn attempt(&self, job: &Job, held: &Held, state: AttemptState) -> AttemptRecord {
+        let agent = self.agents.get(held.agent);
+        AttemptRecord {
+            number: job.attempts,
+            state,
+            agent: agent.id,
+            agent_name: agent.name.clone(),
+            fencing_token: held.fencing_token,
+            leased_at: held.leased_at,
+            started_at: held.started_at,
+            ended_at: None,
+            outcome: None,
+        }
+    }
+
+    fn ended_attempt(&self, now: Now, slot: Slot, held: &Held, end: End) -> AttemptRecord {
+        let outcome = match end {
+            End::Outcome(outcome) => outcome,
+            End::Returned(reason) => bare(AttemptState::Returned, reason, None),
+            End::Lost => {
+                let started = held.started_at.is_some();
+                bare(AttemptState::Lost, Reason::AgentLost, started.then(lease_expired))
+            }
+        };
+        let mut attempt = self.attempt(self.jobs.get(slot), held, outcome.state);
+        attempt.ended_at = Some(now.wall);
+        attempt.outcome = Some(outcome);
+        attempt
+    }
+}
+
+fn bare(state: AttemptState, reason: Reason, exit: Option<Exit>) -> Box<Outcome> {
+    Box::new(Outcome {
+        state,
+        reason: Some(reason),
+        detail: None,
+        exit,
+        spawn_failure: None,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+    })
+}
+
+// All that is known of a process whose agent fell silent: that nobody may believe it any more.
+fn lease_expired() -> Exit {
+    Exit {
+        status: ExitStatus::Unknown,
+        user_time: Duration::ZERO,
+        system_time: Duration::ZERO,
+        max_rss_bytes: 0,
+        wall_time: Duration::ZERO,
+        proof: Proof::LeaseExpired,
+    }
+}
+
+fn after_outcome(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
+    let unproven = outcome.exit.as_ref().is_some_and(|exit| exit.proof == Proof::None);
+    match outcome.state {
+        AttemptState::Succeeded if !unproven => Next::Final(JobState::Succeeded, None),
+        // Something of it may still run, so nothing may run again.
+        _ if unproven => Next::Final(JobState::Failed, Some(Reason::Unproven)),
+        AttemptState::Failed | AttemptState::TimedOut => failure(job, outcome.reason, random),
+        AttemptState::Rejected => Next::Final(JobState::Failed, Some(Reason::Rejected)),
+        _ if job.cancel_requested => Next::Final(JobState::Cancelled, Some(Reason::CancelRequested)),
+        _ => interruption(job, outcome.reason.unwrap_or(Reason::Shutdown), random),
+    }
+}
+
+fn failure(job: &mut Job, reason: Option<Reason>, random: f64) -> Next {
+    job.failures = job.failures.saturating_add(1);
+    if job.cancel_requested || job.failures >= job.retry.attempts_max {
+        return Next::Final(JobState::Failed, reason);
+    }
+    let wait = Delay::of(job.retry.preset).after(job.failures.into(), random);
+    Next::Again(reason.unwrap_or(Reason::ExitCode), wait)
+}
+
+fn interruption(job: &mut Job, reason: Reason, random: f64) -> Next {
+    if matches!(reason, Reason::SupervisorLost | Reason::AgentFault | Reason::AgentLost) {
+        // The host may fail the next one at once too: pace it, or five losses would be the work of a millisecond.
+        let wait = Delay::of(Preset::Default).after(u32::from(job.infra_losses) + 1, random);
+        return infra_loss(job, reason, wait);
+    }
+    job.interruptions = job.interruptions.saturating_add(1);
+    Next::Again(reason, Duration::ZERO)
+}
+
+fn infra_loss(job: &mut Job, reason: Reason, wait: Duration) -> Next {
+    job.infra_losses = job.infra_losses.saturating_add(1);
+    if job.infra_losses >= INFRA_LOSSES_MAX {
+        return Next::Final(JobState::Failed, Some(Reason::Poison));
+    }
+    Next::Again(reason, wait)
+}

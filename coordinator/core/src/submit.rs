@@ -1,0 +1,91 @@
+//! Jobs come in, become ready, and are handed out.
+
+use windlass_shared::domain::{AttemptState, JobState};
+use windlass_shared::time::Now;
+
+use crate::jobs::{Job, Slot};
+use crate::lease::Held;
+use crate::{Change, Core, Effect, Refusal, Reply, Submission, Ticket};
+
+impl Core {
+    pub(crate) fn submit(&mut self, now: Now, ticket: Ticket, jobs: Vec<Submission>, out: &mut Vec<Effect>) {
+        let answers = jobs.into_iter().map(|job| self.submit_one(now, job, out)).collect();
+        out.push(Effect::Reply(ticket, Reply::Submitted(answers)));
+    }
+
+    fn submit_one(&mut self, now: Now, submission: Submission, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let limit = self.options.jobs_live_max;
+        if self.jobs.len() >= limit {
+            return Err(Refusal::JobsFull { limit });
+        }
+        let Submission { job: id, header } = submission;
+        let revision = self.next_revision();
+        let queue = self.jobs.names.add(&header.queue);
+        let slot = self.jobs.insert(Job {
+            id,
+            revision,
+            order: revision,
+            created_at: now.wall,
+            updated_at: now.wall,
+            ready: None,
+            held: None,
+            detail: None,
+            queue,
+            generation: 1,
+            attempts: 0,
+            retry: header.retry,
+            failures: 0,
+            infra_losses: 0,
+            interruptions: 0,
+            priority: header.priority,
+            state: JobState::Queued,
+            reason: None,
+            cancel_requested: false,
+        });
+        self.ready.insert(slot, self.jobs.get(slot));
+        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
+        Ok(())
+    }
+
+    /// A delayed job's time has come.
+    pub(crate) fn make_ready(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {
+        self.jobs.get_mut(slot).ready = None;
+        self.move_to(now, slot, JobState::Queued);
+        self.ready.insert(slot, self.jobs.get(slot));
+        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
+    }
+
+    /// Hands out work as long as there is some and somebody has room for it.
+    pub(crate) fn assign_ready(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while !self.ready.is_empty() {
+            let Some(ix) = self.balancer.best() else { return };
+            let Some(slot) = self.ready.pop() else { return };
+            self.assign(now, slot, ix, out);
+        }
+    }
+
+    fn assign(&mut self, now: Now, slot: Slot, ix: crate::agents::AgentIx, out: &mut Vec<Effect>) {
+        let fencing_token = self.issuer.fencing_token();
+        let job = self.jobs.get_mut(slot);
+        job.attempts += 1;
+        job.held = Some(Box::new(Held { agent: ix, fencing_token, leased_at: now.wall, started_at: None }));
+        self.move_to(now, slot, JobState::Leased);
+        self.with_agent(ix, |agent| agent.held.insert(slot));
+        out.push(Effect::Record(Box::new(Change {
+            job: self.jobs.record(slot),
+            attempt: self.attempt_record(slot, AttemptState::Leased),
+        })));
+        let job = self.jobs.get(slot);
+        if let (Some(session), Some(held)) = (self.agents.get(ix).session, &job.held) {
+            out.push(Effect::Assign(session, self.issuer.lease(job, held)));
+        }
+    }
+
+    pub(crate) fn move_to(&mut self, now: Now, slot: Slot, state: JobState) {
+        let revision = self.next_revision();
+        let job = self.jobs.get_mut(slot);
+        job.revision = revision;
+        job.updated_at = now.wall;
+        job.state = state;
+    }
+}
