@@ -73,6 +73,13 @@ pub fn deadline_exceeded(limit: Duration) -> Status {
     )
 }
 
+/// The answer where a call panicked.
+#[must_use]
+pub fn panicked() -> Status {
+    let details = ErrorDetails::with_error_info("PANIC", DOMAIN, []);
+    Status::with_error_details(Code::Internal, "internal error; the coordinator's log has the cause", details)
+}
+
 /// What a status told its caller, for showing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {

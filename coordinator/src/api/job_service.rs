@@ -1,0 +1,138 @@
+//! `JobService`.
+
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+use windlass_shared::convert;
+use windlass_shared::domain::JobView;
+use windlass_shared::ids::JobId;
+use windlass_shared::limits::WAIT_MAX;
+use windlass_shared::pb;
+use windlass_shared::pb::job_service_server::JobService;
+use windlass_shared::status::to_status;
+
+use super::error::ApiError;
+use super::{Answers, Api, page};
+use crate::store::Filter;
+
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+const LIST_PAGE: usize = 50;
+
+impl Api {
+    fn job(&self, id: JobId) -> Result<JobView, Status> {
+        self.records.job(id).ok_or_else(|| to_status(&ApiError::NoSuchJob(id)))
+    }
+
+    async fn wait(&self, id: JobId, limit: Duration) -> Result<pb::WaitJobResponse, Status> {
+        let ended = || self.records.job(id).is_none_or(|job| job.record.state.is_final()).then_some(());
+        let done = tokio::time::timeout(limit, self.records.wait(id, ended)).await.is_ok();
+        Ok(pb::WaitJobResponse { job: Some(convert::job_to_wire(self.job(id)?)), done })
+    }
+
+    fn list(&self, request: &pb::ListJobsRequest) -> Result<pb::ListJobsResponse, windlass_shared::fault::Invalid> {
+        let filter = Filter {
+            states: convert::job_states("states", &request.states)?,
+            queue: convert::queue_filter("queue", &request.queue)?,
+            id_prefix: convert::id_prefix("id_prefix", &request.id_prefix)?,
+        };
+        let limit = convert::page_size("page_size", request.page_size, LIST_PAGE)?;
+        let before = page::read_token("page_token", &request.page_token, &filter)?;
+        let found = self.records.list(&filter, before, limit);
+        Ok(pb::ListJobsResponse {
+            next_page_token: page::token(found.next, &filter),
+            jobs: found.jobs.into_iter().map(convert::job_to_wire).collect(),
+        })
+    }
+}
+
+fn job_id(text: &str) -> Result<JobId, Status> {
+    convert::job_id("job_id", text).map_err(|err| to_status(&err))
+}
+
+#[tonic::async_trait]
+impl JobService for Api {
+    async fn submit_job(
+        &self,
+        request: Request<pb::SubmitJobRequest>,
+    ) -> Result<Response<pb::SubmitJobResponse>, Status> {
+        self.submit(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn batch_submit_jobs(
+        &self,
+        request: Request<pb::BatchSubmitJobsRequest>,
+    ) -> Result<Response<pb::BatchSubmitJobsResponse>, Status> {
+        self.batch_submit(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Result<Response<pb::GetJobResponse>, Status> {
+        let job = self.job(job_id(&request.get_ref().job_id)?)?;
+        Ok(Response::new(pb::GetJobResponse { job: Some(convert::job_to_wire(job)) }))
+    }
+
+    async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Result<Response<pb::ListJobsResponse>, Status> {
+        self.list(request.get_ref()).map(Response::new).map_err(|err| to_status(&err))
+    }
+
+    async fn wait_job(&self, request: Request<pb::WaitJobRequest>) -> Result<Response<pb::WaitJobResponse>, Status> {
+        let request = request.get_ref();
+        let limit = convert::duration("timeout", request.timeout.as_ref(), WAIT_DEFAULT, WAIT_MAX);
+        self.wait(job_id(&request.job_id)?, limit.map_err(|err| to_status(&err))?).await.map(Response::new)
+    }
+
+    type WatchJobsStream = Answers<pb::WatchJobsResponse>;
+
+    async fn watch_jobs(
+        &self,
+        request: Request<pb::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        self.watch_events(request.get_ref()).map(Response::new)
+    }
+
+    async fn list_job_events(
+        &self,
+        request: Request<pb::ListJobEventsRequest>,
+    ) -> Result<Response<pb::ListJobEventsResponse>, Status> {
+        self.list_events(request.get_ref()).map(Response::new)
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<pb::CancelJobRequest>,
+    ) -> Result<Response<pb::CancelJobResponse>, Status> {
+        let request = request.get_ref();
+        let id = job_id(&request.job_id)?;
+        let detail = convert::detail("reason", &request.reason).map_err(|err| to_status(&err))?;
+        convert::unused_request_id("request_id", &request.request_id).map_err(|err| to_status(&err))?;
+        // Not live: finished, and shown as it is, or unknown.
+        self.driver.cancel(id, detail).await.map_err(|err| to_status(&err))?;
+        let job = self.job(id)?;
+        Ok(Response::new(pb::CancelJobResponse { job: Some(convert::job_to_wire(job)) }))
+    }
+
+    async fn get_job_result(
+        &self,
+        request: Request<pb::GetJobResultRequest>,
+    ) -> Result<Response<pb::GetJobResultResponse>, Status> {
+        job_id(&request.get_ref().job_id)?;
+        Err(to_status(&ApiError::Unimplemented(
+            "results come with called handlers, which this coordinator has none of",
+        )))
+    }
+
+    async fn read_job_logs(
+        &self,
+        request: Request<pb::ReadJobLogsRequest>,
+    ) -> Result<Response<pb::ReadJobLogsResponse>, Status> {
+        self.read_logs(request.get_ref()).map(Response::new)
+    }
+
+    type TailJobLogsStream = Answers<pb::TailJobLogsResponse>;
+
+    async fn tail_job_logs(
+        &self,
+        request: Request<pb::TailJobLogsRequest>,
+    ) -> Result<Response<Self::TailJobLogsStream>, Status> {
+        self.tail_logs(request.get_ref()).map(Response::new)
+    }
+}

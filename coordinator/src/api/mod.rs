@@ -1,0 +1,43 @@
+//! The services. Each call is checked, translated, handed to the driver or answered from what is on record; nothing is
+//! decided here, and the store stays out of sight behind [`Records`].
+
+mod agent_service;
+mod error;
+mod fleet_service;
+mod job_service;
+mod logs;
+mod page;
+mod queue_service;
+mod records;
+mod submit;
+mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::Status;
+use windlass_shared::task::Tasks;
+
+pub(crate) use records::Records;
+
+use crate::driver::DriverHandle;
+use crate::logs::Logs;
+use crate::sessions::Registry;
+use crate::watch::Watch;
+
+/// A stream of answers.
+pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What the services share.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) driver: DriverHandle,
+    pub(crate) records: Records,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) tasks: Tasks,
+    pub(crate) lease_ttl: Duration,
+}

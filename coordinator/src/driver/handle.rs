@@ -1,0 +1,183 @@
+//! How everyone else talks to the driver.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use windlass_core::{Refusal, Submission};
+use windlass_shared::clock;
+use windlass_shared::domain::{AgentHello, AgentRecord, ReportItem};
+use windlass_shared::fault::{Fault, Kind};
+use windlass_shared::ids::{JobId, SessionId};
+use windlass_shared::time::Moment;
+
+use crate::store::Store;
+
+/// Kibibytes of specs between admission and commit: 64 MiB, sixteen of the largest messages.
+const SUBMIT_KIB_MAX: usize = 64 << 10;
+
+/// What must never be shed.
+pub(crate) enum Control {
+    Cancel { job: JobId, detail: Option<Arc<str>>, reply: oneshot::Sender<bool> },
+    Agents { reply: oneshot::Sender<Vec<AgentRecord>> },
+    Hello { session: SessionId, hello: Box<AgentHello> },
+    Report { session: SessionId, sequence: u64, items: Vec<ReportItem> },
+    Credit { session: SessionId, capacity: u32 },
+    Draining { session: SessionId },
+    Goodbye { session: SessionId },
+    Closed { session: SessionId },
+}
+
+/// Jobs on their way in.
+pub(crate) struct Submit {
+    pub(crate) jobs: Vec<Submission>,
+    pub(crate) specs: Vec<(JobId, Bytes)>,
+    pub(crate) reply: oneshot::Sender<Vec<Result<(), Refusal>>>,
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// Jobs were not taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error("the coordinator has more submits waiting than it can record; wait and submit again")]
+    Overloaded,
+    #[error("the coordinator has no room for more specs until jobs finish (spec_bytes_max); submit again later")]
+    StoreFull,
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+impl Fault for SubmitError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Overloaded | Self::StoreFull => Kind::Busy,
+            Self::Stopping => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Overloaded => "SUBMITS_OVERLOADED",
+            Self::StoreFull => "STORE_FULL",
+            Self::Stopping => "STOPPING",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded => Some(Duration::from_millis(100)),
+            Self::StoreFull | Self::Stopping => Some(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// The driver is gone: the process is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("the coordinator is stopping")]
+pub(crate) struct Stopping;
+
+impl Fault for Stopping {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+
+    fn reason(&self) -> &'static str {
+        "STOPPING"
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+}
+
+/// When the driver finished its latest tick. Sessions acknowledge heartbeats only while it is fresh: a coordinator that
+/// decides nothing must not keep agents believing in it.
+#[derive(Debug)]
+pub(crate) struct Progress(AtomicU64);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(clock::moment().0))
+    }
+
+    pub(crate) fn mark(&self, at: Moment) {
+        self.0.store(at.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        clock::moment().since(Moment(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// The way to the driver.
+#[derive(Debug, Clone)]
+pub(crate) struct DriverHandle {
+    control: mpsc::Sender<Control>,
+    submits: mpsc::Sender<Submit>,
+    room: Arc<Semaphore>,
+    store: Arc<dyn Store>,
+    progress: Arc<Progress>,
+}
+
+impl DriverHandle {
+    pub(super) fn new(
+        control: mpsc::Sender<Control>,
+        submits: mpsc::Sender<Submit>,
+        store: Arc<dyn Store>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { control, submits, room: Arc::new(Semaphore::new(SUBMIT_KIB_MAX)), store, progress }
+    }
+
+    /// Takes in jobs; each is on record, or refused, when this answers.
+    pub(crate) async fn submit(
+        &self,
+        jobs: Vec<Submission>,
+        specs: Vec<(JobId, Bytes)>,
+    ) -> Result<Vec<Result<(), Refusal>>, SubmitError> {
+        let bytes = specs.iter().map(|(_, spec)| spec.len()).sum::<usize>();
+        if !self.store.has_room(bytes) {
+            return Err(SubmitError::StoreFull);
+        }
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| SubmitError::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        match self.submits.try_send(Submit { jobs, specs, reply, _room: room }) {
+            Ok(()) => answer.await.map_err(|_| SubmitError::Stopping),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(SubmitError::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::Stopping),
+        }
+    }
+
+    /// Cancels a job; whether there was a live one.
+    pub(crate) async fn cancel(&self, job: JobId, detail: Option<Arc<str>>) -> Result<bool, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        self.control.send(Control::Cancel { job, detail, reply }).await.map_err(|_| Stopping)?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Every agent known, by id.
+    pub(crate) async fn agents(&self) -> Result<Vec<AgentRecord>, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        self.control.send(Control::Agents { reply }).await.map_err(|_| Stopping)?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Room for one message of a session.
+    pub(crate) async fn reserve(&self) -> Result<mpsc::Permit<'_, Control>, Stopping> {
+        self.control.reserve().await.map_err(|_| Stopping)
+    }
+
+    /// Tells the driver something, waiting for room.
+    pub(crate) async fn tell(&self, message: Control) {
+        // A driver that is gone needs to be told nothing.
+        let _ = self.control.send(message).await;
+    }
+
+    /// How long ago the driver finished a tick.
+    pub(crate) fn progress_age(&self) -> Duration {
+        self.progress.age()
+    }
+}

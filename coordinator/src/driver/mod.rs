@@ -1,0 +1,105 @@
+//! One task owns the core.
+//!
+//! ```text
+//!  submits ──► inbox ─┐                                   ┌─► replies
+//!  sessions ─► inbox ─┼─► tick ─► core ─► store.commit ───┼─► assignments, stops, acks
+//!  deadline ──────────┘   (collects while a commit runs)  └─► events
+//! ```
+//!
+//! Two inboxes, so that a flood of submits cannot starve results. Nothing leaves before the commit of its tick: what nobody
+//! may lose, nobody may see early. The task awaits only its inboxes, its next deadline and the store.
+
+mod handle;
+mod tick;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use windlass_core::{Core, Refusal, Ticket};
+use windlass_shared::clock;
+
+pub(crate) use handle::{Control, DriverHandle, Progress, Submit};
+
+use crate::sessions::Registry;
+use crate::store::{CommitError, Store};
+use crate::watch::Watch;
+
+/// Messages waiting to be driven; past it, senders wait. A message is at most one report of 1,024 items.
+const CONTROL_INBOX: usize = 4_096;
+/// Submit calls waiting; past it, submits are shed.
+const SUBMIT_INBOX: usize = 4_096;
+/// Messages taken into one tick: bounds the commit, and with it the wait of whoever comes next.
+const TICK_MESSAGES_MAX: usize = 1_024;
+
+/// Everything the task owns.
+pub(crate) struct Driver {
+    core: Core,
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    watch: Arc<Watch>,
+    control: mpsc::Receiver<Control>,
+    submits: mpsc::Receiver<Submit>,
+    progress: Arc<Progress>,
+    beat: Duration,
+    waiting: HashMap<Ticket, Waiting>,
+    next_ticket: u64,
+}
+
+/// Who waits for a reply.
+enum Waiting {
+    Submit(oneshot::Sender<Vec<Result<(), Refusal>>>),
+    Cancel(oneshot::Sender<bool>),
+}
+
+impl Driver {
+    /// The task, and the handle everyone else holds. `beat`: time between ticks when nothing happens.
+    pub(crate) fn new(
+        core: Core,
+        store: Arc<dyn Store>,
+        registry: Arc<Registry>,
+        watch: Arc<Watch>,
+        beat: Duration,
+    ) -> (Self, DriverHandle) {
+        let (control_tx, control) = mpsc::channel(CONTROL_INBOX);
+        let (submit_tx, submits) = mpsc::channel(SUBMIT_INBOX);
+        let progress = Arc::new(Progress::new());
+        let handle = DriverHandle::new(control_tx, submit_tx, store.clone(), progress.clone());
+        let waiting = HashMap::new();
+        let driver = Self { core, store, registry, watch, control, submits, progress, beat, waiting, next_ticket: 0 };
+        (driver, handle)
+    }
+
+    /// Drives until `stop`.
+    ///
+    /// # Errors
+    /// Where a commit failed: the core has no undo, so the process must end.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), CommitError> {
+        let (mut control, mut submits) = (Vec::new(), Vec::new());
+        loop {
+            let due = self.core.next_deadline().map(clock::instant);
+            let beat = tokio::time::Instant::now() + self.beat;
+            let wake = due.map_or(beat, |due| due.min(beat));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = self.control.recv_many(&mut control, TICK_MESSAGES_MAX) => {}
+                _ = self.submits.recv_many(&mut submits, TICK_MESSAGES_MAX) => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            // Whatever else is there comes along: one commit for all of it.
+            drain(&mut self.control, &mut control);
+            drain(&mut self.submits, &mut submits);
+            self.tick(&mut control, &mut submits).await?;
+        }
+    }
+}
+
+fn drain<T>(inbox: &mut mpsc::Receiver<T>, into: &mut Vec<T>) {
+    while into.len() < TICK_MESSAGES_MAX {
+        let Ok(message) = inbox.try_recv() else { return };
+        into.push(message);
+    }
+}

@@ -1,0 +1,114 @@
+//! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
+
+use windlass_core::{Effect, Input, Reply, Ticket};
+use windlass_shared::clock;
+use windlass_shared::time::Now;
+
+use super::{Control, Driver, Submit, Waiting};
+use crate::sessions::ToAgent;
+use crate::store::{Batch, CommitError};
+
+impl Driver {
+    pub(super) async fn tick(
+        &mut self,
+        control: &mut Vec<Control>,
+        submits: &mut Vec<Submit>,
+    ) -> Result<(), CommitError> {
+        let now = clock::now();
+        let mut effects = Vec::new();
+        for message in control.drain(..) {
+            self.on_control(now, message, &mut effects);
+        }
+        let mut batch = Batch::default();
+        for submit in submits.drain(..) {
+            self.on_submit(now, submit, &mut batch, &mut effects);
+        }
+        // The newest stamps first: nobody is judged by what was known before.
+        for (session, at) in self.registry.take_stamps() {
+            self.core.handle_into(now, Input::Alive { session, at }, &mut effects);
+        }
+        self.core.handle_into(now, Input::Tick, &mut effects);
+        let rest = self.commit(batch, effects).await?;
+        for effect in rest {
+            self.release(effect);
+        }
+        self.progress.mark(clock::moment());
+        Ok(())
+    }
+
+    fn on_control(&mut self, now: Now, message: Control, out: &mut Vec<Effect>) {
+        let input = match message {
+            Control::Cancel { job, detail, reply } => {
+                Input::Cancel { ticket: self.ticket(Waiting::Cancel(reply)), job, detail }
+            }
+            Control::Agents { reply } => {
+                // The caller may have left; then nobody needs the answer.
+                let _ = reply.send(self.core.agents());
+                return;
+            }
+            Control::Hello { session, hello } => Input::Hello { session, hello },
+            Control::Report { session, sequence, items } => Input::Report { session, sequence, items },
+            Control::Credit { session, capacity } => Input::Credit { session, capacity },
+            Control::Draining { session } => Input::Draining { session },
+            Control::Goodbye { session } => Input::Goodbye { session },
+            Control::Closed { session } => Input::Closed { session },
+        };
+        self.core.handle_into(now, input, out);
+    }
+
+    fn on_submit(&mut self, now: Now, submit: Submit, batch: &mut Batch, out: &mut Vec<Effect>) {
+        let ticket = self.ticket(Waiting::Submit(submit.reply));
+        batch.specs.extend(submit.specs);
+        self.core.handle_into(now, Input::Submit { ticket, jobs: submit.jobs }, out);
+    }
+
+    fn ticket(&mut self, waiting: Waiting) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.waiting.insert(ticket, waiting);
+        ticket
+    }
+
+    /// Makes the changes durable and shows them; what is left may be released.
+    async fn commit(&mut self, mut batch: Batch, effects: Vec<Effect>) -> Result<Vec<Effect>, CommitError> {
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Record(change) => batch.changes.push(*change),
+                other => rest.push(other),
+            }
+        }
+        if !batch.changes.is_empty() {
+            let events = batch.changes.iter().map(windlass_core::Change::event).collect();
+            self.store.commit(batch).await?;
+            self.watch.publish(events);
+        }
+        Ok(rest)
+    }
+
+    fn release(&mut self, effect: Effect) {
+        match effect {
+            Effect::Record(_) => {} // taken out by `commit`
+            Effect::Reply(ticket, reply) => self.reply(ticket, reply),
+            Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
+            Effect::Assign(session, lease) => {
+                let spec = self.store.spec(lease.job).unwrap_or_default();
+                self.registry.deliver(session, ToAgent::Assign(lease, spec));
+            }
+            Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
+            Effect::Ack(session, sequence, stale) => self.registry.deliver(session, ToAgent::Ack(sequence, stale)),
+            Effect::Close(session, why) => self.registry.close(session, why),
+        }
+    }
+
+    // A caller that left before its answer is no error: what it asked for is done and on record.
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        match (self.waiting.remove(&ticket), reply) {
+            (Some(Waiting::Submit(to)), Reply::Submitted(answers)) => drop(to.send(answers)),
+            (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
+            (Some(Waiting::Submit(_) | Waiting::Cancel(_)) | None, _) => {
+                tracing::error!(?ticket, "a reply nobody waits for");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What waits to be written to an agent. Whatever is there goes in one message, so that cost per job falls as load rises and
+//! nothing ever waits for company.
+
+use bytes::Bytes;
+use windlass_shared::convert;
+use windlass_shared::domain::{Lease, StopOrder};
+use windlass_shared::limits::REPORT_ITEMS_MAX;
+use windlass_shared::pb;
+
+use super::ToAgent;
+
+/// Spec bytes in one assignment message: well below the 4 MiB every message is held to.
+const ASSIGN_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    session: u64,
+    welcome: Option<pb::ConnectResponse>,
+    heartbeat: Option<u64>,
+    assigns: Vec<(Lease, Bytes)>,
+    stops: Vec<StopOrder>,
+    acked: Option<u64>,
+    stale: Vec<Lease>,
+}
+
+impl Outgoing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.welcome.is_none()
+            && self.heartbeat.is_none()
+            && self.assigns.is_empty()
+            && self.stops.is_empty()
+            && self.acked.is_none()
+    }
+
+    /// An acknowledged heartbeat; an older one still waiting is answered by it too.
+    pub(super) fn heartbeat(&mut self, sequence: u64) {
+        self.heartbeat = Some(sequence);
+    }
+
+    pub(super) fn add(&mut self, message: ToAgent) {
+        match message {
+            ToAgent::Welcome(welcome) => {
+                self.session = welcome.session;
+                self.welcome = Some(convert::welcome(&welcome));
+            }
+            ToAgent::Assign(lease, spec) => self.assigns.push((lease, spec)),
+            ToAgent::Stop(order) => self.stops.push(order),
+            ToAgent::Ack(sequence, stale) => {
+                self.acked = self.acked.max(Some(sequence));
+                self.stale.extend(stale);
+            }
+            ToAgent::Close(_) => {} // the session's own to act on
+        }
+    }
+
+    /// The next message. A stop never overtakes the assignment it is about.
+    pub(super) fn next(&mut self) -> Option<pb::ConnectResponse> {
+        if let Some(welcome) = self.welcome.take() {
+            return Some(welcome);
+        }
+        if let Some(sequence) = self.heartbeat.take() {
+            return Some(convert::heartbeat_ack(sequence));
+        }
+        if let Some(sequence) = self.acked.take() {
+            return Some(convert::ack(sequence, &std::mem::take(&mut self.stale)));
+        }
+        if !self.assigns.is_empty() {
+            return Some(convert::assign(self.session, self.some_assigns()));
+        }
+        if self.stops.is_empty() {
+            return None;
+        }
+        let some = self.stops.len().min(REPORT_ITEMS_MAX);
+        Some(convert::stop(&self.stops.drain(..some).collect::<Vec<_>>()))
+    }
+
+    fn some_assigns(&mut self) -> Vec<(Lease, Bytes)> {
+        let mut bytes = 0;
+        let fits = self.assigns.iter().take(REPORT_ITEMS_MAX).take_while(|(_, spec)| {
+            bytes += spec.len();
+            bytes <= ASSIGN_BYTES_MAX
+        });
+        let some = fits.count().max(1); // one spec alone always fits a message
+        self.assigns.drain(..some).collect()
+    }
+}
