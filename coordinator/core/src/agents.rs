@@ -174,10 +174,13 @@ impl Core {
 
     pub(crate) fn alive(&mut self, now: Now, session: SessionId, at: Moment) {
         let Some(ix) = self.agents.speaker(session) else { return };
+        let fresh = now.mono.since(at) < self.options.lease_ttl;
         self.with_agent(ix, |agent| {
             if at > agent.heard {
                 agent.heard = at;
                 agent.heard_at = now.wall;
+            }
+            if fresh {
                 agent.state = AgentState::Connected;
             }
         });

@@ -1,0 +1,8 @@
+//! Step tests of the core: these inputs, exactly these effects and no other.
+
+mod agents;
+mod cancel;
+mod order;
+mod outcomes;
+mod replay;
+mod rig;

@@ -1,0 +1,76 @@
+//! Same inputs, same effects, byte for byte; and no order of inputs leaves the state in contradiction.
+
+use std::time::Duration;
+
+use windlass_core::Input;
+use windlass_shared::domain::{AttemptState, News, Reason};
+use windlass_shared::ids::SessionId;
+
+use crate::rig::{Rig, hello, outcome};
+
+/// A few hundred random inputs from one seed; `Rig::step` checks the state after each.
+fn story(seed: u64) -> Vec<String> {
+    let (mut rig, mut random) = (Rig::default(), fastrand::Rng::with_seed(seed));
+    let mut lines = Vec::new();
+    let mut sessions = [10_u64, 20, 30];
+    let mut submitted = 0;
+    for _ in 0..400 {
+        let a = random.usize(0..3);
+        let n = u8::try_from(a + 1).expect("small");
+        lines.extend(match random.u8(0..12) {
+            0..=2 if submitted < 250 => {
+                submitted += 1;
+                rig.submit_retrying(submitted, random.u16(1..4))
+            }
+            3 => {
+                sessions[a] += 1;
+                let mut hello = hello(n, 2);
+                hello.session = sessions[a];
+                hello.instance = random.u64(1..3);
+                rig.greet(sessions[a], hello)
+            }
+            4 => rig.step(Input::Closed { session: SessionId(sessions[a]) }),
+            5 => rig.pass_hearing(Duration::from_secs(random.u64(1..12)), &sessions[..random.usize(0..3)]),
+            6 if submitted > 0 => rig.cancel(random.u8(1..=submitted)),
+            7 => rig.step(Input::Goodbye { session: SessionId(sessions[a]) }),
+            _ => some_report(&mut rig, &mut random, sessions[a], submitted),
+        });
+    }
+    lines
+}
+
+fn some_report(rig: &mut Rig, random: &mut fastrand::Rng, session: u64, submitted: u8) -> Vec<String> {
+    let (n, attempt) = (random.u8(0..=submitted), random.u32(1..4));
+    let Some(lease) = rig.find_lease(n, attempt) else { return Vec::new() };
+    let news = match random.u8(0..5) {
+        0 | 1 => News::Started(rig.now.wall),
+        2 => News::Ended(outcome(AttemptState::Succeeded, None)),
+        3 => News::Ended(outcome(AttemptState::Failed, Some(Reason::ExitCode))),
+        _ => News::Returned(Reason::Drain),
+    };
+    rig.report_on(session, lease, news)
+}
+
+#[test]
+fn the_same_inputs_give_the_same_effects() {
+    for seed in 0..20 {
+        assert_eq!(story(seed), story(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_final_job_is_never_recorded_again_and_revisions_never_repeat() {
+    for seed in 0..200 {
+        let mut over = std::collections::BTreeSet::new();
+        for line in story(seed) {
+            let Some(rest) = line.strip_prefix("record ") else { continue };
+            let mut words = rest.split([' ', ',']);
+            let (job, state) = (words.next().expect("a job"), words.next().expect("a state"));
+            assert!(!over.contains(job), "seed {seed}: job {job} is {state} after its end");
+            if matches!(state, "SUCCEEDED" | "FAILED" | "CANCELLED") {
+                over.insert(job.to_owned());
+            }
+        }
+        assert!(!over.is_empty(), "seed {seed}: the story ends no job, so it shows nothing");
+    }
+}

@@ -1,0 +1,216 @@
+//! A core on a bench: inputs by short names, effects as lines a person can read. Every step checks the whole state.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use windlass_core::{Core, Effect, Input, Options, Reply, Submission, Ticket};
+use windlass_shared::domain::{
+    AgentHello, AttemptState, Exit, ExitStatus, JobHeader, Lease, News, Outcome, Preset, Proof, Reason, ReportItem,
+    RetryPolicy,
+};
+use windlass_shared::ids::{AgentId, JobId, SessionId};
+use windlass_shared::time::{Now, Timestamp};
+
+/// Jobs and agents are numbered; sessions are `agent * 10 + nth`.
+pub(crate) struct Rig {
+    pub(crate) core: Core,
+    pub(crate) now: Now,
+    ticket: u64,
+    leases: BTreeMap<(u8, u32), Lease>,
+    names: BTreeMap<SessionId, String>,
+}
+
+pub(crate) fn job(n: u8) -> JobId {
+    JobId::from_bytes([n; 16])
+}
+
+pub(crate) fn agent(n: u8) -> AgentId {
+    AgentId::from_bytes([n; 16])
+}
+
+pub(crate) fn header(priority: i8, retry: RetryPolicy) -> JobHeader {
+    JobHeader { queue: "default".into(), priority, retry }
+}
+
+pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
+    AgentHello {
+        id: agent(n),
+        name: format!("a{n}").into(),
+        instance: 1,
+        boot_id: "boot".into(),
+        session: 1,
+        slots,
+        capacity: slots,
+        inventory: Vec::new(),
+        host: "host".into(),
+        version: "0".into(),
+    }
+}
+
+pub(crate) fn outcome(state: AttemptState, reason: Option<Reason>) -> Box<Outcome> {
+    let exit = Exit {
+        status: ExitStatus::Code(0),
+        user_time: Duration::ZERO,
+        system_time: Duration::ZERO,
+        max_rss_bytes: 0,
+        wall_time: Duration::ZERO,
+        proof: Proof::Keeper,
+    };
+    let exit = Some(exit);
+    Box::new(Outcome { state, reason, detail: None, exit, spawn_failure: None, stdout_bytes: 0, stderr_bytes: 0 })
+}
+
+impl Default for Rig {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl Rig {
+    pub(crate) fn new(options: Options) -> Self {
+        let mut options = options;
+        (options.incarnation, options.epoch) = (7, 1);
+        let core = Core::new(options);
+        Self { core, now: Now::default(), ticket: 0, leases: BTreeMap::new(), names: BTreeMap::new() }
+    }
+
+    pub(crate) fn step(&mut self, input: Input) -> Vec<String> {
+        let effects = self.core.handle(self.now, input);
+        self.core.check();
+        effects.iter().map(|effect| self.show(effect)).collect()
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.ticket += 1;
+        Ticket(self.ticket)
+    }
+
+    pub(crate) fn submit(&mut self, n: u8) -> Vec<String> {
+        self.submit_as(n, header(0, RetryPolicy::NONE))
+    }
+
+    pub(crate) fn submit_as(&mut self, n: u8, header: JobHeader) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Submit { ticket, jobs: vec![Submission { job: job(n), header }] })
+    }
+
+    pub(crate) fn submit_retrying(&mut self, n: u8, attempts_max: u16) -> Vec<String> {
+        self.submit_as(n, header(0, RetryPolicy { preset: Preset::Default, attempts_max }))
+    }
+
+    pub(crate) fn cancel(&mut self, n: u8) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Cancel { ticket, job: job(n), detail: None })
+    }
+
+    /// Agent `n` says hello on its first session.
+    pub(crate) fn join(&mut self, n: u8, slots: u32) -> Vec<String> {
+        self.greet(u64::from(n) * 10, hello(n, slots))
+    }
+
+    pub(crate) fn greet(&mut self, session: u64, hello: AgentHello) -> Vec<String> {
+        self.names.insert(SessionId(session), format!("{}/{}", hello.name, session % 10));
+        self.step(Input::Hello { session: SessionId(session), hello: Box::new(hello) })
+    }
+
+    pub(crate) fn lease(&self, n: u8, attempt: u32) -> Lease {
+        self.leases[&(n, attempt)]
+    }
+
+    pub(crate) fn find_lease(&self, n: u8, attempt: u32) -> Option<Lease> {
+        self.leases.get(&(n, attempt)).copied()
+    }
+
+    /// Agent `a` reports on its first session.
+    pub(crate) fn report(&mut self, a: u8, n: u8, attempt: u32, news: News) -> Vec<String> {
+        self.report_on(u64::from(a) * 10, self.lease(n, attempt), news)
+    }
+
+    pub(crate) fn report_on(&mut self, session: u64, lease: Lease, news: News) -> Vec<String> {
+        self.step(Input::Report { session: SessionId(session), sequence: 1, items: vec![ReportItem { lease, news }] })
+    }
+
+    pub(crate) fn started(&mut self, a: u8, n: u8, attempt: u32) -> Vec<String> {
+        self.report(a, n, attempt, News::Started(Timestamp(0)))
+    }
+
+    pub(crate) fn ended(
+        &mut self,
+        a: u8,
+        n: u8,
+        attempt: u32,
+        state: AttemptState,
+        reason: Option<Reason>,
+    ) -> Vec<String> {
+        self.report(a, n, attempt, News::Ended(outcome(state, reason)))
+    }
+
+    pub(crate) fn succeeded(&mut self, a: u8, n: u8, attempt: u32) -> Vec<String> {
+        self.ended(a, n, attempt, AttemptState::Succeeded, None)
+    }
+
+    pub(crate) fn failed(&mut self, a: u8, n: u8, attempt: u32) -> Vec<String> {
+        self.ended(a, n, attempt, AttemptState::Failed, Some(Reason::ExitCode))
+    }
+
+    /// Moves both clocks and ticks, as the driver would: at least every three seconds, with no agent heard.
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<String> {
+        self.pass_hearing(time, &[])
+    }
+
+    /// The same, with these sessions' heartbeats arriving.
+    pub(crate) fn pass_hearing(&mut self, time: Duration, sessions: &[u64]) -> Vec<String> {
+        let end = self.now.mono.after(time);
+        let mut out = Vec::new();
+        while self.now.mono < end {
+            let due = self.core.next_deadline().filter(|due| *due > self.now.mono).unwrap_or(end);
+            let next = due.min(self.now.mono.after(Duration::from_secs(3))).min(end);
+            self.now.wall = self.now.wall.after(next.since(self.now.mono));
+            self.now.mono = next;
+            for session in sessions {
+                out.extend(self.step(Input::Alive { session: SessionId(*session), at: next }));
+            }
+            out.extend(self.step(Input::Tick));
+        }
+        out
+    }
+
+    fn show(&mut self, effect: &Effect) -> String {
+        match effect {
+            Effect::Record(change) => {
+                let n = change.job.id.as_bytes()[0];
+                let why = change.job.reason.map(|reason| format!(" ({})", reason.name())).unwrap_or_default();
+                let attempt = change.attempt.as_ref().map(|a| format!(", {} {}", a.number, a.state.name()));
+                format!("record {n} {}{why}{}", change.job.state.name(), attempt.unwrap_or_default())
+            }
+            Effect::Reply(_, Reply::Submitted(answers)) => {
+                let show = |answer: &Result<(), windlass_core::Refusal>| match answer {
+                    Ok(()) => "ok".to_owned(),
+                    Err(refusal) => refusal.to_string(),
+                };
+                format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
+            }
+            Effect::Reply(_, Reply::Cancelled(known)) => format!("reply {}", if *known { "ok" } else { "unknown" }),
+            Effect::Welcome(session, _) => format!("welcome {}", self.name(*session)),
+            Effect::Assign(session, lease) => {
+                let n = lease.job.as_bytes()[0];
+                self.leases.insert((n, lease.attempt), *lease);
+                format!("assign {n}.{} to {}", lease.attempt, self.name(*session))
+            }
+            Effect::Stop(session, order) => {
+                let (n, attempt) = (order.lease.job.as_bytes()[0], order.lease.attempt);
+                format!("stop {n}.{attempt} at {} ({})", self.name(*session), order.reason.name())
+            }
+            Effect::Ack(session, _, stale) if stale.is_empty() => format!("ack {}", self.name(*session)),
+            Effect::Ack(session, _, _) => format!("ack {} stale", self.name(*session)),
+            Effect::Close(session, why) => {
+                use windlass_shared::fault::Fault;
+                format!("close {} {}", self.name(*session), why.reason())
+            }
+        }
+    }
+
+    fn name(&self, session: SessionId) -> &str {
+        &self.names[&session]
+    }
+}
