@@ -84,6 +84,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> std::io::Result
         registry,
         tasks: tasks.clone(),
         lease_ttl: options.lease_ttl,
+        ids: Arc::default(),
     };
     let shutdown_max = options.shutdown_max;
     tasks.spawn("server", server::serve(api, listener, options, stop.clone()));

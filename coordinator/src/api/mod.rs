@@ -4,6 +4,7 @@
 mod agent_service;
 mod error;
 mod fleet_service;
+mod ids;
 mod job_service;
 mod logs;
 mod page;
@@ -20,6 +21,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 use windlass_shared::task::Tasks;
 
+pub(crate) use ids::JobIds;
 pub(crate) use records::Records;
 
 use crate::driver::DriverHandle;
@@ -40,4 +42,5 @@ pub(crate) struct Api {
     pub(crate) registry: Arc<Registry>,
     pub(crate) tasks: Tasks,
     pub(crate) lease_ttl: Duration,
+    pub(crate) ids: Arc<JobIds>,
 }

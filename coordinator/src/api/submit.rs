@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use tonic::Status;
 use windlass_core::{Refusal, Submission};
-use windlass_shared::clock;
 use windlass_shared::convert;
 use windlass_shared::fault::{Fault, Invalid};
 use windlass_shared::ids::JobId;
@@ -24,7 +23,7 @@ const NO_REQUEST_IDS: ApiError = ApiError::Unimplemented(
 
 impl Api {
     pub(super) async fn submit(&self, request: SubmitJobRequest) -> Result<SubmitJobResponse, Status> {
-        let (submission, spec) = admit(&request)?;
+        let (submission, spec) = self.admit(&request)?;
         let id = submission.job;
         let answers = self.driver.submit(vec![submission], vec![(id, spec)]).await.map_err(|err| to_status(&err))?;
         if let Some(Err(refusal)) = answers.first() {
@@ -45,7 +44,7 @@ impl Api {
         }
         let (mut jobs, mut specs, mut results) = (Vec::new(), Vec::new(), Vec::with_capacity(count));
         for (i, item) in request.requests.iter().enumerate() {
-            results.push(match admit_item(i, item) {
+            results.push(match self.admit_item(i, item) {
                 Ok((submission, spec)) => {
                     specs.push((submission.job, spec));
                     jobs.push(submission);
@@ -60,30 +59,24 @@ impl Api {
         }
         Ok(BatchSubmitJobsResponse { results })
     }
-}
 
-fn admit(request: &SubmitJobRequest) -> Result<(Submission, Bytes), Status> {
-    if !request.request_id.is_empty() {
-        return Err(to_status(&NO_REQUEST_IDS));
+    fn admit(&self, request: &SubmitJobRequest) -> Result<(Submission, Bytes), Status> {
+        if !request.request_id.is_empty() {
+            return Err(to_status(&NO_REQUEST_IDS));
+        }
+        let header = convert::read_header(&request.spec).map_err(|err| to_status(&err))?;
+        // Copied: the wire's buffer holds the whole message, and a spec is kept far longer than that.
+        Ok((Submission { job: self.ids.next(), header }, Bytes::copy_from_slice(&request.spec)))
     }
-    let header = convert::read_header(&request.spec).map_err(|err| to_status(&err))?;
-    // Copied: the wire's buffer holds the whole message, and a spec is kept far longer than that.
-    Ok((Submission { job: new_id(), header }, Bytes::copy_from_slice(&request.spec)))
-}
 
-fn admit_item(i: usize, request: &SubmitJobRequest) -> Result<(Submission, Bytes), BatchSubmitJobsResult> {
-    if !request.request_id.is_empty() {
-        return Err(refused(&NO_REQUEST_IDS));
+    fn admit_item(&self, i: usize, request: &SubmitJobRequest) -> Result<(Submission, Bytes), BatchSubmitJobsResult> {
+        if !request.request_id.is_empty() {
+            return Err(refused(&NO_REQUEST_IDS));
+        }
+        let header =
+            convert::read_header(&request.spec).map_err(|err| refused(&err.within(&format!("requests[{i}]"))))?;
+        Ok((Submission { job: self.ids.next(), header }, Bytes::copy_from_slice(&request.spec)))
     }
-    let header = convert::read_header(&request.spec).map_err(|err| refused(&err.within(&format!("requests[{i}]"))))?;
-    Ok((Submission { job: new_id(), header }, Bytes::copy_from_slice(&request.spec)))
-}
-
-fn new_id() -> JobId {
-    let mut random = [0; 10];
-    // The system's source fails only before the machine has gathered its first randomness; ids stay unique by their time.
-    let _ = getrandom::fill(&mut random);
-    JobId::new(clock::wall().unix_ms(), &random)
 }
 
 fn accepted(id: JobId) -> BatchSubmitJobsResult {

@@ -88,6 +88,22 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tower::ServiceExt;
+
+    // At the layer itself: tonic's own client keeps a timer for the same header and would answer before the server does.
+    #[tokio::test]
+    async fn a_deadline_that_passes_is_called_a_deadline() {
+        let silent = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<Body>, ()>>());
+        for (header, max) in [(Some("5m"), 60_000), (None, 5)] {
+            let mut request = Request::new(());
+            if let Some(header) = header {
+                request.headers_mut().insert("grpc-timeout", http::HeaderValue::from_static(header));
+            }
+            let service = DeadlineLayer::new(Duration::from_millis(max)).layer(silent);
+            let answer = service.oneshot(request).await.expect("an answer");
+            assert_eq!(answer.headers()["grpc-status"], "4");
+        }
+    }
 
     #[test]
     fn reads_every_unit_of_the_protocol_and_nothing_else() {

@@ -204,6 +204,8 @@ impl Session {
             FromAgent::Goodbye => {
                 tracing::info!(session = session.0, "agent says goodbye");
                 self.inbound.push_back(Control::Goodbye { session });
+                // Our end of the stream ends too: that is how the agent knows that it was heard.
+                return Err(End::Left);
             }
         }
         Ok(())

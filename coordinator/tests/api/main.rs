@@ -1,0 +1,8 @@
+//! The coordinator through its real door: a served port, real clients, and an agent made of nothing but its stream.
+
+mod bad_input;
+mod jobs;
+mod logs;
+mod rig;
+mod sessions;
+mod shell;
