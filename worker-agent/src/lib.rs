@@ -1,1 +1,45 @@
-//! Windlass.
+//! The agent of one host: keeps the stream to the coordinator and runs its jobs under supervision.
+//!
+//! ```text
+//!  coordinator ◄─ Connect ──► session ──► executor ──► process ══► warden ──► keeper ──► job
+//!              ◄─ PushLogs ── logs ◄───────── pipes ───────────────────────────────────┘
+//!                             outbox ◄── executor
+//! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | what it can be told | [`config`] |
+//! | who it is | [`identity`] |
+//! | the stream to the coordinator | [`session`], over [`dial`] |
+//! | from an assignment to its outcome | [`executor`] |
+//! | reports until they are on record | [`outbox`] |
+//! | what jobs write | [`logs`] |
+//! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
+//! | leaving | [`drain`] |
+//! | all of it put together | [`agent`], and [`entry`] as a program |
+//!
+//! Not here: pools and `call` work, containment by control groups, reports on disk, TLS.
+
+mod agent;
+mod config;
+mod dial;
+mod drain;
+mod entry;
+mod executor;
+mod identity;
+mod logs;
+mod outbox;
+pub mod process;
+mod session;
+mod sys;
+pub mod warden;
+
+pub use agent::{Running, StartError, start};
+pub use config::{ConfigError, Options};
+pub use drain::Stopper;
+pub use entry::main;
+pub use identity::DataError;
+pub use session::Refused;
+
+/// The first argument that makes an executable of ours an agent.
+pub const ROLE: &str = "__agent";

@@ -1,0 +1,24 @@
+//! `windlass completion`: the script a shell completes with.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output;
+
+/// For which shell.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Shell to complete in
+    shell: Shell,
+}
+
+/// Prints the script.
+pub(crate) fn print(args: &Args) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "windlass", &mut script);
+    output::print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::OK)
+}

@@ -1,0 +1,217 @@
+//! `run --local`: a throw-away coordinator and agents, real processes of this very executable, in a temporary directory.
+//!
+//! Each child holds a pipe from us as standard input. When its end comes, be it because we closed it or because we died,
+//! the child stops, removes its own directory and tries to remove the one all share; so nothing stays behind, however we
+//! go. Each also leads a process group of its own, so that Ctrl-C at the terminal reaches us alone.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use windlass_shared::pb;
+
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Starting takes a fraction of a second; a loaded machine may need a few.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Stopping takes as long as jobs take to be killed, with proof: 10 s at most by the agent's own rule.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// How often we look whether the agents are there, and whether a child is gone.
+const POLL: Duration = Duration::from_millis(20);
+/// Last lines of a child's log shown where it failed.
+const LOG_LINES: usize = 20;
+/// And of these no more than this.
+const LOG_BYTES: u64 = 16 << 10;
+
+/// The cluster. Dropping it lets go of the lifelines, and the children end by themselves.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    home: TempDir,
+    coordinator: Option<Member>,
+    agents: Vec<Member>,
+}
+
+/// One child.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    child: Child,
+    lifeline: Option<ChildStdin>,
+    // Held so that a late word on it is no broken pipe.
+    _stdout: Option<BufReader<ChildStdout>>,
+    log: File,
+}
+
+impl Cluster {
+    /// An empty one.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        // Mode 0700, as tempfile makes every directory.
+        let home = tempfile::Builder::new().prefix("windlass-").tempdir();
+        let home = home.map_err(|err| Failure::io("make a temporary directory", &err))?;
+        Ok(Self { home, coordinator: None, agents: Vec::new() })
+    }
+
+    /// Starts everybody; returns once every agent is connected.
+    pub(crate) async fn start(&mut self, agents: usize, slots: u32) -> Result<Client, Failure> {
+        let outcome = match timeout(START_LIMIT, self.bring_up(agents, slots)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(failed(&format!("it was not ready within {} s", START_LIMIT.as_secs()))),
+        };
+        outcome.map_err(|failure| failure.because(self.logs()))
+    }
+
+    async fn bring_up(&mut self, agents: usize, slots: u32) -> Result<Client, Failure> {
+        let url = self.start_coordinator().await?;
+        for number in 1..=agents {
+            self.start_agent(number, slots, &url)?;
+        }
+        let client = Client::connect(&url).await?;
+        loop {
+            let known =
+                client.list_agents().await.map_err(|status| client.failure("list the local agents", &status))?;
+            if known.iter().filter(|agent| agent.state() == pb::agent::State::Connected).count() == agents {
+                return Ok(client);
+            }
+            if let Some(gone) = self.members().find_map(Member::gone) {
+                return Err(failed(&gone));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn start_coordinator(&mut self) -> Result<String, Failure> {
+        let data = self.home.path().join("coordinator");
+        let args = ["__coordinator", "--listen", "127.0.0.1:0", "--lifeline", "--ephemeral", "--data"].map(OsStr::new);
+        let args = args.into_iter().chain([data.as_os_str()]);
+        let member = Member::start("coordinator".into(), args, Stdio::piped(), self.home.path())?;
+        let member = self.coordinator.insert(member);
+        let mut line = String::new();
+        if let Some(stdout) = &mut member._stdout {
+            stdout.read_line(&mut line).await.map_err(|err| Failure::io("hear from the local coordinator", &err))?;
+        }
+        match line.trim_end().strip_prefix("listening on ") {
+            Some(url) => Ok(url.to_owned()),
+            None if line.is_empty() => Err(failed("the coordinator ended before it listened")),
+            None => Err(failed(&format!("the coordinator said {line:?} where its address was due"))),
+        }
+    }
+
+    fn start_agent(&mut self, number: usize, slots: u32, url: &str) -> Result<(), Failure> {
+        let name = format!("local-{number}");
+        let data = self.home.path().join(format!("agent-{number}"));
+        let slots = slots.to_string();
+        let args = ["__agent", "--coordinator", url, "--name", &name, "--slots", &slots, "--lifeline", "--ephemeral"];
+        let args = args.into_iter().map(OsStr::new).chain([OsStr::new("--data"), data.as_os_str()]);
+        self.agents.push(Member::start(name.clone(), args, Stdio::null(), self.home.path())?);
+        Ok(())
+    }
+
+    /// Comes back where the cluster can no longer finish anything: its coordinator or all of its agents are gone.
+    pub(crate) async fn crashed(&mut self) -> Failure {
+        loop {
+            sleep(POLL * 10).await;
+            let coordinator = self.coordinator.as_mut().and_then(Member::gone);
+            let gone: Vec<String> = self.agents.iter_mut().filter_map(Member::gone).collect();
+            let all = gone.len() == self.agents.len();
+            if let Some(gone) = coordinator.or_else(|| gone.into_iter().next().filter(|_| all)) {
+                let what = format!("the local cluster broke down: {gone}");
+                return Failure::new(Exit::OTHER, "LOCAL_CLUSTER", what).because(self.logs());
+            }
+        }
+    }
+
+    /// Ends everybody, agents first so that they can still take their leave, and removes every trace.
+    pub(crate) async fn close(mut self) {
+        let deadline = Instant::now() + STOP_LIMIT;
+        end(&mut self.agents, deadline).await;
+        end(self.coordinator.as_mut_slice(), deadline).await;
+        let path = self.home.path().to_owned();
+        // The last child has usually removed it already.
+        if let Err(err) = self.home.close()
+            && err.kind() != std::io::ErrorKind::NotFound
+        {
+            eprintln!("windlass: cannot remove {}: {err}", path.display());
+        }
+    }
+
+    /// Leaves at once: the children end and clear up by themselves, as they would had we been killed.
+    pub(crate) fn abandon(self) {
+        // Kept by us, so that our removal does not run into theirs.
+        let _ = self.home.keep();
+    }
+
+    fn members(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.coordinator.iter_mut().chain(&mut self.agents)
+    }
+
+    fn logs(&self) -> Vec<String> {
+        self.coordinator.iter().chain(&self.agents).flat_map(Member::log_lines).collect()
+    }
+}
+
+async fn end(members: &mut [Member], deadline: Instant) {
+    for member in &mut *members {
+        member.lifeline = None;
+    }
+    for member in members {
+        if timeout_at(deadline, member.child.wait()).await.is_err() {
+            eprintln!("windlass: {} did not stop in time and is killed", member.name);
+            let _ = member.child.kill().await;
+        }
+    }
+}
+
+fn failed(why: &str) -> Failure {
+    Failure::new(Exit::OTHER, "LOCAL_CLUSTER", format!("cannot start the local cluster: {why}"))
+}
+
+impl Member {
+    fn start<'a>(
+        name: String,
+        args: impl Iterator<Item = &'a OsStr>,
+        stdout: Stdio,
+        home: &Path,
+    ) -> Result<Self, Failure> {
+        let cannot = |err: std::io::Error| Failure::io(format_args!("start {name}"), &err);
+        // Without a name in the directory: there is nothing to remove, whoever dies first.
+        let log = tempfile::tempfile_in(home).map_err(cannot)?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(args).stdin(Stdio::piped()).stdout(stdout).stderr(log.try_clone().map_err(cannot)?);
+        command.process_group(0);
+        let level = std::env::var_os("WINDLASS_LOG").unwrap_or_else(|| "warn".into());
+        // What configures the caller's own cluster is not for this one.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"WINDLASS_")) {
+            command.env_remove(variable);
+        }
+        let mut child = command.env("WINDLASS_LOG", level).spawn().map_err(cannot)?;
+        let (lifeline, stdout) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
+        Ok(Self { name, child, lifeline, _stdout: stdout, log })
+    }
+
+    /// How it ended, where it has.
+    fn gone(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("{} ended ({status})", self.name))
+    }
+
+    // By position: the child writes through the same open file.
+    fn log_lines(&self) -> Vec<String> {
+        let length = self.log.metadata().map_or(0, |meta| meta.len());
+        let from = length.saturating_sub(LOG_BYTES);
+        let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
+        let read = self.log.read_at(&mut bytes, from).unwrap_or(0);
+        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.len().saturating_sub(LOG_LINES);
+        lines[from..].iter().map(|line| format!("{}: {line}", self.name)).collect()
+    }
+}

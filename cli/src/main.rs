@@ -1,0 +1,37 @@
+//! `windlass`: the operator's hand. Runs, submits, watches and looks after jobs and agents.
+//!
+//! One verb a file in `commands/`; `run` is a [`session`] over the jobs that [`follow`] reads, and with `--local` brings a
+//! [`local`] cluster of processes of this very executable. Not here: scheduling, supervision, and anything a client of the
+//! API could not do.
+
+mod calls;
+mod cli;
+mod client;
+mod commands;
+mod each;
+mod exit;
+mod explain;
+mod failure;
+mod fanout;
+mod follow;
+mod humane;
+mod interrupts;
+mod last;
+mod local;
+mod output;
+mod patience;
+mod refs;
+mod roles;
+mod session;
+mod spec;
+mod submit;
+mod summary;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match windlass_shared::role::dispatch(roles::ROLES) {
+        Some(code) => code,
+        None => cli::main(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Tables for people: no borders, stable columns, within 100 characters where the ids allow it.
+
+use comfy_table::{Table, presets};
+use windlass_shared::pb;
+
+use super::{command, job_state, reason};
+use crate::humane::{between, one_line, show_age, show_duration, show_instant};
+
+/// Room for a command, the one column that can grow without bound.
+const COMMAND_CHARS_MAX: usize = 40;
+
+fn render<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Jobs, a line each.
+pub(crate) fn job_table(jobs: &[pb::Job]) -> String {
+    let rows = jobs.iter().map(|job| {
+        let spec = command(&job.spec);
+        let why = reason(job.reason);
+        [
+            job.id.clone(),
+            job_state(job.state).into(),
+            show_age(job.create_time.as_ref()),
+            why.into(),
+            one_line(&spec, COMMAND_CHARS_MAX),
+        ]
+    });
+    render(["ID", "STATE", "AGE", "REASON", "COMMAND"], rows)
+}
+
+/// Agents, a line each.
+pub(crate) fn agent_table(agents: &[pb::Agent]) -> String {
+    let rows = agents.iter().map(|agent| {
+        let state = agent.state().as_str_name().trim_start_matches("STATE_").to_owned();
+        let scheduling = agent.scheduling().as_str_name().trim_start_matches("SCHEDULING_").to_owned();
+        let busy = format!("{}/{}", agent.running, agent.slots);
+        let age = show_age(agent.connect_time.as_ref());
+        [agent.name.clone(), agent.id.clone(), state, scheduling, busy, agent.held.to_string(), age, agent.host.clone()]
+    });
+    render(["NAME", "ID", "STATE", "SCHEDULING", "BUSY", "HELD", "UP", "HOST"], rows)
+}
+
+/// One job in full, with its attempts.
+pub(crate) fn job_sheet(job: &pb::Job) -> String {
+    let mut sheet = String::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() && value != "-" {
+            sheet += &format!("{name:<10}{value}\n");
+        }
+    };
+    line("job", job.id.clone());
+    line("state", job_state(job.state).into());
+    line("reason", join(reason(job.reason), &job.detail));
+    line("command", command(&job.spec));
+    line("created", show_instant(job.create_time.as_ref()));
+    line("ready", show_instant(job.ready_time.as_ref()));
+    line("ended", show_instant(job.end_time.as_ref()));
+    if job.cancel_requested {
+        line("cancel", "requested".into());
+    }
+    line("counted", counted(job));
+    if !job.attempts.is_empty() {
+        sheet += "\n";
+        sheet += &attempt_table(&job.attempts);
+    }
+    sheet
+}
+
+fn counted(job: &pb::Job) -> String {
+    let kinds = [(job.failures, "failed"), (job.infra_losses, "lost"), (job.interruptions, "interrupted")];
+    let told = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, kind)| format!("{number} {kind}"));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn attempt_table(attempts: &[pb::Attempt]) -> String {
+    let rows = attempts.iter().map(|attempt| {
+        let state = attempt.state().as_str_name().trim_start_matches("STATE_").to_owned();
+        let ran = between(attempt.start_time.as_ref(), attempt.end_time.as_ref());
+        let ran = ran.map_or_else(|| "-".into(), show_duration);
+        let bytes = format!("{} + {}", attempt.stdout_bytes, attempt.stderr_bytes);
+        [attempt.number.to_string(), state, attempt.agent_name.clone(), ran, crate::explain::end(attempt), bytes]
+    });
+    render(["ATTEMPT", "STATE", "AGENT", "RAN", "END", "OUT + ERR BYTES"], rows)
+}
+
+fn join(reason: &str, detail: &str) -> String {
+    match (reason, detail) {
+        (reason, "") => reason.to_owned(),
+        ("", detail) => detail.to_owned(),
+        (reason, detail) => format!("{reason}: {detail}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_without_borders_or_trailing_blanks() {
+        let rows = [["a".to_owned(), "bb".to_owned()], ["ccc".to_owned(), String::new()]];
+        assert_eq!(render(["X", "LONGER"], rows.into_iter()), "X    LONGER\na    bb\nccc\n");
+    }
+
+    #[test]
+    fn a_sheet_leaves_out_what_is_not_there() {
+        let job = pb::Job { id: "id".into(), state: 7, ..pb::Job::default() };
+        assert_eq!(job_sheet(&job), "job       id\nstate     SUCCEEDED\n");
+        let exit = Some(pb::Exit { code: Some(7), ..pb::Exit::default() });
+        let attempt = pb::Attempt { number: 1, state: 6, agent_name: "local-1".into(), exit, ..pb::Attempt::default() };
+        let job = pb::Job { state: 8, reason: 1, failures: 1, attempts: vec![attempt], ..job };
+        let sheet = job_sheet(&job);
+        assert!(sheet.contains("reason    exit code\n") && sheet.contains("counted   1 failed\n"), "{sheet}");
+        assert!(sheet.contains("\n1        FAILED  local-1  -    exit code 7  0 + 0\n"), "{sheet}");
+    }
+
+    #[test]
+    fn agents_show_how_busy_they_are() {
+        let agent =
+            pb::Agent { name: "a".into(), state: 1, scheduling: 1, slots: 4, running: 3, ..pb::Agent::default() };
+        let table = agent_table(&[agent]);
+        assert!(table.contains("CONNECTED") && table.contains("ACTIVE") && table.contains("3/4"), "{table}");
+    }
+}

@@ -1,0 +1,68 @@
+//! How long a command bears with a coordinator that is out of reach.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::Status;
+use windlass_shared::resilience::reconnect::Reconnect;
+use windlass_shared::status::told;
+
+use crate::client::is_broken;
+
+/// A restart takes seconds; whoever waits longer than this for a coordinator should be told.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Paces attempts to reach a coordinator, and ends after [`LIMIT`] without one.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    pace: Reconnect,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// The status, where asking again is of no use: the coordinator said no, or patience ran out.
+    pub(crate) async fn bear(&mut self, status: Status) -> Result<(), Status> {
+        let hint = told(&status).retry_after;
+        if !is_broken(&status) && hint.is_none() {
+            return Err(status);
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let wait = self.pace.next_wait().max(hint.unwrap_or_default());
+        if since.elapsed() + wait > LIMIT {
+            return Err(status);
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// The connection works again.
+    pub(crate) fn renew(&mut self) {
+        self.since = None;
+        self.pace.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_connection_is_borne_for_30_s_and_no_longer() {
+        let mut patience = Patience::default();
+        let start = Instant::now();
+        while patience.bear(Status::unavailable("gone")).await.is_ok() {}
+        assert!(start.elapsed() <= LIMIT && start.elapsed() > LIMIT / 2, "{:?}", start.elapsed());
+        patience.renew();
+        assert!(patience.bear(Status::unavailable("gone")).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_no_is_a_no_at_once() {
+        let start = Instant::now();
+        assert!(Patience::default().bear(Status::not_found("no such job")).await.is_err());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,102 @@
+use clap::Parser;
+use windlass_shared::convert;
+use windlass_shared::domain::{Preset, Work};
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+fn plan(line: &str) -> Result<Plan, Failure> {
+    let args = Line::try_parse_from(std::iter::once("windlass").chain(line.split(' '))).expect("a valid line");
+    Plan::new(&args.work)
+}
+
+fn spec(line: &str) -> windlass_shared::domain::JobSpec {
+    // Through the very check the coordinator makes.
+    convert::read_spec(&plan(line).expect("a plan").spec(0)).expect("a valid spec")
+}
+
+#[test]
+fn flags_reach_the_fields_of_the_contract() {
+    let spec = spec(
+        "--queue q --priority -7 --label a=b --env K=V=W --cwd /tmp --timeout 1s --grace 2s --signal int --retry \
+         aggressive --max-attempts 4 -- echo hi",
+    );
+    assert_eq!((&*spec.header.queue, spec.header.priority), ("q", -7));
+    assert_eq!((spec.header.retry.preset, spec.header.retry.attempts_max), (Preset::Aggressive, 4));
+    assert_eq!((spec.run_timeout, spec.stop_grace), (Some(Duration::from_secs(1)), Duration::from_secs(2)));
+    assert_eq!(spec.stop_signal, 2);
+    let Work::Exec(exec) = spec.work else { panic!("not exec") };
+    assert_eq!(exec.argv, ["echo", "hi"]);
+    assert_eq!(exec.env, [("K".to_owned(), "V=W".to_owned())]);
+    assert_eq!(exec.cwd.as_deref(), Some(std::path::Path::new("/tmp")));
+}
+
+#[test]
+fn without_flags_the_coordinators_defaults_hold() {
+    let spec = spec("-- true");
+    assert_eq!((&*spec.header.queue, spec.header.priority), ("default", 0));
+    assert_eq!(spec.header.retry.attempts_max, 1);
+    assert_eq!((spec.run_timeout, spec.stop_signal), (None, 15));
+    let Work::Exec(exec) = spec.work else { panic!("not exec") };
+    assert_eq!((exec.cwd, exec.env.len(), exec.stdin.len()), (None, 0, 0));
+}
+
+#[test]
+fn a_number_of_attempts_alone_means_the_default_preset() {
+    let retry = spec("--max-attempts 5 -- true").header.retry;
+    assert_eq!((retry.preset, retry.attempts_max), (Preset::Default, 5));
+}
+
+#[test]
+fn a_relative_directory_is_the_callers() {
+    let Work::Exec(exec) = spec("--cwd sub -- true").work else { panic!("not exec") };
+    assert_eq!(exec.cwd, Some(std::env::current_dir().expect("a directory").join("sub")));
+}
+
+#[test]
+fn in_the_callers_place_flags_win_over_the_callers_environment() {
+    let plan = plan("--env PATH=/mine -- true").expect("a plan").in_callers_place().expect("a place");
+    assert_eq!(plan.exec.env.get("PATH").map(String::as_str), Some("/mine"));
+    assert_eq!(plan.exec.cwd, std::env::current_dir().expect("a directory").display().to_string());
+}
+
+#[test]
+fn the_callers_environment_leaves_out_ours_and_what_is_not_text() {
+    use std::os::unix::ffi::OsStringExt;
+    let bad = std::ffi::OsString::from_vec(vec![0xff]);
+    let vars = [("HOME".into(), "/root".into()), ("WINDLASS_LOG".into(), "debug".into()), ("RAW".into(), bad)];
+    assert_eq!(callers_env(vars.into_iter()), BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]));
+}
+
+#[test]
+fn standard_input_past_the_limit_is_refused_by_name() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().display();
+    std::fs::write(file.path(), vec![b'x'; PAYLOAD_BYTES_MAX]).expect("written");
+    assert!(plan(&format!("--stdin {path} -- cat")).is_ok());
+    std::fs::write(file.path(), vec![b'x'; PAYLOAD_BYTES_MAX + 1]).expect("written");
+    let failure = plan(&format!("--stdin {path} -- cat")).expect_err("too much");
+    assert!(failure.what.contains("256 KiB"), "{failure}");
+    assert!(plan("--each - --stdin - -- cat").is_err());
+}
+
+#[test]
+fn signals_go_by_name_or_number() {
+    assert_eq!((parse_signal("TERM"), parse_signal("sigkill"), parse_signal("15")), (Ok(15), Ok(9), Ok(15)));
+    assert_eq!((parse_signal("SYS"), parse_signal("1")), (Ok(31), Ok(1)));
+    for text in ["", "0", "32", "-1", "NOPE"] {
+        assert!(parse_signal(text).is_err(), "{text}");
+    }
+    assert_eq!((signal_name(9), signal_name(64)), ("SIGKILL".into(), "signal 64".into()));
+}
+
+#[test]
+fn the_command_line_says_what_a_pair_is() {
+    assert_eq!(parse_pair("a="), Ok(("a".into(), String::new())));
+    assert!(parse_pair("a").is_err() && parse_pair("=a").is_err());
+}

@@ -1,0 +1,191 @@
+//! What an agent can be told, each with its unit, its default and why, and its bounds; and the limits nobody has needed to
+//! change.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use windlass_shared::limits;
+
+/// A drain longer than a day is a unit mistaken.
+const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// One full pipe and what is being read of the next.
+const LOG_BUFFER_BYTES_MIN: u64 = 128 << 10;
+/// More would be the agent's memory rather than a buffer.
+const LOG_BUFFER_BYTES_MAX: u64 = 1 << 30;
+
+/// Time for TCP to connect: well above any round trip, well below the lease.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time from the hello to the welcome. The coordinator answers once it is durable, which a slow disk may delay.
+pub(crate) const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence on a connection after which it is probed, also while nothing is asked: a dead peer sends no FIN.
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Time for the probe's answer; with the interval this is the lease of 15 s.
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reports under way without an answer: four full messages, so that none is a stop-and-wait.
+pub(crate) const REPORTS_UNACKED_MAX: usize = 4 * limits::REPORT_ITEMS_MAX;
+/// Reports kept without an answer. Reached only by a coordinator that assigns without ever acknowledging.
+pub(crate) const OUTBOX_ITEMS_MAX: usize = 64 << 10;
+/// Bytes of logs under way without an answer: four full messages.
+pub(crate) const LOGS_UNACKED_BYTES_MAX: usize = 4 * LOG_MESSAGE_BYTES_MAX;
+/// Bytes of logs in one message; the contract's bound.
+pub(crate) const LOG_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes kept of attempts that are over, as a multiple of what one attempt may keep: room for a burst of loud ones, and a
+/// bound where the coordinator takes reports but no logs.
+pub(crate) const LOG_BUFFERS_ENDED: u64 = 4;
+/// Time for reports and logs to be acknowledged before the agent leaves. Past it they are lost with this version of the
+/// outbox, and the coordinator finds out by the lease.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where the agent was told to leave at once: most likely nobody is left to listen.
+pub(crate) const FLUSH_TIMEOUT_FORCED: Duration = Duration::from_secs(1);
+/// Time an urgent drain gives running attempts between the word to stop and the kill.
+pub(crate) const URGENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the goodbye to arrive and the stream to end.
+pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a child to get from fork to exec; past it a mount hangs, most likely.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that what survives its leader has before it is killed.
+pub(crate) const SURVIVORS_GRACE: Duration = Duration::from_secs(2);
+/// Time from a kill to the word that it did not work.
+pub(crate) const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to read what is left in the pipes of a tree that is dead. More comes only from outside the tree: a process that
+/// was handed the pipe, which could hold it for ever.
+pub(crate) const READ_OUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Inputs that wait for the executor. It never waits for anybody, so this is a moment's worth.
+pub(crate) const EXECUTOR_INBOX: usize = 1_024;
+
+/// What an agent is told at its start.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "windlass-worker-agent", version, about = "Runs the jobs of one host for a windlass-coordinator")]
+pub struct Options {
+    /// Address of the coordinator.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7070")]
+    pub coordinator: String,
+    /// Directory of the agent's own, made where it is missing: its id, its lock, scratch directories of jobs.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Label for people, 1 to 128 of [a-zA-Z0-9._-], one agent each [default: the host's name].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Attempts it runs at a time [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
+    /// Time that running attempts have to finish after SIGTERM before they are stopped, such as 30s, 500ms, 5m, 1h.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub drain_timeout: Duration,
+    /// Bytes of output kept for each attempt until the coordinator has them; past it the oldest are dropped.
+    // 16 MiB: what the coordinator keeps of one log anyway; half a minute of a fast printer during an outage.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub log_buffer_bytes: u64,
+    /// Leave at once when standard input ends.
+    #[arg(long, hide = true)]
+    pub lifeline: bool,
+    /// Remove the data directory on leaving, and its parent where that is empty then.
+    #[arg(long, hide = true)]
+    pub ephemeral: bool,
+}
+
+/// An option that cannot be right, by its flag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{flag} {problem}")]
+pub struct ConfigError {
+    /// The flag, without its dashes.
+    pub flag: &'static str,
+    /// What is wrong with it, to be read after its name.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(flag: &'static str, problem: impl Into<String>) -> Self {
+        Self { flag, problem: problem.into() }
+    }
+}
+
+impl Options {
+    /// Reads the arguments, those after the program's name or role.
+    ///
+    /// # Errors
+    /// What clap has to say, a request for help included.
+    pub fn parse_args(args: &[OsString]) -> Result<Self, clap::Error> {
+        let name = OsString::from("windlass-worker-agent");
+        Self::try_parse_from(std::iter::once(&name).chain(args))
+    }
+
+    /// Looks at every bound.
+    ///
+    /// # Errors
+    /// The first flag that cannot be right.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |flag, problem: String| Err(ConfigError::new(flag, problem));
+        if self.slots.is_some_and(|slots| !(1..=limits::AGENT_CAPACITY_MAX).contains(&slots)) {
+            return bad("slots", format!("must be 1 to {}", limits::AGENT_CAPACITY_MAX));
+        }
+        if self.name.as_deref().is_some_and(|name| !is_name(name)) {
+            return bad("name", format!("must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
+        }
+        if self.drain_timeout > DRAIN_TIMEOUT_MAX {
+            return bad("drain-timeout", "must be at most 24h".into());
+        }
+        if !(LOG_BUFFER_BYTES_MIN..=LOG_BUFFER_BYTES_MAX).contains(&self.log_buffer_bytes) {
+            return bad("log-buffer-bytes", format!("must be {LOG_BUFFER_BYTES_MIN} to {LOG_BUFFER_BYTES_MAX}"));
+        }
+        Ok(())
+    }
+
+    /// Attempts it runs at a time.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.slots.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1).min(limits::AGENT_CAPACITY_MAX))
+    }
+}
+
+/// Whether the coordinator takes this for a name.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && name.bytes().all(allowed)
+}
+
+/// A whole number and its unit.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "must be a number and a unit, such as 30s".to_owned())?;
+    let seconds_each = match unit {
+        "ms" => return Ok(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("needs a unit: ms, s, m or h".into()),
+    };
+    Ok(Duration::from_secs(number.saturating_mul(seconds_each)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Options {
+        let args: Vec<OsString> = ["--data", "/d"].iter().chain(args).map(OsString::from).collect();
+        Options::parse_args(&args).unwrap()
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_named_by_its_flag() {
+        let flag = |args: &[&str]| options(args).check().map_err(|err| err.to_string());
+        assert_eq!(flag(&[]), Ok(()));
+        assert_eq!(flag(&["--slots", "0"]), Err("--slots must be 1 to 20000".into()));
+        assert_eq!(flag(&["--name", "a b"]), Err("--name must be 1 to 128 of [a-zA-Z0-9._-]".into()));
+        assert_eq!(flag(&["--drain-timeout", "25h"]), Err("--drain-timeout must be at most 24h".into()));
+        assert!(flag(&["--log-buffer-bytes", "1"]).unwrap_err().starts_with("--log-buffer-bytes must be"));
+    }
+
+    #[test]
+    fn a_time_needs_its_unit() {
+        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_time("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        assert!(parse_time("5").is_err() && parse_time("s").is_err() && parse_time("-1s").is_err());
+    }
+}

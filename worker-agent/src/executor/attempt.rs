@@ -1,0 +1,238 @@
+//! The life of one attempt's process tree, and the one serial point between its end and an order to stop it.
+//!
+//! ```text
+//!  spawn ─► runs ──────────── leader's end read ─► tree ends ─► pipes read out ─► Ended ─► clean ─► Freed
+//!            │ order, timeout                        ▲
+//!            └─► stop signal ─ grace ─► kill ────────┘
+//! ```
+//! An end that was read before the signal went out is the outcome; one read after it is not.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use windlass_shared::clock;
+use windlass_shared::domain::{Lease, Outcome, Reason};
+
+use super::context::Context;
+use super::verdict::{self, End};
+use super::{Event, Halt, Handle, Input};
+use crate::config::READ_OUT_TIMEOUT;
+use crate::logs::{Capture, Logs, Offsets};
+use crate::process::{Control, Events, LeaderEnd, Process, Proof, Warden};
+
+/// What an attempt needs to be carried out.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) context: Context,
+    pub(super) warden: Warden,
+    pub(super) logs: Logs,
+    pub(super) executor: Handle,
+    pub(super) halts: watch::Receiver<Option<Halt>>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Attempt {
+    /// From its slot to the slot's end.
+    pub(super) async fn run(mut self) {
+        let (outcome, stuck) = self.carry_out().await;
+        self.tell(Event::Ended(Box::new(outcome))).await;
+        if let Some(mut stuck) = stuck
+            && !self.wait_for_proof(&mut stuck).await
+        {
+            return;
+        }
+        self.context.clean().await;
+        self.tell(Event::Freed).await;
+    }
+
+    /// The outcome, and what may still run.
+    async fn carry_out(&mut self) -> (Outcome, Option<Stuck>) {
+        let spec = match self.context.prepare() {
+            Ok(spec) => spec,
+            Err(outcome) => return (outcome, None),
+        };
+        match self.warden.spawn(spec).await {
+            Ok(process) => self.follow(process).await,
+            Err(error) => {
+                let stuck = (error.proof == Proof::None).then_some(Stuck::Unreachable);
+                (verdict::spawn_failed(&self.context.program, &error), stuck)
+            }
+        }
+    }
+
+    async fn follow(&mut self, process: Process) -> (Outcome, Option<Stuck>) {
+        let Process { pid, stdout, stderr, control, mut events } = process;
+        let (started, at) = (Instant::now(), clock::wall());
+        let lease = self.context.lease;
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, pid, "attempt started");
+        self.tell(Event::Started(at)).await;
+
+        let capture = Capture::new(self.logs.clone(), lease);
+        let mut offsets = Offsets::default();
+        let mut ladder = Ladder::new(&self.context, control, started);
+        let proof = {
+            let mut reading = pin!(capture.read(stdout, stderr, &mut offsets));
+            let mut running = pin!(ladder.climb(&mut self.halts, &mut events));
+            let mut read = false;
+            let proof = loop {
+                tokio::select! {
+                    proof = &mut running => break proof,
+                    () = &mut reading, if !read => read = true,
+                }
+            };
+            // Everything the tree wrote is in the pipes by now.
+            if !read && tokio::time::timeout(READ_OUT_TIMEOUT, reading).await.is_err() {
+                tracing::warn!(job = %lease.job, "somebody outside the tree holds the attempt's output open");
+            }
+            proof
+        };
+        drop(capture);
+        let Ladder { stopped, leader, .. } = ladder;
+        let leader = leader.unwrap_or(LeaderEnd::Lost);
+        let outcome = verdict::ended(&End { stopped, leader, proof, wall_time: started.elapsed(), offsets });
+        (outcome, (proof == Proof::None).then_some(Stuck::Tree(events)))
+    }
+
+    /// Keeps the slot from use until nothing of the attempt is left; whether that came.
+    async fn wait_for_proof(&self, stuck: &mut Stuck) -> bool {
+        let Lease { job, attempt, .. } = self.context.lease;
+        tracing::error!(%job, attempt, "something of the attempt cannot be killed: its slot is stuck");
+        let proven = async {
+            match stuck {
+                Stuck::Tree(events) => events.proven().await != Proof::None,
+                Stuck::Unreachable => std::future::pending().await,
+            }
+        };
+        let proven = tokio::select! {
+            proven = proven => proven,
+            () = self.stop.cancelled() => false,
+        };
+        if proven {
+            tracing::info!(%job, attempt, "nothing of the attempt is left: its slot is free again");
+        }
+        proven
+    }
+
+    async fn tell(&self, event: Event) {
+        self.executor.send(Input::Attempt(self.context.lease, event)).await;
+    }
+}
+
+/// What may still run after the end was reported.
+#[derive(Debug)]
+enum Stuck {
+    /// A tree whose proof may come later.
+    Tree(Events),
+    /// A child that never became a process of ours to watch.
+    Unreachable,
+}
+
+/// The rungs from running to proven dead, taken by time or by order.
+#[derive(Debug)]
+struct Ladder {
+    control: Control,
+    lease: Lease,
+    stop_signal: i32,
+    stop_grace: Duration,
+    /// When the run timeout passes.
+    deadline: Option<Instant>,
+    /// When the grace passes.
+    kill_at: Option<Instant>,
+    killed: bool,
+    /// Why the stop signal or the kill went out, where it did before the leader's end was read.
+    stopped: Option<Reason>,
+    leader: Option<LeaderEnd>,
+}
+
+/// What a rung waits for.
+enum Step {
+    Leader(LeaderEnd),
+    Tree(Proof),
+    Halted,
+    Deadline,
+    GraceOver,
+}
+
+impl Ladder {
+    fn new(context: &Context, control: Control, started: Instant) -> Self {
+        Self {
+            control,
+            lease: context.lease,
+            stop_signal: context.stop_signal,
+            stop_grace: context.stop_grace,
+            deadline: context.run_timeout.map(|timeout| started + timeout),
+            kill_at: None,
+            killed: false,
+            stopped: None,
+            leader: None,
+        }
+    }
+
+    async fn climb(&mut self, halts: &mut watch::Receiver<Option<Halt>>, events: &mut Events) -> Proof {
+        let mut orders = true;
+        loop {
+            let step = tokio::select! {
+                // In this order: an end that can be read is read before anything is sent.
+                biased;
+                step = next_end(events, self.leader.is_some()) => step,
+                order = halts.changed(), if orders => {
+                    orders = order.is_ok();
+                    Step::Halted
+                }
+                () = at(self.kill_at) => Step::GraceOver,
+                () = at(self.deadline) => Step::Deadline,
+            };
+            match step {
+                Step::Leader(end) => self.on_leader(end),
+                Step::Tree(proof) => return proof,
+                Step::Halted => self.on_halt(*halts.borrow_and_update()),
+                Step::Deadline => self.on_halt(Some(Halt { reason: Reason::RunTimeout, kill: false })),
+                Step::GraceOver => self.kill(),
+            }
+        }
+    }
+
+    fn on_leader(&mut self, end: LeaderEnd) {
+        self.leader = Some(end);
+        // The outcome is fixed, and what survives its leader has a grace of its own.
+        self.deadline = None;
+    }
+
+    fn on_halt(&mut self, halt: Option<Halt>) {
+        let Some(Halt { reason, kill }) = halt else { return };
+        self.deadline = None;
+        if self.leader.is_none() && self.stopped.is_none() {
+            let Lease { job, attempt, .. } = self.lease;
+            tracing::debug!(%job, attempt, reason = reason.name(), kill, "attempt is stopped");
+            self.stopped = Some(reason);
+            if !kill {
+                self.control.signal(self.stop_signal);
+                self.kill_at = Some(Instant::now() + self.stop_grace);
+            }
+        }
+        if kill {
+            self.kill();
+        }
+    }
+
+    fn kill(&mut self) {
+        self.kill_at = None;
+        if !std::mem::replace(&mut self.killed, true) {
+            self.control.kill();
+        }
+    }
+}
+
+async fn next_end(events: &mut Events, leader_known: bool) -> Step {
+    if leader_known { Step::Tree(events.tree_end().await.proof) } else { Step::Leader(events.leader_exit().await) }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,173 @@
+//! From a spec to what is spawned: where it runs, and what it finds in its environment.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_shared::domain::{ExecSpec, JobSpec, Lease, Outcome, Work};
+use windlass_shared::ids::AgentId;
+
+use super::verdict;
+use crate::process::SpawnSpec;
+
+/// What a job gets of the agent's own environment. The rest is the agent's business.
+const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
+
+/// What every attempt of this agent finds around it.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    agent: AgentId,
+    scratch: PathBuf,
+    base_env: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Surroundings {
+    /// Scratch directories are made below `scratch`.
+    pub(crate) fn new(agent: AgentId, scratch: PathBuf) -> Self {
+        let own = |name: &str| Some((name.into(), std::env::var_os(name)?.into_vec()));
+        Self { agent, scratch, base_env: BASE_ENV.into_iter().filter_map(own).collect() }
+    }
+}
+
+/// One attempt, and what it needs.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) lease: Lease,
+    /// Longest time it may run.
+    pub(super) run_timeout: Option<Duration>,
+    /// Time between the stop signal and the kill.
+    pub(super) stop_grace: Duration,
+    pub(super) stop_signal: i32,
+    /// For people.
+    pub(super) program: String,
+    /// None once it is prepared.
+    work: Option<Work>,
+    surroundings: Arc<Surroundings>,
+    scratch: Option<PathBuf>,
+}
+
+impl Context {
+    pub(super) fn new(lease: Lease, spec: JobSpec, surroundings: Arc<Surroundings>) -> Self {
+        let JobSpec { work, run_timeout, stop_grace, stop_signal, .. } = spec;
+        let program = match &work {
+            Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
+            Work::Call(call) => call.handler.clone(),
+        };
+        let stop_signal = stop_signal.into();
+        Self { lease, run_timeout, stop_grace, stop_signal, program, work: Some(work), surroundings, scratch: None }
+    }
+
+    /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
+    pub(super) fn prepare(&mut self) -> Result<SpawnSpec, Outcome> {
+        let Some(Work::Exec(exec)) = self.work.take() else {
+            return Err(verdict::rejected(&format!("no pool of this agent knows the handler {}", self.program)));
+        };
+        let ExecSpec { argv, env, cwd, stdin } = exec;
+        let env = self.env(env);
+        let cwd = match cwd {
+            Some(cwd) => cwd,
+            None => self.make_scratch().map_err(|err| verdict::host_failed(&format!("scratch directory: {err}")))?,
+        };
+        let argv = argv.into_iter().map(String::into_bytes).collect();
+        Ok(SpawnSpec { argv, env, cwd, stdin: (!stdin.is_empty()).then(|| stdin.into()) })
+    }
+
+    fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let base = &self.surroundings.base_env;
+        let kept = base.iter().filter(|(name, _)| !given.iter().any(|(other, _)| other.as_bytes() == name.as_slice()));
+        let mut env: Vec<_> = kept.cloned().collect();
+        let own = [
+            ("WINDLASS_JOB_ID", self.lease.job.to_string()),
+            ("WINDLASS_ATTEMPT", self.lease.attempt.to_string()),
+            ("WINDLASS_FENCING_TOKEN", self.lease.fencing_token.to_string()),
+            ("WINDLASS_AGENT_ID", self.surroundings.agent.to_string()),
+        ];
+        env.extend(given.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
+        env.extend(own.map(|(name, value)| (name.into(), value.into_bytes())));
+        env
+    }
+
+    fn make_scratch(&mut self) -> io::Result<PathBuf> {
+        let Lease { job, generation, attempt, fencing_token, .. } = self.lease;
+        let path = self.surroundings.scratch.join(format!("{job}-{generation}-{attempt}-{fencing_token}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        self.scratch = Some(path.clone());
+        Ok(path)
+    }
+
+    /// Removes what the attempt left in its scratch directory.
+    pub(super) async fn clean(&mut self) {
+        let Some(path) = self.scratch.take() else { return };
+        // Mostly it is empty, and then this is quick enough for any thread.
+        if fs::remove_dir(&path).is_ok() {
+            return;
+        }
+        let job = self.lease.job;
+        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%job, %error, "scratch directory stays until the agent's next start");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use windlass_shared::domain::{CallSpec, JobHeader, RetryPolicy};
+    use windlass_shared::ids::JobId;
+
+    fn exec(env: Vec<(String, String)>) -> Work {
+        Work::Exec(ExecSpec { argv: vec!["a".into()], env, cwd: None, stdin: Vec::new() })
+    }
+
+    fn context(work: Work, scratch: &Path) -> Context {
+        let lease = Lease {
+            job: JobId::new(1, &[0; 10]),
+            generation: 1,
+            attempt: 2,
+            incarnation: 1,
+            epoch: 1,
+            fencing_token: 99,
+        };
+        let header = JobHeader { queue: "q".into(), priority: 0, retry: RetryPolicy::NONE };
+        let spec =
+            JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15 };
+        let base_env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
+        let agent = AgentId::new([1; 16]);
+        Context::new(lease, spec, Arc::new(Surroundings { agent, scratch: scratch.into(), base_env }))
+    }
+
+    #[test]
+    fn what_the_job_gives_replaces_the_base_and_what_is_ours_comes_last() {
+        let exec = exec(vec![("PATH".into(), "/job".into())]);
+        let dir = tempfile::tempdir().unwrap();
+        let spec = context(exec, dir.path()).prepare().unwrap();
+        let env: Vec<String> = spec
+            .env
+            .iter()
+            .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+            .collect();
+        assert_eq!(env[..2], ["HOME=/h", "PATH=/job"]);
+        assert_eq!(env[3..5], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
+        assert_eq!(env.len(), 6);
+        assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
+        assert_eq!(spec.stdin, None);
+    }
+
+    #[test]
+    fn a_scratch_directory_that_cannot_be_made_is_the_hosts_doing() {
+        let outcome = context(exec(Vec::new()), Path::new("/no/such")).prepare().unwrap_err();
+        assert_eq!(outcome.reason, Some(windlass_shared::domain::Reason::AgentFault));
+    }
+
+    #[test]
+    fn a_call_is_rejected_with_the_handler_named() {
+        let outcome = context(Work::Call(CallSpec { handler: "resize".into() }), Path::new("/")).prepare().unwrap_err();
+        assert_eq!(outcome.detail.as_deref(), Some("no pool of this agent knows the handler resize"));
+    }
+}

@@ -1,0 +1,99 @@
+//! From an assignment to its outcome.
+//!
+//! ```text
+//!  session ─ Assign Stop Recall Stale ─┐                        ┌─► attempt (a task each): spawn, deadline, cancel ladder
+//!  drain ─── Drain Halt ───────────────┼─► inbox ─► Orchestrator┤        │
+//!  attempts ─ Started Ended Freed ─────┘                        └─► outbox: Started, Ended, Returned
+//! ```
+//! - [`orchestrator`] who holds what and who may run: plain synchronous functions over one owner's state.
+//! - [`attempt`] the life of one process tree; the one serial point between its end and an order to stop it.
+//! - [`context`] from a spec to what is spawned · [`verdict`] from an end to an outcome · [`seen`] what came before.
+//!
+//! Not here: sockets, wire types, pipes' contents.
+
+mod attempt;
+mod context;
+mod orchestrator;
+mod seen;
+mod verdict;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use windlass_shared::domain::{Lease, Outcome, Reason, StopOrder};
+use windlass_shared::time::Timestamp;
+
+use crate::config::EXECUTOR_INBOX;
+
+pub(crate) use context::Surroundings;
+pub(crate) use orchestrator::{Orchestrator, Parts};
+
+/// Everything that can happen to the executor.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The coordinator gave attempts to run, with their specs.
+    Assign(Vec<(Lease, Bytes)>),
+    /// The coordinator wants attempts stopped.
+    Stop(Vec<StopOrder>),
+    /// The coordinator wants attempts back that have not started.
+    Recall(Vec<Lease>),
+    /// Attempts whose leases are not the ones on record.
+    Stale(Vec<Lease>),
+    /// Whoever says hello asks what is held. Everything that came before is in the answer.
+    Inventory(oneshot::Sender<Vec<Lease>>),
+    /// The agent will leave: nothing new, and what has not started is given back.
+    Drain(Reason),
+    /// Everything that runs is to be stopped now.
+    Halt(Halt),
+    /// An attempt came further.
+    Attempt(Lease, Event),
+}
+
+/// How an attempt came further, by its own task.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Its process runs.
+    Started(Timestamp),
+    /// It is over.
+    Ended(Box<Outcome>),
+    /// Its slot is free.
+    Freed,
+}
+
+/// An order to stop an attempt that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Halt {
+    /// Why. The first order to reach the attempt decides how it ends.
+    pub(crate) reason: Reason,
+    /// Without the stop signal and its grace.
+    pub(crate) kill: bool,
+}
+
+/// A hand on the executor. Sending waits for a moment at most: the executor waits for nobody.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(mpsc::Sender<Input>);
+
+/// The other end of [`Handle`].
+pub(crate) type Inbox = mpsc::Receiver<Input>;
+
+/// A hand and the inbox it fills.
+pub(crate) fn channel() -> (Handle, Inbox) {
+    let (sender, inbox) = mpsc::channel(EXECUTOR_INBOX);
+    (Handle(sender), inbox)
+}
+
+impl Handle {
+    /// Tells the executor. Once it is gone, so is everything it could have done.
+    pub(crate) async fn send(&self, input: Input) {
+        let _ = self.0.send(input).await;
+    }
+
+    /// Every attempt that is waiting, running, or over with that not on record.
+    pub(crate) async fn inventory(&self) -> Vec<Lease> {
+        let (answer, inventory) = oneshot::channel();
+        self.send(Input::Inventory(answer)).await;
+        inventory.await.unwrap_or_default()
+    }
+}
+
+/// How many attempts are running, for whoever waits until none is.
+pub(crate) type Active = watch::Receiver<usize>;

@@ -1,0 +1,254 @@
+//! Who holds what and who may run. One owner, synchronous functions, no waiting: an input is one step.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use windlass_shared::convert;
+use windlass_shared::domain::{JobSpec, Lease, News, Outcome, Reason, ReportItem, StopOrder};
+use windlass_shared::task::Tasks;
+
+use super::attempt::Attempt;
+use super::context::Context;
+use super::seen::Seen;
+use super::{Active, Event, Halt, Handle, Inbox, Input, Surroundings, verdict};
+use crate::logs::Logs;
+use crate::outbox::Outbox;
+use crate::process::Warden;
+
+/// Attempts held beyond the capacity before the coordinator is taken to have miscounted. It may be ahead of us by those it
+/// gave up on (LOST, stale) and those we are killing.
+const HELD_SPARE: usize = 1_024;
+
+/// What the executor works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) slots: u32,
+    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) warden: Warden,
+    pub(crate) outbox: Outbox,
+    pub(crate) logs: Logs,
+    pub(crate) tasks: Tasks,
+    /// Told when the coordinator assigns more than fits: the session must be begun anew.
+    pub(crate) overrun: Arc<Notify>,
+    /// For attempts to report to.
+    pub(crate) handle: Handle,
+}
+
+/// The state of everything this agent was given.
+#[derive(Debug)]
+pub(crate) struct Orchestrator {
+    parts: Parts,
+    free: u32,
+    held: BTreeMap<Lease, Held>,
+    /// Those without a slot, in the order they came; entries that are no longer held are passed over.
+    waiting: VecDeque<Lease>,
+    seen: Seen,
+    draining: Option<Reason>,
+    active: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Waiting(Box<JobSpec>),
+    Running {
+        halt: watch::Sender<Option<Halt>>,
+        /// Its lease is stale: nothing is said of it.
+        silent: bool,
+    },
+}
+
+impl Orchestrator {
+    /// Holds nothing yet.
+    pub(crate) fn new(parts: Parts) -> (Self, Active) {
+        let (active, watcher) = watch::channel(0);
+        let free = parts.slots;
+        let (held, waiting, seen) = (BTreeMap::new(), VecDeque::new(), Seen::default());
+        (Self { parts, free, held, waiting, seen, draining: None, active }, watcher)
+    }
+
+    /// Takes inputs until the agent stops.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        let stop = self.parts.tasks.stop_token().clone();
+        loop {
+            let input = tokio::select! {
+                input = inbox.recv() => input,
+                () = stop.cancelled() => return,
+            };
+            let Some(input) = input else { return };
+            self.handle(input);
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Assign(assignments) => assignments.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec)),
+            Input::Stop(orders) => orders.into_iter().for_each(|order| self.on_stop(order)),
+            Input::Recall(leases) => leases.iter().for_each(|lease| self.on_recall(lease)),
+            Input::Stale(leases) => leases.iter().for_each(|lease| self.on_stale(lease)),
+            Input::Inventory(answer) => {
+                // Whoever asked may have lost its stream meanwhile.
+                let _ = answer.send(self.inventory());
+            }
+            Input::Drain(reason) => self.on_drain(reason),
+            Input::Halt(halt) => self.on_halt(halt),
+            Input::Attempt(lease, event) => self.on_event(lease, event),
+        }
+        self.start_ready();
+    }
+
+    fn on_assign(&mut self, lease: Lease, spec: &[u8]) {
+        if self.held.len() >= self.parts.slots as usize + HELD_SPARE || self.parts.outbox.is_full() {
+            // Not noted as seen and not held: the next hello shows that it never arrived.
+            tracing::error!(job = %lease.job, held = self.held.len(), "assigned beyond what fits: the session begins anew");
+            self.parts.overrun.notify_one();
+            return;
+        }
+        if !self.seen.note(&lease) {
+            tracing::debug!(job = %lease.job, attempt = lease.attempt, "assignment repeated, dropped");
+            return;
+        }
+        if let Some(reason) = self.draining {
+            self.report(lease, News::Returned(reason));
+            return;
+        }
+        match convert::read_spec(spec) {
+            Ok(spec) => {
+                self.held.insert(lease, Held::Waiting(Box::new(spec)));
+                self.waiting.push_back(lease);
+            }
+            Err(invalid) => self.end(lease, verdict::rejected(&invalid.to_string())),
+        }
+    }
+
+    fn on_stop(&mut self, order: StopOrder) {
+        let StopOrder { lease, reason } = order;
+        if reason == Reason::AgentLost {
+            self.on_stale(&lease);
+            return;
+        }
+        match self.held.get(&lease) {
+            Some(Held::Running { halt, .. }) => order_halt(halt, Halt { reason, kill: false }),
+            Some(Held::Waiting(_)) => {
+                self.held.remove(&lease);
+                match reason {
+                    Reason::Drain | Reason::Shutdown => self.report(lease, News::Returned(reason)),
+                    _ => self.end(lease, verdict::stopped_unstarted(reason)),
+                }
+            }
+            // Its end crossed with the order, and is the news already.
+            None => tracing::debug!(job = %lease.job, "order to stop an attempt that is not held"),
+        }
+    }
+
+    fn on_recall(&mut self, lease: &Lease) {
+        if let Some(Held::Waiting(_)) = self.held.get(lease) {
+            self.held.remove(lease);
+            self.report(*lease, News::Returned(Reason::Returned));
+        }
+    }
+
+    fn on_stale(&mut self, lease: &Lease) {
+        match self.held.get_mut(lease) {
+            Some(Held::Running { halt, silent }) => {
+                tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
+                *silent = true;
+                order_halt(halt, Halt { reason: Reason::AgentLost, kill: true });
+                self.parts.logs.discard(lease);
+            }
+            Some(Held::Waiting(_)) => {
+                self.held.remove(lease);
+            }
+            // Over: what it wrote is shipped still, for its end may be on record and only the word of that was lost.
+            None => {}
+        }
+        self.parts.outbox.forget(lease);
+    }
+
+    fn inventory(&self) -> Vec<Lease> {
+        let wanted = self.held.iter().filter(|(_, held)| !matches!(held, Held::Running { silent: true, .. }));
+        let mut leases: Vec<Lease> = wanted.map(|(lease, _)| *lease).collect();
+        leases.extend(self.parts.outbox.ended());
+        leases
+    }
+
+    fn on_drain(&mut self, reason: Reason) {
+        self.draining = Some(reason);
+        for lease in std::mem::take(&mut self.waiting) {
+            if let Some(Held::Waiting(_)) = self.held.get(&lease) {
+                self.held.remove(&lease);
+                self.report(lease, News::Returned(reason));
+            }
+        }
+    }
+
+    fn on_halt(&mut self, order: Halt) {
+        for held in self.held.values() {
+            if let Held::Running { halt, .. } = held {
+                order_halt(halt, order);
+            }
+        }
+    }
+
+    fn on_event(&mut self, lease: Lease, event: Event) {
+        match event {
+            Event::Started(at) => {
+                if let Some(Held::Running { silent: false, .. }) = self.held.get(&lease) {
+                    self.report(lease, News::Started(at));
+                }
+            }
+            Event::Ended(outcome) => {
+                self.active.send_modify(|active| *active -= 1);
+                if let Some(Held::Running { silent: false, .. }) = self.held.remove(&lease) {
+                    self.end(lease, *outcome);
+                }
+            }
+            Event::Freed => self.free += 1,
+        }
+    }
+
+    fn end(&self, lease: Lease, outcome: Outcome) {
+        let (state, reason) = (outcome.state.name(), outcome.reason.map(Reason::name));
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, "attempt ended");
+        self.report(lease, News::Ended(Box::new(outcome)));
+    }
+
+    fn report(&self, lease: Lease, news: News) {
+        self.parts.outbox.push(ReportItem { lease, news });
+    }
+
+    /// The one place that gives slots away, whatever freed them.
+    fn start_ready(&mut self) {
+        while self.free > 0 {
+            let Some(lease) = self.waiting.pop_front() else { return };
+            let Some(held @ Held::Waiting(_)) = self.held.get_mut(&lease) else { continue };
+            let (halt, halts) = watch::channel(None);
+            let Held::Waiting(spec) = std::mem::replace(held, Held::Running { halt, silent: false }) else { continue };
+            self.free -= 1;
+            self.active.send_modify(|active| *active += 1);
+            self.launch(lease, *spec, halts);
+        }
+    }
+
+    fn launch(&self, lease: Lease, spec: JobSpec, halts: watch::Receiver<Option<Halt>>) {
+        let attempt = Attempt {
+            context: Context::new(lease, spec, Arc::clone(&self.parts.surroundings)),
+            warden: self.parts.warden.clone(),
+            logs: self.parts.logs.clone(),
+            executor: self.parts.handle.clone(),
+            halts,
+            stop: self.parts.tasks.stop_token().clone(),
+        };
+        self.parts.tasks.spawn("attempt", attempt.run());
+    }
+}
+
+/// Orders add up: the first reason stays, and a kill is never taken back.
+fn order_halt(halt: &watch::Sender<Option<Halt>>, order: Halt) {
+    halt.send_modify(|present| {
+        *present = Some(match *present {
+            Some(first) => Halt { reason: first.reason, kill: first.kill || order.kill },
+            None => order,
+        });
+    });
+}

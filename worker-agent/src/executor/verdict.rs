@@ -1,0 +1,202 @@
+//! From the way an attempt ended to its outcome: pure, no `_` arm where a new case must choose.
+
+use std::time::Duration;
+
+use windlass_shared::domain::{AttemptState, Exit, ExitStatus, Outcome, Proof, Reason, SpawnFailure};
+use windlass_shared::limits;
+
+use crate::logs::Offsets;
+use crate::process::{self, ExitInfo, ExitKind, LeaderEnd, SpawnError, Stage};
+
+/// How a process that ran came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// Why it was sent the stop signal, where it was before its end was read.
+    pub(super) stopped: Option<Reason>,
+    pub(super) leader: LeaderEnd,
+    pub(super) proof: process::Proof,
+    /// From its start to the end of its tree.
+    pub(super) wall_time: Duration,
+    pub(super) offsets: Offsets,
+}
+
+/// The outcome of an attempt whose process ran.
+pub(super) fn ended(end: &End) -> Outcome {
+    let (state, reason) = match (end.stopped, end.leader) {
+        (Some(reason), _) => stopped(reason),
+        (None, LeaderEnd::Lost) => (AttemptState::Interrupted, Some(Reason::SupervisorLost)),
+        (None, LeaderEnd::Exited(exit)) => match exit.status {
+            ExitKind::Code(0) => (AttemptState::Succeeded, None),
+            ExitKind::Code(_) => (AttemptState::Failed, Some(Reason::ExitCode)),
+            ExitKind::Signal { .. } => (AttemptState::Failed, Some(Reason::Signal)),
+        },
+    };
+    Outcome {
+        stdout_bytes: end.offsets.stdout,
+        stderr_bytes: end.offsets.stderr,
+        exit: Some(exit(end)),
+        ..outcome(state, reason, None)
+    }
+}
+
+/// The outcome of an attempt that was stopped before it had a slot.
+pub(super) fn stopped_unstarted(reason: Reason) -> Outcome {
+    let (state, reason) = stopped(reason);
+    outcome(state, reason, None)
+}
+
+/// The outcome of work that this agent does not do.
+pub(super) fn rejected(why: &str) -> Outcome {
+    outcome(AttemptState::Rejected, Some(Reason::Rejected), Some(why))
+}
+
+/// The outcome where the host failed before anything was started.
+pub(super) fn host_failed(what: &str) -> Outcome {
+    outcome(AttemptState::Interrupted, Some(Reason::AgentFault), Some(what))
+}
+
+/// The outcome of a process that did not start.
+pub(super) fn spawn_failed(program: &str, error: &SpawnError) -> Outcome {
+    let (state, reason) = if is_hosts_doing(error) {
+        (AttemptState::Interrupted, Reason::AgentFault)
+    } else {
+        (AttemptState::Failed, Reason::SpawnFailed)
+    };
+    // Half-started and unwilling to die: only then is there something to say about a process.
+    let left = (error.proof == process::Proof::None).then_some(Exit {
+        status: ExitStatus::Unknown,
+        user_time: Duration::ZERO,
+        system_time: Duration::ZERO,
+        max_rss_bytes: 0,
+        wall_time: Duration::ZERO,
+        proof: Proof::None,
+    });
+    let failure = SpawnFailure { stage: error.stage.as_str().into(), errno: error.errno };
+    let detail = format!("cannot start {program}: {error}");
+    Outcome { exit: left, spawn_failure: Some(failure), ..outcome(state, Some(reason), Some(&detail)) }
+}
+
+/// What the host owes every job, as opposed to what the job asked for.
+fn is_hosts_doing(error: &SpawnError) -> bool {
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM, libc::ENOSPC].contains(&error.errno);
+    exhausted
+        || match error.stage {
+            Stage::Prepare | Stage::Warden | Stage::Fork => true,
+            Stage::Session | Stage::Stdio | Stage::Guard | Stage::Signals => true,
+            Stage::Chdir | Stage::Exec => false,
+        }
+}
+
+const fn stopped(reason: Reason) -> (AttemptState, Option<Reason>) {
+    let state = match reason {
+        Reason::RunTimeout => AttemptState::TimedOut,
+        Reason::Drain | Reason::Shutdown => AttemptState::Interrupted,
+        // An order by any other reason is somebody's wish; AGENT_LOST is never reported.
+        _ => AttemptState::Cancelled,
+    };
+    (state, Some(reason))
+}
+
+fn exit(end: &End) -> Exit {
+    let proof = match end.proof {
+        process::Proof::Keeper => Proof::Keeper,
+        process::Proof::Swept => Proof::Swept,
+        process::Proof::None => Proof::None,
+    };
+    match end.leader {
+        LeaderEnd::Exited(ExitInfo { status, user_time, system_time, max_rss_bytes, wall_time }) => Exit {
+            status: status_of(status),
+            user_time,
+            system_time,
+            max_rss_bytes,
+            wall_time: wall_time.max(end.wall_time),
+            proof,
+        },
+        LeaderEnd::Lost => Exit {
+            status: ExitStatus::Unknown,
+            user_time: Duration::ZERO,
+            system_time: Duration::ZERO,
+            max_rss_bytes: 0,
+            wall_time: end.wall_time,
+            proof,
+        },
+    }
+}
+
+fn status_of(kind: ExitKind) -> ExitStatus {
+    match kind {
+        // The kernel keeps eight bits of each.
+        ExitKind::Code(code) => u8::try_from(code).map_or(ExitStatus::Unknown, ExitStatus::Code),
+        ExitKind::Signal { signo, core_dumped } => u8::try_from(signo)
+            .map_or(ExitStatus::Unknown, |number| ExitStatus::Signal { number, core_dumped }),
+    }
+}
+
+fn outcome(state: AttemptState, reason: Option<Reason>, detail: Option<&str>) -> Outcome {
+    let detail = detail.map(|text| clip(text).into());
+    Outcome { state, reason, detail, exit: None, spawn_failure: None, stdout_bytes: 0, stderr_bytes: 0 }
+}
+
+/// As much of a text as the contract takes.
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(limits::DETAIL_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exited(status: ExitKind) -> LeaderEnd {
+        let (user_time, system_time, wall_time) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        LeaderEnd::Exited(ExitInfo { status, user_time, system_time, max_rss_bytes: 0, wall_time })
+    }
+
+    fn verdict(stopped: Option<Reason>, leader: LeaderEnd) -> (AttemptState, Option<Reason>) {
+        let proof = process::Proof::Keeper;
+        let outcome = ended(&End { stopped, leader, proof, wall_time: Duration::ZERO, offsets: Offsets::default() });
+        (outcome.state, outcome.reason)
+    }
+
+    #[test]
+    fn what_the_process_did_decides_unless_it_was_told_to_stop() {
+        let killed = ExitKind::Signal { signo: 9, core_dumped: false };
+        assert_eq!(verdict(None, exited(ExitKind::Code(0))), (AttemptState::Succeeded, None));
+        assert_eq!(verdict(None, exited(ExitKind::Code(7))), (AttemptState::Failed, Some(Reason::ExitCode)));
+        assert_eq!(verdict(None, exited(killed)), (AttemptState::Failed, Some(Reason::Signal)));
+        assert_eq!(verdict(None, LeaderEnd::Lost), (AttemptState::Interrupted, Some(Reason::SupervisorLost)));
+        for (reason, state) in [
+            (Reason::CancelRequested, AttemptState::Cancelled),
+            (Reason::RunTimeout, AttemptState::TimedOut),
+            (Reason::Drain, AttemptState::Interrupted),
+            (Reason::Shutdown, AttemptState::Interrupted),
+        ] {
+            assert_eq!(verdict(Some(reason), exited(ExitKind::Code(0))), (state, Some(reason)));
+            assert_eq!(verdict(Some(reason), LeaderEnd::Lost), (state, Some(reason)));
+        }
+    }
+
+    #[test]
+    fn a_missing_program_is_the_jobs_doing_and_a_host_without_descriptors_is_not() {
+        let failed = |stage, errno| {
+            let outcome = spawn_failed("prog", &SpawnError { stage, errno, proof: process::Proof::Keeper });
+            (outcome.state, outcome.reason)
+        };
+        let job = (AttemptState::Failed, Some(Reason::SpawnFailed));
+        let host = (AttemptState::Interrupted, Some(Reason::AgentFault));
+        assert_eq!(failed(Stage::Exec, libc::ENOENT), job);
+        assert_eq!(failed(Stage::Chdir, libc::ENOENT), job);
+        assert_eq!(failed(Stage::Exec, libc::ENOMEM), host);
+        assert_eq!(failed(Stage::Warden, libc::ECONNRESET), host);
+        assert_eq!(failed(Stage::Fork, libc::EAGAIN), host);
+        let outcome = spawn_failed("prog", &SpawnError::early(Stage::Exec, libc::ENOENT));
+        assert_eq!(outcome.detail.as_deref(), Some("cannot start prog: exec: No such file or directory (ENOENT)"));
+        assert_eq!(outcome.exit, None);
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_characters() {
+        let long = "ä".repeat(limits::DETAIL_BYTES_MAX);
+        let detail = rejected(&long).detail.unwrap();
+        assert_eq!(detail.len(), limits::DETAIL_BYTES_MAX);
+    }
+}

@@ -1,0 +1,211 @@
+//! Who this agent is: an id that outlives it in a data directory that is its alone, and what tells this process from the
+//! one before.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use windlass_shared::ids::AgentId;
+
+use crate::config::is_name;
+
+const LOCK: &str = "lock";
+const AGENT_ID: &str = "agent-id";
+const SCRATCH: &str = "scratch";
+
+/// Who this agent is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// Kept in the data directory.
+    pub(crate) agent: AgentId,
+    /// Label for people.
+    pub(crate) name: Arc<str>,
+    /// Random number of this process.
+    pub(crate) instance: u64,
+    /// The host's, new with every boot.
+    pub(crate) boot_id: Arc<str>,
+    /// The host's name.
+    pub(crate) host: Arc<str>,
+}
+
+/// Why an agent cannot have its data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Another agent, or what it left running, has it.
+    #[error("--data {} is in use by another agent, or by the processes of a former one that are still ending", .0.display())]
+    InUse(PathBuf),
+    /// The file that keeps the id holds something else.
+    #[error("{} holds no agent id; restore it, or remove it to become a new agent", .0.display())]
+    BadId(PathBuf),
+    /// The system says no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// A data directory, locked for as long as this, the warden or a keeper lives.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+    lock: Arc<OwnedFd>,
+}
+
+impl DataDir {
+    /// Makes the directory where it is missing, locks it, and clears what a former agent left of its jobs.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        // Readable by nobody else: what jobs put into scratch directories is theirs.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
+        // Scratch directories become working directories, so this must not hang on ours.
+        let root = path.canonicalize().map_err(at(path))?;
+        let lock_path = root.join(LOCK);
+        let mut options = OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataError::InUse(root)),
+            Err(TryLockError::Error(source)) => return Err(DataError::Io { path: lock_path, source }),
+        }
+        let this = Self { root, lock: Arc::new(lock.into()) };
+        this.clear_scratch()?;
+        Ok(this)
+    }
+
+    /// The lock, for the warden to hold as well: a successor must not speak for this agent before its trees are gone.
+    pub(crate) fn lock(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.lock)
+    }
+
+    /// Where attempts get directories of their own.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join(SCRATCH)
+    }
+
+    fn clear_scratch(&self) -> Result<(), DataError> {
+        let scratch = self.scratch();
+        match fs::remove_dir_all(&scratch) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DataError::Io { path: scratch, source }),
+            Ok(()) | Err(_) => DirBuilder::new().mode(0o700).create(&scratch).map_err(at(&scratch)),
+        }
+    }
+
+    /// The id kept here; a new one, kept from now on, where there is none.
+    fn agent_id(&self) -> Result<AgentId, DataError> {
+        let path = self.root.join(AGENT_ID);
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| DataError::BadId(path)),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                let id = AgentId::new(random().map_err(at(&path))?);
+                self.keep(&path, &format!("{id}\n")).map_err(at(&path))?;
+                Ok(id)
+            }
+            Err(source) => Err(DataError::Io { path, source }),
+        }
+    }
+
+    /// All of it or nothing, whatever the power does: half an id would keep the agent from starting.
+    fn keep(&self, path: &Path, text: &str) -> io::Result<()> {
+        let draft = path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        File::open(&self.root)?.sync_all()
+    }
+
+    /// Removes everything, and the parent directory where that is empty then.
+    pub(crate) fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.root) {
+            tracing::warn!(%error, path = %self.root.display(), "the data directory stays");
+        }
+        if let Some(parent) = self.root.parent() {
+            // Others may use it still: then it is theirs to remove.
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+impl Identity {
+    /// Reads who we are, or decides it.
+    pub(crate) fn of(data: &DataDir, name: Option<&str>) -> Result<Self, DataError> {
+        let host = kernel_word("hostname")?;
+        let name = name.map_or_else(|| name_of(&host), Into::into);
+        let instance = random().map(u64::from_ne_bytes).map_err(at(Path::new("/dev/urandom")))?;
+        Ok(Self { agent: data.agent_id()?, name, instance, boot_id: kernel_word("random/boot_id")?, host })
+    }
+}
+
+fn kernel_word(name: &str) -> Result<Arc<str>, DataError> {
+    let path = Path::new("/proc/sys/kernel").join(name);
+    Ok(fs::read_to_string(&path).map_err(at(&path))?.trim().into())
+}
+
+/// A host's name as an agent's.
+fn name_of(host: &str) -> Arc<str> {
+    if is_name(host) { host.into() } else { "agent".into() }
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|err| io::Error::other(err.to_string()))?;
+    Ok(bytes)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DataError + use<'_> {
+    move |source| DataError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(data: &DataDir) -> Identity {
+        Identity::of(data, Some("a1")).unwrap()
+    }
+
+    #[test]
+    fn the_id_outlives_the_process_and_the_instance_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/data");
+        let first = identity(&DataDir::open(&path).unwrap());
+        let second = identity(&DataDir::open(&path).unwrap());
+        assert_eq!(first.agent, second.agent);
+        assert_ne!(first.instance, second.instance);
+        assert_eq!(first.boot_id.len(), 36);
+    }
+
+    #[test]
+    fn a_second_agent_on_the_same_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataError::InUse(_))));
+        drop(first);
+        assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_id_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        fs::write(dir.path().join(AGENT_ID), "0193a5b0-7c3e").unwrap();
+        assert!(matches!(Identity::of(&data, None), Err(DataError::BadId(_))));
+    }
+
+    #[test]
+    fn what_a_former_agent_left_in_scratch_is_removed_and_removal_takes_the_empty_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("parent/data");
+        let left = DataDir::open(&path).unwrap().scratch().join("job/file");
+        fs::create_dir_all(&left).unwrap();
+        let data = DataDir::open(&path).unwrap();
+        assert!(!left.exists() && data.scratch().exists());
+        data.remove();
+        assert!(!dir.path().join("parent").exists());
+    }
+}

@@ -1,0 +1,298 @@
+//! All reels, and the line of streams that have something to ship.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+use windlass_shared::domain::{Lease, LogChunk, LogStream, PushedLog};
+
+use super::reel::Reel;
+use crate::config::{LOG_BUFFERS_ENDED, LOG_MESSAGE_BYTES_MAX, LOGS_UNACKED_BYTES_MAX};
+
+/// Bytes of one stream before the next one has its turn.
+const TURN_BYTES: usize = LOG_MESSAGE_BYTES_MAX / 4;
+/// Pieces in one message; leases and lengths cost about 80 bytes each beside the data.
+const PIECES_MAX: usize = 4_096;
+/// What an attempt that is over costs beside its bytes, so that a crowd of silent ones is bounded too.
+const REEL_BYTES: usize = 512;
+
+/// What jobs write, until the coordinator has it. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Logs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    hub: Mutex<Hub>,
+    bytes_max: usize,
+    waiting: Notify,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Hub {
+    reels: BTreeMap<Lease, Reel>,
+    /// Streams with bytes that nobody was given, each once; entries of reels that are gone are passed over.
+    line: VecDeque<(Lease, LogStream)>,
+    /// Bytes under way.
+    flying: usize,
+    /// Attempts that are over and not shipped yet, oldest first, with what they cost.
+    ended: VecDeque<(Lease, usize)>,
+    ended_bytes: usize,
+}
+
+impl Logs {
+    /// At most `bytes_max` are kept for each attempt that runs, and [`LOG_BUFFERS_ENDED`] times as much for all that ended.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        Self(Arc::new(Shared { hub: Mutex::default(), bytes_max, waiting: Notify::new(), emptied: Notify::new() }))
+    }
+
+    /// Takes what was read of a stream, leaving `read` empty.
+    pub(super) fn append(&self, lease: Lease, stream: LogStream, read: &mut BytesMut) {
+        let mut hub = self.hub();
+        let append = hub.reels.entry(lease).or_default().append(stream, read, self.0.bytes_max);
+        if append.queue {
+            hub.line.push_back((lease, stream));
+        }
+        drop(hub);
+        if append.queue {
+            self.0.waiting.notify_one();
+        }
+        if append.first_loss {
+            tracing::warn!(job = %lease.job, attempt = lease.attempt, "output comes faster than it ships: bytes are dropped");
+        }
+    }
+
+    /// Nothing more comes from this attempt.
+    pub(super) fn close(&self, lease: &Lease) {
+        let ended_max = self.0.bytes_max.saturating_mul(usize::try_from(LOG_BUFFERS_ENDED).unwrap_or(usize::MAX));
+        self.change(|hub| hub.close(lease, ended_max));
+    }
+
+    /// Nobody wants what this attempt wrote, nor what it still writes.
+    pub(crate) fn discard(&self, lease: &Lease) {
+        self.change(|hub| hub.discard(lease));
+    }
+
+    /// What waits, as far as it fits one message. None: nothing waits, or too much is unacknowledged.
+    pub(super) fn take_batch(&self) -> Option<Vec<PushedLog>> {
+        self.hub().take_batch()
+    }
+
+    /// The coordinator has everything of this stream before `offset`.
+    pub(super) fn ack(&self, lease: &Lease, stream: LogStream, offset: u64) {
+        self.change(|hub| hub.ack(lease, stream, offset));
+        self.0.waiting.notify_one();
+    }
+
+    /// A new stream to the coordinator: what was under way on the old one is handed out again.
+    pub(super) fn rewind(&self) {
+        self.hub().rewind();
+        self.0.waiting.notify_one();
+    }
+
+    /// Whether something was never handed out.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.hub().line.is_empty()
+    }
+
+    /// Returns when there may be something to take.
+    pub(super) async fn waiting(&self) {
+        self.0.waiting.notified().await;
+    }
+
+    /// Returns when the coordinator has everything of every attempt that is over.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hub().reels.is_empty()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Hub)) {
+        let mut hub = self.hub();
+        change(&mut hub);
+        if hub.reels.is_empty() {
+            self.0.emptied.notify_waiters();
+        }
+    }
+
+    fn hub(&self) -> MutexGuard<'_, Hub> {
+        self.0.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hub {
+    fn close(&mut self, lease: &Lease, ended_max: usize) {
+        let Some(reel) = self.reels.get_mut(lease) else { return };
+        reel.close();
+        if reel.is_done() {
+            self.reels.remove(lease);
+            return;
+        }
+        let cost = reel.kept() + REEL_BYTES;
+        self.ended.push_back((*lease, cost));
+        self.ended_bytes += cost;
+        while self.ended_bytes > ended_max && self.ended.len() > 1 {
+            self.drop_oldest();
+        }
+    }
+
+    // An attempt that wrote nothing yet is not here, and is not noted: with nobody to close it, the note would stay for ever.
+    // What it writes between here and its kill is shipped, and dropped by the coordinator.
+    fn discard(&mut self, lease: &Lease) {
+        let Some(reel) = self.reels.get_mut(lease) else { return };
+        self.flying -= reel.discard();
+        if reel.is_done() {
+            self.reels.remove(lease);
+        }
+    }
+
+    // The line of the ended keeps entries of reels that were shipped since: they are let go here or by `ack`.
+    fn drop_oldest(&mut self) {
+        let Some((lease, cost)) = self.ended.pop_front() else { return };
+        self.ended_bytes -= cost;
+        if let Some(mut reel) = self.reels.remove(&lease) {
+            self.flying -= reel.discard();
+            tracing::warn!(job = %lease.job, attempt = lease.attempt, "output of an attempt that is over is dropped unshipped");
+        }
+    }
+
+    fn take_batch(&mut self) -> Option<Vec<PushedLog>> {
+        let mut batch = Vec::new();
+        let mut room = LOG_MESSAGE_BYTES_MAX;
+        while self.flying < LOGS_UNACKED_BYTES_MAX && room > 0 && batch.len() < PIECES_MAX {
+            let Some((lease, stream)) = self.line.pop_front() else { break };
+            let Some(reel) = self.reels.get_mut(&lease) else { continue };
+            let (next, more) = reel.next(stream, room.min(TURN_BYTES));
+            if more {
+                self.line.push_back((lease, stream));
+            }
+            let Some((offset, data)) = next else { continue };
+            room -= data.len();
+            self.flying += data.len();
+            batch.push(PushedLog { lease, chunk: LogChunk { stream, offset, data } });
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn ack(&mut self, lease: &Lease, stream: LogStream, offset: u64) {
+        let Some(reel) = self.reels.get_mut(lease) else { return };
+        self.flying -= reel.ack(stream, offset);
+        if reel.is_done() {
+            self.reels.remove(lease);
+        }
+        while self.ended.front().is_some_and(|(lease, _)| !self.reels.contains_key(lease)) {
+            self.drop_oldest();
+        }
+    }
+
+    fn rewind(&mut self) {
+        self.line.clear();
+        self.flying = 0;
+        for (lease, reel) in &mut self.reels {
+            self.line.extend(reel.rewind().map(|stream| (*lease, stream)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_shared::ids::JobId;
+
+    fn lease(token: u64) -> Lease {
+        let job = JobId::new(token, &[0; 10]);
+        Lease { job, generation: 1, attempt: 1, incarnation: 1, epoch: 1, fencing_token: token }
+    }
+
+    fn write(logs: &Logs, token: u64, data: &[u8]) {
+        logs.append(lease(token), LogStream::Stdout, &mut BytesMut::from(data));
+    }
+
+    fn batch(logs: &Logs) -> Vec<(u64, u64, usize)> {
+        let batch = logs.take_batch().unwrap_or_default();
+        batch.iter().map(|log| (log.lease.fencing_token, log.chunk.offset, log.chunk.data.len())).collect()
+    }
+
+    #[test]
+    fn short_outputs_of_many_attempts_go_in_one_message() {
+        let logs = Logs::new(1 << 20);
+        for token in 1..=3 {
+            write(&logs, token, b"hello\n");
+        }
+        assert_eq!(batch(&logs), [(1, 0, 6), (2, 0, 6), (3, 0, 6)]);
+        assert_eq!(batch(&logs), []);
+    }
+
+    #[test]
+    fn a_flood_takes_turns_and_stops_at_the_window() {
+        let logs = Logs::new(64 << 20);
+        write(&logs, 1, &vec![b'x'; 32 << 20]);
+        write(&logs, 2, b"y");
+        assert_eq!(batch(&logs)[..2], [(1, 0, TURN_BYTES), (2, 0, 1)]);
+        let mut under_way = 0;
+        while let Some(batch) = logs.take_batch() {
+            let bytes: usize = batch.iter().map(|log| log.chunk.data.len()).sum();
+            assert!(bytes <= LOG_MESSAGE_BYTES_MAX);
+            under_way += bytes;
+        }
+        assert!(under_way <= LOGS_UNACKED_BYTES_MAX + LOG_MESSAGE_BYTES_MAX);
+        logs.ack(&lease(1), LogStream::Stdout, u64::try_from(TURN_BYTES).unwrap());
+        assert_eq!(batch(&logs).len(), 1);
+    }
+
+    #[test]
+    fn a_reel_goes_when_the_attempt_is_over_and_the_coordinator_has_everything() {
+        let logs = Logs::new(1 << 20);
+        write(&logs, 1, b"abc");
+        assert_eq!(batch(&logs), [(1, 0, 3)]);
+        logs.ack(&lease(1), LogStream::Stdout, 3);
+        assert!(!logs.is_empty());
+        logs.close(&lease(1));
+        assert!(logs.is_empty());
+    }
+
+    #[test]
+    fn what_was_under_way_on_a_broken_stream_is_shipped_again_from_the_acknowledged_offset() {
+        let logs = Logs::new(1 << 20);
+        write(&logs, 1, b"abc");
+        assert_eq!(batch(&logs), [(1, 0, 3)]);
+        logs.ack(&lease(1), LogStream::Stdout, 3);
+        write(&logs, 1, b"de");
+        assert_eq!(batch(&logs), [(1, 3, 2)]);
+        logs.rewind();
+        assert!(logs.is_waiting());
+        assert_eq!(batch(&logs), [(1, 3, 2)]);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_dropped_also_when_it_comes_later() {
+        let logs = Logs::new(1 << 20);
+        write(&logs, 1, b"abc");
+        logs.discard(&lease(1));
+        write(&logs, 1, b"def");
+        assert_eq!(batch(&logs), []);
+        logs.close(&lease(1));
+        assert!(logs.is_empty());
+    }
+
+    #[test]
+    fn ended_attempts_that_nobody_fetches_are_bounded_and_the_oldest_go() {
+        let logs = Logs::new(1 << 20);
+        for token in 1..=6 {
+            write(&logs, token, &vec![b'x'; 1 << 20]);
+            logs.close(&lease(token));
+        }
+        let kept: Vec<u64> = logs.hub().reels.keys().map(|lease| lease.fencing_token).collect();
+        assert_eq!(kept, [4, 5, 6]);
+    }
+}

@@ -1,0 +1,101 @@
+//! The two tapes of one attempt.
+
+use bytes::{Bytes, BytesMut};
+use windlass_shared::domain::LogStream;
+
+use super::tape::Tape;
+
+#[derive(Debug, Default)]
+pub(super) struct Reel {
+    tapes: [Tape; 2],
+    /// Whether a stream stands in the line of those with something to ship.
+    queued: [bool; 2],
+    /// Nothing more comes.
+    closed: bool,
+    /// Nobody wants it: the attempt's lease is stale.
+    unwanted: bool,
+    /// Bytes were dropped.
+    lossy: bool,
+}
+
+impl Reel {
+    /// Takes what was read; whether the stream is to be put into the line.
+    pub(super) fn append(&mut self, stream: LogStream, read: &mut BytesMut, bytes_max: usize) -> Append {
+        if self.unwanted {
+            read.clear();
+            return Append::default();
+        }
+        self.tape(stream).append(read);
+        let lost = self.trim(bytes_max);
+        let first_loss = lost > 0 && !std::mem::replace(&mut self.lossy, true);
+        Append { queue: !std::mem::replace(&mut self.queued[index(stream)], true), first_loss }
+    }
+
+    // The fuller of the two pays, so that a flood on one does not cost the other its lines.
+    fn trim(&mut self, bytes_max: usize) -> u64 {
+        let [out, err] = &mut self.tapes;
+        let over = (out.kept() + err.kept()).saturating_sub(bytes_max);
+        let fuller = if out.kept() >= err.kept() { out } else { err };
+        if over == 0 { 0 } else { fuller.trim(fuller.kept().saturating_sub(over)) }
+    }
+
+    /// The next bytes of a stream in the line, and whether it stays there.
+    pub(super) fn next(&mut self, stream: LogStream, bytes_max: usize) -> (Option<(u64, Bytes)>, bool) {
+        let next = self.tape(stream).next(bytes_max);
+        let more = self.tape(stream).has_unsent();
+        self.queued[index(stream)] = more;
+        (next, more)
+    }
+
+    pub(super) fn ack(&mut self, stream: LogStream, offset: u64) -> usize {
+        self.tape(stream).ack(offset)
+    }
+
+    /// A new stream to the coordinator; which of the two must stand in the line for it.
+    pub(super) fn rewind(&mut self) -> impl Iterator<Item = LogStream> + use<> {
+        self.tapes.iter_mut().for_each(Tape::rewind);
+        self.queued = [self.tapes[0].has_unsent(), self.tapes[1].has_unsent()];
+        let queued = self.queued;
+        [LogStream::Stdout, LogStream::Stderr].into_iter().filter(move |stream| queued[index(*stream)])
+    }
+
+    /// Nobody wants what is here or comes; how many bytes were under way.
+    pub(super) fn discard(&mut self) -> usize {
+        let flying = self.tapes.iter().map(Tape::flying).sum();
+        *self = Self { closed: self.closed, unwanted: true, ..Self::default() };
+        flying
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether nothing is left to do for it.
+    pub(super) fn is_done(&self) -> bool {
+        self.closed && self.tapes.iter().all(Tape::is_empty)
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.tapes.iter().map(Tape::kept).sum()
+    }
+
+    fn tape(&mut self, stream: LogStream) -> &mut Tape {
+        &mut self.tapes[index(stream)]
+    }
+}
+
+/// What an append leads to.
+#[derive(Debug, Default)]
+pub(super) struct Append {
+    /// The stream has something to ship and does not stand in the line.
+    pub(super) queue: bool,
+    /// The first bytes of the attempt were dropped.
+    pub(super) first_loss: bool,
+}
+
+fn index(stream: LogStream) -> usize {
+    match stream {
+        LogStream::Stdout => 0,
+        LogStream::Stderr => 1,
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a process did not start.
+
+use std::fmt;
+use std::io;
+
+use super::Proof;
+
+/// Where on the way to a running program it failed, in the order of that way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// In the agent: the request itself, pipes or memory for it.
+    Prepare,
+    /// Between agent and warden, or the warden or keeper died on the way.
+    Warden,
+    /// The kernel gave no process.
+    Fork,
+    /// A session of its own.
+    Session,
+    /// Standard input, output, error.
+    Stdio,
+    /// The working directory.
+    Chdir,
+    /// The order to die with its keeper.
+    Guard,
+    /// A clean signal mask.
+    Signals,
+    /// The program itself.
+    Exec,
+}
+
+impl Stage {
+    /// One lower-case word, as shown to users.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Warden => "warden",
+            Self::Fork => "fork",
+            Self::Session => "session",
+            Self::Stdio => "stdio",
+            Self::Chdir => "chdir",
+            Self::Guard => "guard",
+            Self::Signals => "signals",
+            Self::Exec => "exec",
+        }
+    }
+}
+
+/// A process that did not start: the stage and the kernel's reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", stage.as_str(), Reason(*errno))]
+pub struct SpawnError {
+    /// Where it failed.
+    pub stage: Stage,
+    /// Why, as an errno.
+    pub errno: i32,
+    /// Whether nothing of the attempt is left. [`Proof::None`] only where a half-started child would not die, for instance
+    /// on a hung mount: its slot is not free.
+    pub proof: Proof,
+}
+
+impl SpawnError {
+    /// A failure before anything was started, so that nothing can be left.
+    pub(crate) fn early(stage: Stage, errno: i32) -> Self {
+        Self { stage, errno, proof: Proof::Keeper }
+    }
+
+    /// The same from an `io::Error`; one without an errno is a malformed request.
+    pub(crate) fn from_io(stage: Stage, error: &io::Error) -> Self {
+        Self::early(stage, error.raw_os_error().unwrap_or(libc::EINVAL))
+    }
+}
+
+/// An errno as people know it: the text, then the name they will search for.
+struct Reason(i32);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = io::Error::from_raw_os_error(self.0).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        match errno_name(self.0) {
+            Some(name) => write!(f, "{text} ({name})"),
+            None => write!(f, "{text} (errno {})", self.0),
+        }
+    }
+}
+
+/// Names of what can be met on the way to exec.
+fn errno_name(errno: i32) -> Option<&'static str> {
+    Some(match errno {
+        libc::E2BIG => "E2BIG",
+        libc::EACCES => "EACCES",
+        libc::EAGAIN => "EAGAIN",
+        libc::EBADF => "EBADF",
+        libc::EBADMSG => "EBADMSG",
+        libc::ECONNRESET => "ECONNRESET",
+        libc::EINVAL => "EINVAL",
+        libc::EIO => "EIO",
+        libc::EISDIR => "EISDIR",
+        libc::ELIBBAD => "ELIBBAD",
+        libc::ELOOP => "ELOOP",
+        libc::EMFILE => "EMFILE",
+        libc::ENAMETOOLONG => "ENAMETOOLONG",
+        libc::ENFILE => "ENFILE",
+        libc::ENOENT => "ENOENT",
+        libc::ENOEXEC => "ENOEXEC",
+        libc::ENOMEM => "ENOMEM",
+        libc::ENOSPC => "ENOSPC",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EOWNERDEAD => "EOWNERDEAD",
+        libc::EPERM => "EPERM",
+        libc::EPIPE => "EPIPE",
+        libc::ESHUTDOWN => "ESHUTDOWN",
+        libc::ESTALE => "ESTALE",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::ETXTBSY => "ETXTBSY",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spawn_error_reads_stage_then_text_then_errno_name() {
+        let error = SpawnError::early(Stage::Exec, libc::ENOENT);
+        assert_eq!(error.to_string(), "exec: No such file or directory (ENOENT)");
+        let rare = SpawnError::early(Stage::Fork, libc::EDOM);
+        assert_eq!(rare.to_string(), "fork: Numerical argument out of domain (errno 33)");
+    }
+}

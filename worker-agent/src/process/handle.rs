@@ -1,0 +1,271 @@
+//! The handle: starting the warden, spawning under it, stopping it.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::control::{Control, Events};
+use super::link::{Link, Sent};
+use super::recover;
+use super::table::{Started, Table};
+use super::{PipeReader, SpawnError, Stage};
+use crate::sys;
+use crate::warden::{Request, encode_spec};
+
+/// How long a spawn waits for a warden while one is being replaced: a sweep takes at most the proof timeout (10 s), and a
+/// restart backs off up to 5 s.
+const WARDEN_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What a warden needs beyond the start timeout to answer; silent for longer, it is stuck.
+const ANSWER_SLACK: Duration = Duration::from_secs(5);
+
+/// Settings of the warden; the same for every attempt.
+#[derive(Debug, Clone)]
+pub struct WardenOptions {
+    /// The executable that plays [`warden::ROLE`](crate::warden::ROLE). Default: our own, pinned as /proc/self/exe, so that an
+    /// upgrade on disk changes nothing under a running agent.
+    pub executable: PathBuf,
+    /// From fork to exec, at most. A hung mount under cwd or program is what takes that long. Default 10 s.
+    pub start_timeout: Duration,
+    /// What the rest of a tree gets after its leader's end before it is killed. Default 2 s: time to flush, not to linger.
+    pub survivors_grace: Duration,
+    /// From a kill to [`Proof::None`](super::Proof::None). Default 10 s: longer is a process the kernel cannot end.
+    pub proof_timeout: Duration,
+    /// An open, locked file that the warden and every keeper hold as well: the lock is free again only when the last tree
+    /// is gone, which may be after this process.
+    pub lock: Option<Arc<OwnedFd>>,
+}
+
+impl Default for WardenOptions {
+    fn default() -> Self {
+        Self {
+            executable: "/proc/self/exe".into(),
+            start_timeout: Duration::from_secs(10),
+            survivors_grace: Duration::from_secs(2),
+            proof_timeout: Duration::from_secs(10),
+            lock: None,
+        }
+    }
+}
+
+/// A process to start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpawnSpec {
+    /// Program and arguments; a program without a slash is looked up on the PATH of `env`. Never a shell.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Working directory, absolute.
+    pub cwd: PathBuf,
+    /// Everything that can be read from standard input; None: /dev/null.
+    pub stdin: Option<Bytes>,
+}
+
+/// A started process. Dropping its control and its events kills it.
+#[derive(Debug)]
+pub struct Process {
+    /// The leader's number, for people; signalling goes by [`Control`].
+    pub pid: u32,
+    /// Its standard output.
+    pub stdout: PipeReader,
+    /// Its standard error.
+    pub stderr: PipeReader,
+    /// To signal and kill it.
+    pub control: Control,
+    /// To learn of its end.
+    pub events: Events,
+}
+
+/// A cheap handle to the process's one warden.
+#[derive(Debug, Clone)]
+pub struct Warden(Arc<Shared>);
+
+/// What handles and the task have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: WardenOptions,
+    pub(super) table: Table,
+    /// None while one warden is dead and the next is not there yet.
+    pub(super) link: watch::Sender<Option<Arc<Link>>>,
+    pub(super) stage: watch::Sender<Life>,
+}
+
+/// The life of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Life {
+    Running,
+    Stopping,
+    Over,
+}
+
+impl Warden {
+    /// Starts a warden and gives the task that must run beside it; it ends after [`Self::stop`], and dropping it kills
+    /// everything. At most one a process, inside a tokio runtime: the process becomes a subreaper, and the task takes every
+    /// child of it for one of the warden's.
+    ///
+    /// # Errors
+    /// What posix_spawn gives, or no descriptors.
+    pub fn start(options: WardenOptions) -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let link = Arc::new(Link::start(&options)?);
+        let shared = Arc::new(Shared {
+            options,
+            table: Table::default(),
+            link: watch::Sender::new(Some(Arc::clone(&link))),
+            stage: watch::Sender::new(Life::Running),
+        });
+        let task = recover::run(recover::Watch::new(Arc::clone(&shared)), link);
+        Ok((Self(shared), task))
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// The stage that failed with its errno. [`Stage::Warden`] with ECONNRESET means that the warden died meanwhile: the
+    /// program may have run, though nothing of it is left.
+    pub async fn spawn(&self, spec: SpawnSpec) -> Result<Process, SpawnError> {
+        let prepared = Prepared::new(&spec)?;
+        let (link, mut answer) = self.send(&prepared).await?;
+        let (stdout, stderr) = prepared.into_readers();
+        let patience = self.0.options.start_timeout + ANSWER_SLACK;
+        let answer = match timeout(patience, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                // Whoever recovers from its death answers.
+                link.kill();
+                answer.await
+            }
+        };
+        let started = answer.unwrap_or(Err(SpawnError::early(Stage::Warden, libc::ESHUTDOWN)))?;
+        Ok(Process { pid: started.pid, stdout, stderr, control: started.control, events: started.events })
+    }
+
+    /// Kills everything that still runs and ends the warden. Returns when all is proven gone, or after about twice the proof
+    /// timeout; the warden then stays, with the lock, until it has its proof.
+    pub async fn stop(&self) {
+        self.0.stage.send_if_modified(|life| {
+            let running = *life == Life::Running;
+            if running {
+                *life = Life::Stopping;
+            }
+            running
+        });
+        // An error means that the sender is gone, which `self` rules out.
+        let _ = self.0.stage.subscribe().wait_for(|life| *life == Life::Over).await;
+    }
+
+    /// The warden's number while there is one, for logs and tests.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        let link = self.0.link.borrow();
+        link.as_ref().map(|link| link.pid().as_raw_pid().cast_unsigned())
+    }
+
+    /// Hands the request to a living warden. What was not taken was not started, so it is safe to try the next one.
+    async fn send(&self, prepared: &Prepared) -> Result<(Arc<Link>, Answer), SpawnError> {
+        let until = Instant::now() + WARDEN_WAIT_MAX;
+        let fds = prepared.to_pass();
+        loop {
+            let link = self.link(until).await?;
+            if timeout_at(until, link.writable()).await.is_err() {
+                return Err(SpawnError::early(Stage::Warden, libc::ETIMEDOUT));
+            }
+            let (ticket, answer) = self.0.table.open();
+            match link.try_send(Request::Spawn, ticket, &fds) {
+                Ok(Sent::Yes) => return Ok((link, answer)),
+                Ok(Sent::NoRoom) => self.0.table.cancel(ticket),
+                Ok(Sent::WardenGone) => {
+                    self.0.table.cancel(ticket);
+                    self.await_change(&link, until).await;
+                }
+                Err(error) => {
+                    self.0.table.cancel(ticket);
+                    return Err(SpawnError::from_io(Stage::Warden, &error));
+                }
+            }
+        }
+    }
+
+    async fn link(&self, until: Instant) -> Result<Arc<Link>, SpawnError> {
+        let mut links = self.0.link.subscribe();
+        let mut life = self.0.stage.subscribe();
+        let link = async {
+            tokio::select! {
+                biased;
+                _ = life.wait_for(|life| *life != Life::Running) => None,
+                Ok(link) = links.wait_for(Option::is_some) => link.clone(),
+            }
+        };
+        match timeout_at(until, link).await {
+            Ok(Some(link)) => Ok(link),
+            Ok(None) => Err(SpawnError::early(Stage::Warden, libc::ESHUTDOWN)),
+            Err(_elapsed) => Err(SpawnError::early(Stage::Warden, libc::ETIMEDOUT)),
+        }
+    }
+
+    /// Waits until the task has noticed that `dead` is, too.
+    async fn await_change(&self, dead: &Arc<Link>, until: Instant) {
+        let mut links = self.0.link.subscribe();
+        let changed = links.wait_for(|link| !link.as_ref().is_some_and(|link| Arc::ptr_eq(link, dead)));
+        // Too late: the next look for a link says so.
+        let _ = timeout_at(until, changed).await;
+    }
+}
+
+type Answer = tokio::sync::oneshot::Receiver<Result<Started, SpawnError>>;
+
+/// A spec as descriptors.
+#[derive(Debug)]
+struct Prepared {
+    spec: OwnedFd,
+    stdin: Option<OwnedFd>,
+    stdout: Pipe,
+    stderr: Pipe,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    reader: PipeReader,
+    writer: OwnedFd,
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = sys::fd::pipe()?;
+        Ok(Self { reader: PipeReader::new(reader)?, writer })
+    }
+}
+
+impl Prepared {
+    fn new(spec: &SpawnSpec) -> Result<Self, SpawnError> {
+        let bytes = encode_spec(spec).map_err(|errno| SpawnError::early(Stage::Prepare, errno))?;
+        let prepare = || {
+            let stdin = spec.stdin.as_ref().map(|stdin| sys::fd::read_only(&sys::fd::sealed("windlass-stdin", stdin)?));
+            io::Result::Ok(Self {
+                spec: sys::fd::sealed("windlass-spec", &bytes)?,
+                stdin: stdin.transpose()?,
+                stdout: Pipe::new()?,
+                stderr: Pipe::new()?,
+            })
+        };
+        prepare().map_err(|error| SpawnError::from_io(Stage::Prepare, &error))
+    }
+
+    /// Once sent, our copies of what the job holds are closed: its end must be the pipe's end.
+    fn into_readers(self) -> (PipeReader, PipeReader) {
+        (self.stdout.reader, self.stderr.reader)
+    }
+
+    /// In the order the warden expects.
+    fn to_pass(&self) -> Vec<BorrowedFd<'_>> {
+        let required = [&self.spec, &self.stdout.writer, &self.stderr.writer];
+        required.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
+    }
+}

@@ -1,0 +1,229 @@
+//! The agent's one stream to the coordinator, begun anew for as long as the agent lives.
+//!
+//! ```text
+//!  dial ─► inventory ─► hello ─► welcome ─► [ stream: heartbeats, reports up; assignments, orders, acks down ] ─┐
+//!   ▲                                                                                                          │
+//!   └──────────────────── wait (reconnect pace) ◄── broken, deaf, refused ──────────────────────────────────────┘
+//! ```
+//! A broken stream changes nothing for what runs: jobs run on, reports gather in the outbox and are said again.
+//!
+//! Not here: what is done about anything the coordinator says ([`executor`](crate::executor)).
+
+mod stream;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+use windlass_shared::convert::{self, FromCoordinator};
+use windlass_shared::domain::{AgentHello, Reason, Welcome};
+use windlass_shared::fault::Invalid;
+use windlass_shared::resilience::reconnect::Reconnect;
+use windlass_shared::{pb, status};
+
+use crate::config::WELCOME_TIMEOUT;
+use crate::dial::Dialer;
+use crate::executor::Handle;
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use stream::{End, Stream};
+
+/// Messages handed to the transport ahead of it: what waits longer gathers into fewer and larger reports.
+const AHEAD: usize = 2;
+
+/// What the session is to do about the agent's future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Plan {
+    /// Serve.
+    #[default]
+    Stay,
+    /// Tell the coordinator that nothing new is taken.
+    Draining(Reason),
+    /// Say goodbye where everything is acknowledged, and end.
+    Leave,
+}
+
+/// Why an agent leaves though nobody told it to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl Refused {
+    /// The session ended without a reason: a bug.
+    pub(crate) fn session_gone() -> Self {
+        Self("the session with the coordinator ended by itself".into())
+    }
+}
+
+/// What the session works with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) dialer: Dialer,
+    pub(crate) identity: Identity,
+    pub(crate) slots: u32,
+    pub(crate) outbox: Outbox,
+    pub(crate) executor: Handle,
+    pub(crate) overrun: Arc<Notify>,
+    pub(crate) plan: watch::Receiver<Plan>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Why there is no stream, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("cannot connect: {}", chain(.0))]
+    Dial(#[from] tonic::transport::Error),
+    /// In answer to the hello.
+    #[error("{}: {}", .0.code(), .0.message())]
+    Hello(Box<Status>),
+    /// Later.
+    #[error("{}: {}", .0.code(), .0.message())]
+    Status(Box<Status>),
+    #[error("no welcome in time")]
+    NoWelcome,
+    #[error("no heartbeat acknowledged for longer than the lease")]
+    Deaf,
+    #[error("the coordinator ended the stream")]
+    Ended,
+    #[error("the coordinator broke the protocol: {0}")]
+    Protocol(#[from] Invalid),
+    #[error("the coordinator assigned more than fits")]
+    Overrun,
+}
+
+impl Session {
+    /// Runs until the plan is to leave. `refused` learns of a refusal that no retry can mend.
+    pub(crate) async fn run(mut self, refused: oneshot::Sender<Refused>) {
+        let mut pace = Reconnect::default();
+        let mut last = String::new();
+        for number in 1.. {
+            if *self.plan.borrow() == Plan::Leave {
+                return;
+            }
+            let stop = self.stop.clone();
+            let end = tokio::select! {
+                end = self.one_stream(number, &mut pace) => end,
+                () = stop.cancelled() => return,
+            };
+            let End::Broken(broken) = end else { return };
+            if let Some(why) = hopeless(&broken) {
+                let _ = refused.send(why);
+                return;
+            }
+            log(&broken, &mut last);
+            self.rest(&mut pace).await;
+        }
+    }
+
+    async fn one_stream(&mut self, number: u64, pace: &mut Reconnect) -> End {
+        let opening = tokio::time::timeout(WELCOME_TIMEOUT, self.open(number));
+        let (up, down, welcome) = match opening.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(broken)) => return End::Broken(broken),
+            Err(_) => return End::Broken(Broken::NoWelcome),
+        };
+        pace.reset();
+        self.outbox.rewind();
+        tracing::info!(agent = %self.identity.agent, session = number, "connected");
+        Stream::new(self, up, down, &welcome).serve().await
+    }
+
+    async fn open(&self, number: u64) -> Result<Opened, Broken> {
+        let mut client = self.dialer.dial().await?;
+        // After the last word of the old stream: the executor answers in order, so the inventory has everything it said.
+        let hello = self.hello(number).await;
+        let (up, requests) = mpsc::channel(AHEAD);
+        // Before the call, which returns only once the coordinator has answered something.
+        let _ = up.try_send(convert::hello(&hello));
+        let answer = client.connect(ReceiverStream::new(requests)).await.map_err(refusal)?;
+        let mut down = answer.into_inner();
+        let first = down.message().await.map_err(refusal)?.ok_or(Broken::Ended)?;
+        match convert::from_coordinator(first)? {
+            Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => Ok((up, down, welcome)),
+            _ => Err(Invalid::one("welcome", "must be the first answer, for the session of the hello").into()),
+        }
+    }
+
+    async fn hello(&self, session: u64) -> AgentHello {
+        let Identity { agent, name, instance, boot_id, host } = self.identity.clone();
+        AgentHello {
+            id: agent,
+            name,
+            instance,
+            boot_id,
+            session,
+            slots: self.slots,
+            // Nothing is prefetched in this version: an attempt waits here only while its slot is being cleared.
+            capacity: self.slots,
+            inventory: self.executor.inventory().await,
+            host,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    async fn rest(&mut self, pace: &mut Reconnect) {
+        tokio::select! {
+            () = tokio::time::sleep(pace.next_wait()) => {}
+            () = self.stop.cancelled() => {}
+            _ = self.plan.wait_for(|plan| *plan == Plan::Leave) => {}
+        }
+    }
+}
+
+type Opened = (mpsc::Sender<pb::ConnectRequest>, tonic::Streaming<pb::ConnectResponse>, Welcome);
+
+fn refusal(status: Status) -> Broken {
+    Broken::Hello(Box::new(status))
+}
+
+/// Whether asking again as it is can never help.
+fn hopeless(broken: &Broken) -> Option<Refused> {
+    match broken {
+        Broken::Hello(status) if matches!(status.code(), Code::InvalidArgument | Code::Unimplemented) => {
+            let (code, text) = (status.code(), status.message());
+            Some(Refused(format!("the coordinator will never take this agent as it is: {code}: {text}")))
+        }
+        _ => None,
+    }
+}
+
+/// The same trouble is news once; repeated every few seconds it is noise.
+fn log(broken: &Broken, last: &mut String) {
+    let text = broken.to_string();
+    if text == *last {
+        tracing::debug!(reason = text, "no connection with the coordinator");
+        return;
+    }
+    match remedy(broken) {
+        Some(remedy) => tracing::warn!(reason = text, remedy, "refused by the coordinator; trying on"),
+        None => tracing::warn!(reason = text, "no connection with the coordinator; trying on, jobs run on"),
+    }
+    *last = text;
+}
+
+fn remedy(broken: &Broken) -> Option<&'static str> {
+    let Broken::Hello(refusal) = broken else { return None };
+    Some(match (refusal.code(), status::told(refusal).reason.as_str()) {
+        (_, "AGENT_ID_IN_USE") => {
+            "another host has this agent's id, as after cloning its disk: remove agent-id from --data there or here"
+        }
+        (Code::AlreadyExists, _) => "give one of the two agents another --name, or wait until the other is gone",
+        (Code::ResourceExhausted, _) => "the coordinator takes no more agents: raise its limit, or stop one",
+        (Code::Unauthenticated | Code::PermissionDenied, _) => "give this agent credentials that the coordinator takes",
+        (Code::DataLoss, _) => "the coordinator has an older record than this agent has seen: see its log",
+        _ => return None,
+    })
+}
+
+/// An error with its causes: tonic's own text for most of them is "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

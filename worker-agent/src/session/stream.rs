@@ -1,0 +1,171 @@
+//! One stream, from its welcome to its end. Only receiving waits; what follows from a message is done at once, and what is
+//! to be said is handed over as far as the transport takes it.
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tonic::Streaming;
+use windlass_shared::convert::{self, FromCoordinator};
+use windlass_shared::domain::Welcome;
+use windlass_shared::fault::Invalid;
+use windlass_shared::pb;
+
+use super::{Broken, Plan, Session};
+use crate::config::GOODBYE_TIMEOUT;
+use crate::executor::Input;
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// As planned.
+    Left,
+    Broken(Broken),
+}
+
+pub(super) struct Stream<'a> {
+    session: &'a mut Session,
+    /// Number of the session.
+    number: u64,
+    up: mpsc::Sender<pb::ConnectRequest>,
+    down: Streaming<pb::ConnectResponse>,
+    lease_ttl: std::time::Duration,
+    /// Silent until then, the coordinator is taken to be out of reach.
+    deaf_at: Instant,
+    beats: Interval,
+    beat: u64,
+    beat_due: bool,
+    /// The draining message went out.
+    drain_told: bool,
+}
+
+/// What woke the stream.
+enum Woken {
+    Beat,
+    Deaf,
+    Message(Option<pb::ConnectResponse>),
+    Broken(Broken),
+    /// There may be something to say, or room to say it.
+    Pump,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(
+        session: &'a mut Session,
+        up: mpsc::Sender<pb::ConnectRequest>,
+        down: Streaming<pb::ConnectResponse>,
+        welcome: &Welcome,
+    ) -> Self {
+        let mut beats = tokio::time::interval(welcome.heartbeat_interval);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let lease_ttl = welcome.lease_ttl;
+        let deaf_at = Instant::now() + lease_ttl;
+        let number = welcome.session;
+        Self { session, number, up, down, lease_ttl, deaf_at, beats, beat: 0, beat_due: false, drain_told: false }
+    }
+
+    pub(super) async fn serve(mut self) -> End {
+        loop {
+            let full = !self.pump();
+            if *self.session.plan.borrow() == Plan::Leave {
+                return self.leave().await;
+            }
+            let input = match self.next(full).await {
+                Woken::Beat => {
+                    self.beat_due = true;
+                    None
+                }
+                Woken::Deaf => return End::Broken(Broken::Deaf),
+                Woken::Broken(broken) => return End::Broken(broken),
+                Woken::Message(None) => return End::Broken(Broken::Ended),
+                Woken::Message(Some(message)) => match self.on_message(message) {
+                    Ok(input) => input,
+                    Err(invalid) => return End::Broken(invalid.into()),
+                },
+                Woken::Pump => None,
+            };
+            if let Some(input) = input {
+                self.session.executor.send(input).await;
+            }
+        }
+    }
+
+    async fn next(&mut self, full: bool) -> Woken {
+        let session = &mut *self.session;
+        tokio::select! {
+            // Signs of life first: no flood of messages may hide them.
+            biased;
+            _ = self.beats.tick() => Woken::Beat,
+            () = tokio::time::sleep_until(self.deaf_at) => Woken::Deaf,
+            // Without a sender there is no agent left that could have plans.
+            _ = session.plan.changed() => Woken::Pump,
+            () = session.overrun.notified() => Woken::Broken(Broken::Overrun),
+            message = self.down.message() => match message {
+                Ok(message) => Woken::Message(message),
+                Err(status) => Woken::Broken(Broken::Status(Box::new(status))),
+            },
+            () = session.outbox.news(), if !full => Woken::Pump,
+            room = self.up.reserve(), if full => match room {
+                Ok(_) => Woken::Pump,
+                Err(_) => Woken::Broken(Broken::Ended),
+            },
+        }
+    }
+
+    /// Says what is to be said, the most urgent first; whether the transport took it all.
+    fn pump(&mut self) -> bool {
+        loop {
+            let Ok(room) = self.up.try_reserve() else { return false };
+            if std::mem::take(&mut self.beat_due) {
+                self.beat += 1;
+                room.send(convert::heartbeat(self.beat));
+            } else if let (Plan::Draining(reason), false) = (*self.session.plan.borrow(), self.drain_told) {
+                self.drain_told = true;
+                room.send(convert::draining(reason));
+            } else if let Some((number, items)) = self.session.outbox.take_batch() {
+                room.send(convert::report(number, &items));
+            } else {
+                return true;
+            }
+        }
+    }
+
+    /// What the executor is to know of it.
+    fn on_message(&mut self, message: pb::ConnectResponse) -> Result<Option<Input>, Invalid> {
+        Ok(match convert::from_coordinator(message)? {
+            Some(FromCoordinator::HeartbeatAck(_)) => {
+                self.deaf_at = Instant::now() + self.lease_ttl;
+                None
+            }
+            Some(FromCoordinator::Assign(session, assignments)) if session == self.number => {
+                Some(Input::Assign(assignments))
+            }
+            Some(FromCoordinator::Assign(session, assignments)) => {
+                let dropped = assignments.len();
+                tracing::warn!(session, ours = self.number, dropped, "assignment of another session, dropped");
+                None
+            }
+            Some(FromCoordinator::Stop(orders)) => Some(Input::Stop(orders)),
+            Some(FromCoordinator::Recall(leases)) => Some(Input::Recall(leases)),
+            Some(FromCoordinator::ReportAck(number, stale)) => {
+                self.session.outbox.ack(number);
+                (!stale.is_empty()).then_some(Input::Stale(stale))
+            }
+            Some(FromCoordinator::Welcome(_)) => return Err(Invalid::one("welcome", "must come once")),
+            // Newer than we are.
+            None => None,
+        })
+    }
+
+    /// Takes leave, and waits for the end of the stream: dropped at once, it would be reset and its last words lost.
+    async fn leave(mut self) -> End {
+        // The coordinator must not be told that nothing is held while it has not heard of all that ended.
+        if self.session.outbox.is_empty() {
+            let farewell = async {
+                let _ = self.up.send(convert::goodbye()).await;
+                drop(self.up);
+                while let Ok(Some(_)) = self.down.message().await {}
+            };
+            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, farewell).await;
+        }
+        End::Left
+    }
+}

@@ -1,0 +1,27 @@
+//! What the operating system offers, as safe functions: the only place with `unsafe`, an argument beside each block.
+//!
+//! | file | gives |
+//! |---|---|
+//! | [`spawn`] | posix_spawn of our own executable, from a process with threads |
+//! | [`fork`] | fork, only with a token that says "one thread" |
+//! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
+//! | [`wait`] | reaping, with resource usage |
+//! | [`signal`] | masks, signalfd, signals by pidfd |
+//! | [`fd`] | sealed memory, pipes, datagrams that carry descriptors |
+//!
+//! Numbers here are the kernel's (errno, signo, pid); what they mean is decided by the callers.
+#![allow(unsafe_code)]
+
+pub(crate) mod child;
+pub(crate) mod fd;
+pub(crate) mod fork;
+pub(crate) mod signal;
+pub(crate) mod spawn;
+pub(crate) mod wait;
+
+use std::io;
+
+/// The usual C convention: below zero means "see errno".
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,80 @@
+//! Reaping children, with what they used.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+/// What a look at the children gave.
+#[derive(Debug)]
+pub(crate) enum Reaped {
+    /// This one ended and is gone now; its number may be reused from here on.
+    Child(Pid, Ended),
+    /// There are children, none of which has ended.
+    Busy,
+    /// The kernel says there is no child: ECHILD, the only proof that a tree is empty.
+    Empty,
+}
+
+/// A wait status and the usage that comes with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    status: libc::c_int,
+    pub(crate) user_time: Duration,
+    pub(crate) system_time: Duration,
+    pub(crate) max_rss_bytes: u64,
+}
+
+impl Ended {
+    /// The exit code, or else the signal and whether core was dumped.
+    pub(crate) fn kind(&self) -> Result<i32, (i32, bool)> {
+        if libc::WIFSIGNALED(self.status) {
+            return Err((libc::WTERMSIG(self.status), libc::WCOREDUMP(self.status)));
+        }
+        Ok(libc::WEXITSTATUS(self.status))
+    }
+}
+
+/// Reaps one child of any kind, without waiting.
+pub(crate) fn reap_any() -> io::Result<Reaped> {
+    reap(-1)
+}
+
+/// Reaps `child` if it has ended, without waiting; whether nothing of it is left to reap.
+pub(crate) fn reap_one(child: Pid) -> bool {
+    !matches!(reap(child.as_raw_pid()), Ok(Reaped::Busy))
+}
+
+fn reap(which: libc::pid_t) -> io::Result<Reaped> {
+    let mut status = 0;
+    // SAFETY: all zeroes is a valid rusage; wait4 writes both or neither. __WALL: a job can make children that end without
+    // SIGCHLD, and a tree that holds one is not empty.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let pid = libc::wait4(which, &raw mut status, libc::WNOHANG | libc::__WALL, &raw mut usage);
+        (pid, usage)
+    };
+    match (pid, Pid::from_raw(pid.max(0))) {
+        (0, _) => Ok(Reaped::Busy),
+        (_, Some(pid)) => Ok(Reaped::Child(pid, ended(status, &usage))),
+        (_, None) => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ECHILD) => Ok(Reaped::Empty),
+            error if error.raw_os_error() == Some(libc::EINTR) => Ok(Reaped::Busy),
+            error => Err(error),
+        },
+    }
+}
+
+fn ended(status: libc::c_int, usage: &libc::rusage) -> Ended {
+    Ended {
+        status,
+        user_time: duration(usage.ru_utime),
+        system_time: duration(usage.ru_stime),
+        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+}

@@ -1,0 +1,352 @@
+//! A keeper: parent of one attempt's leader, heir of its orphans, and the one that proves the tree empty.
+//!
+//! ```text
+//!            exec'd           leader ended           grace over
+//!  Starting ────────► Running ────────────► Grace ────────────► Killing ──┐ again while any child is left
+//!     │ start timeout    │  told to kill, or warden gone          ▲ ◄─────┘
+//!     └──────────────────┴────────────────────────────────────────┘
+//!  ECHILD in any state: last report, exit
+//! ```
+//! It is told by signals (SIGTERM: kill; SIGRTMIN with a number: signal the tree), because those reach it by pidfd whoever
+//! else is dead. It tells by datagrams, and never waits in sending one.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, Signal};
+
+use super::wire::{Report, Ticket};
+use super::{KILL_TREE, Limits, signal_tree, spec, tree};
+use crate::process::{ExitInfo, ExitKind, Proof, SpawnError, Stage};
+use crate::sys;
+use crate::sys::child::{self, CStrings, Launch, Step};
+use crate::sys::fork::{Child, SingleThread};
+use crate::sys::signal::{self, SignalFd};
+use crate::sys::wait::{Ended, Reaped, reap_any};
+
+/// First pause between two kills of what would not die, then doubled up to the longest.
+const KILL_AGAIN: Duration = Duration::from_millis(5);
+const KILL_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// What a keeper is forked for.
+pub(super) struct Errand {
+    pub(super) ticket: Ticket,
+    pub(super) spec: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    pub(super) stdin: Option<OwnedFd>,
+}
+
+/// What it shares with the warden it was forked from.
+pub(super) struct Inherited<'a> {
+    pub(super) thread: &'a SingleThread,
+    pub(super) warden: Pid,
+    pub(super) reports: &'a OwnedFd,
+    pub(super) lock: Option<&'a OwnedFd>,
+    pub(super) limits: Limits,
+}
+
+/// Runs in the forked child until the attempt's tree is gone.
+pub(super) fn run(child: &Child, inherited: &Inherited<'_>, errand: Errand) -> ! {
+    close_others(child, inherited, &errand);
+    let keeper = Keeper::start(inherited, &errand);
+    // And with it our copies of the job's pipes: from now on only its tree holds them.
+    drop(errand);
+    match keeper {
+        Ok(mut keeper) => keeper.keep(),
+        // Nothing was forked, and the warden, which reaps this process without having heard of it, reports for it.
+        Err(error) => eprintln!("windlass-keeper: {error}"),
+    }
+    child.exit(0)
+}
+
+/// A keeper that held another's pipe would keep it from ever ending; one that held the agent's socket, the warden alive.
+fn close_others(child: &Child, inherited: &Inherited<'_>, errand: &Errand) {
+    let mut keep = vec![inherited.reports.as_raw_fd()];
+    keep.extend([&errand.spec, &errand.stdout, &errand.stderr].map(AsRawFd::as_raw_fd));
+    keep.extend(errand.stdin.as_ref().map(AsRawFd::as_raw_fd));
+    keep.extend(inherited.lock.map(AsRawFd::as_raw_fd));
+    child.close_all_but(&mut keep);
+}
+
+enum Phase {
+    Starting { until: Instant },
+    Running,
+    Grace { until: Instant },
+    Killing { overdue: Option<Instant>, again: Instant, pause: Duration },
+}
+
+struct Keeper<'a> {
+    inherited: &'a Inherited<'a>,
+    ticket: Ticket,
+    signals: SignalFd,
+    phase: Phase,
+    /// The report pipe, until it has told whether exec succeeded.
+    starting: Option<OwnedFd>,
+    /// The leader, while it is not reaped and its number therefore its own.
+    leader: Option<Pid>,
+    forked: Instant,
+    /// Why there is no program: reported when the half-started child is gone.
+    failure: Option<(Stage, i32)>,
+    /// The warden is gone, so nobody listens.
+    orphaned: bool,
+}
+
+impl<'a> Keeper<'a> {
+    fn start(inherited: &'a Inherited<'a>, errand: &Errand) -> io::Result<Self> {
+        rustix::thread::set_name(c"windlass-keeper")?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+        // Died before the line above: no signal will come.
+        if rustix::process::getppid() != Some(inherited.warden) {
+            return Err(io::Error::from_raw_os_error(libc::EOWNERDEAD));
+        }
+        let now = Instant::now();
+        let mut keeper = Self {
+            inherited,
+            ticket: errand.ticket,
+            signals: SignalFd::new(&[libc::SIGCHLD, KILL_TREE, signal_tree()])?,
+            phase: Phase::Starting { until: now + inherited.limits.start },
+            starting: None,
+            leader: None,
+            forked: now,
+            failure: None,
+            orphaned: false,
+        };
+        keeper.failure = keeper.fork_leader(errand).err();
+        Ok(keeper)
+    }
+
+    fn fork_leader(&mut self, errand: &Errand) -> Result<(), (Stage, i32)> {
+        let prepare = |error: io::Error| (Stage::Prepare, error.raw_os_error().unwrap_or(libc::EBADMSG));
+        let bytes = sys::fd::read_all(&errand.spec).map_err(prepare)?;
+        let spec = spec::decode(&bytes).ok_or((Stage::Prepare, libc::EBADMSG))?;
+        let candidates = spec.candidates();
+        let (read, write) = sys::fd::polled_pipe().map_err(prepare)?;
+        let launch = Launch {
+            candidates: CStrings::new(candidates.iter().map(std::ffi::CString::as_c_str)),
+            argv: CStrings::new(spec.argv.iter().copied()),
+            envp: CStrings::new(spec.env.iter().copied()),
+            cwd: spec.cwd,
+            stdin: errand.stdin.as_ref().map(AsFd::as_fd),
+            stdout: errand.stdout.as_fd(),
+            stderr: errand.stderr.as_fd(),
+        };
+        let leader = child::launch(self.inherited.thread, &launch, &write);
+        self.leader = Some(leader.map_err(|error| (Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)))?);
+        self.starting = Some(read);
+        Ok(())
+    }
+
+    /// Until ECHILD. Without a leader the first look comes before the first wait, for there is nothing to wait for.
+    fn keep(&mut self) {
+        let mut child_ended = self.leader.is_none();
+        while !(child_ended && self.reap()) {
+            self.wait();
+            self.learn_start();
+            child_ended = self.obey();
+            self.meet_deadlines(Instant::now());
+        }
+    }
+
+    /// Waits for a signal, the report pipe, the warden's end or the next deadline.
+    fn wait(&mut self) {
+        let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| rustix::event::Timespec::try_from(timeout).ok());
+        let mut fds = Vec::with_capacity(3);
+        fds.push(PollFd::new(&self.signals, PollFlags::IN));
+        if !self.orphaned {
+            // No events asked for: only the other end's closing shows.
+            fds.push(PollFd::new(self.inherited.reports, PollFlags::empty()));
+        }
+        if let Some(pipe) = &self.starting {
+            fds.push(PollFd::new(pipe, PollFlags::IN));
+        }
+        // An error (EINTR cannot come, all signals being blocked) only makes this round early.
+        let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+        let hung_up = !self.orphaned && fds[1].revents().contains(PollFlags::HUP);
+        if hung_up {
+            self.orphaned = true;
+            self.kill(Instant::now());
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Starting { until } | Phase::Grace { until } => Some(*until),
+            Phase::Running => None,
+            Phase::Killing { overdue, again, .. } => Some(overdue.map_or(*again, |overdue| overdue.min(*again))),
+        }
+    }
+
+    fn learn_start(&mut self) {
+        let Some(pipe) = &self.starting else { return };
+        match child::read_report(pipe) {
+            child::Report::Pending => return,
+            child::Report::Started => {
+                let leader = self.leader.map_or(0, |leader| leader.as_raw_pid().cast_unsigned());
+                self.tell(&Report::Started { leader });
+                if matches!(self.phase, Phase::Starting { .. }) {
+                    self.phase = Phase::Running;
+                }
+            }
+            child::Report::Failed(step, errno) => self.failure = Some((stage(step), errno)),
+        }
+        self.starting = None;
+    }
+
+    /// Does what the signals say; whether one of them was a child's end.
+    fn obey(&mut self) -> bool {
+        let mut child_ended = false;
+        while let Some(received) = self.signals.read() {
+            match received.signo {
+                libc::SIGCHLD => child_ended = true,
+                KILL_TREE => self.kill(Instant::now()),
+                _ => self.signal_tree(received.value),
+            }
+        }
+        child_ended
+    }
+
+    fn meet_deadlines(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Starting { until } if until <= now => {
+                self.failure.get_or_insert((Stage::Exec, libc::ETIMEDOUT));
+                self.starting = None;
+                self.kill(now);
+            }
+            Phase::Grace { until } if until <= now => self.kill(now),
+            Phase::Killing { overdue, again, pause } => {
+                if again <= now {
+                    self.kill_round();
+                    let pause = (pause * 2).min(KILL_AGAIN_MAX);
+                    self.phase = Phase::Killing { overdue, again: Instant::now() + pause, pause };
+                }
+                if overdue.is_some_and(|overdue| overdue <= now) {
+                    self.tell_overdue();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins to kill. Said twice, it goes on as it was.
+    fn kill(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Killing { .. }) {
+            let overdue = Some(now + self.inherited.limits.proof);
+            self.phase = Phase::Killing { overdue, again: now, pause: KILL_AGAIN };
+        }
+    }
+
+    fn kill_round(&self) {
+        let me = rustix::process::getpid();
+        if tree::kill_below(me, &HashSet::new()).is_err() {
+            // No /proc to look in: the group at least, and what outlives it becomes our child or stays unproven.
+            if let Some(leader) = self.leader {
+                signal::send_to_child(leader, libc::SIGKILL);
+                signal::send_to_group(leader, libc::SIGKILL);
+            }
+        }
+    }
+
+    /// The leader's group first, in one call; then whatever left the group.
+    fn signal_tree(&self, signo: i32) {
+        let group = self.leader.map_or(0, Pid::as_raw_pid);
+        if let Some(leader) = self.leader {
+            signal::send_to_group(leader, signo);
+        }
+        let Ok(snapshot) = tree::Snapshot::take() else {
+            return;
+        };
+        let below = snapshot.below(rustix::process::getpid(), &HashSet::new());
+        below.iter().filter(|seen| seen.group != group).for_each(|seen| seen.signal(signo));
+    }
+
+    /// Says once that the kill has not worked in time; the killing goes on.
+    fn tell_overdue(&mut self) {
+        match self.failure {
+            Some((stage, errno)) => self.tell(&Report::Failed(SpawnError { stage, errno, proof: Proof::None })),
+            None => self.tell(&Report::TreeEnded(Proof::None)),
+        }
+        if let Phase::Killing { overdue, .. } = &mut self.phase {
+            *overdue = None;
+        }
+    }
+
+    /// Takes every child that ended; whether none is left, in which case the last word has been said.
+    fn reap(&mut self) -> bool {
+        let mut exit = None;
+        loop {
+            match reap_any() {
+                Ok(Reaped::Child(pid, ended)) if Some(pid) == self.leader => {
+                    // exec or exit closed the report pipe before the kernel let this exit be seen.
+                    self.learn_start();
+                    self.leader = None;
+                    exit = Some(exit_info(&ended, self.forked.elapsed()));
+                }
+                Ok(Reaped::Child(..)) => {}
+                Ok(Reaped::Empty) => {
+                    self.tell_empty(exit);
+                    return true;
+                }
+                Ok(Reaped::Busy) | Err(_) => break,
+            }
+        }
+        if let (Some(exit), None) = (exit, self.failure) {
+            self.tell(&Report::Ended { exit, tree: None });
+            self.await_survivors();
+        }
+        false
+    }
+
+    fn await_survivors(&mut self) {
+        if !matches!(self.phase, Phase::Killing { .. }) {
+            self.phase = Phase::Grace { until: Instant::now() + self.inherited.limits.grace };
+        }
+    }
+
+    /// The last word. The common end, leader gone and nothing else there, is this one datagram.
+    fn tell_empty(&mut self, exit: Option<ExitInfo>) {
+        let report = match (self.failure, exit) {
+            (Some((stage, errno)), _) => Report::Failed(SpawnError { stage, errno, proof: Proof::Keeper }),
+            (None, Some(exit)) => Report::Ended { exit, tree: Some(Proof::Keeper) },
+            (None, None) => Report::TreeEnded(Proof::Keeper),
+        };
+        self.tell(&report);
+    }
+
+    /// A report that cannot be sent is dropped: the warden is gone, or so far behind that it will find this process dead and
+    /// its attempt without a last word, which it reports as lost.
+    fn tell(&self, report: &Report) {
+        let datagram = report.encode(self.ticket);
+        let _ = sys::fd::send(self.inherited.reports.as_fd(), datagram.as_bytes(), &[]);
+    }
+}
+
+fn exit_info(ended: &Ended, wall_time: Duration) -> ExitInfo {
+    let status = match ended.kind() {
+        Ok(code) => ExitKind::Code(code),
+        Err((signo, core_dumped)) => ExitKind::Signal { signo, core_dumped },
+    };
+    ExitInfo {
+        status,
+        user_time: ended.user_time,
+        system_time: ended.system_time,
+        max_rss_bytes: ended.max_rss_bytes,
+        wall_time,
+    }
+}
+
+fn stage(step: Step) -> Stage {
+    match step {
+        Step::Session => Stage::Session,
+        Step::Stdio => Stage::Stdio,
+        Step::Chdir => Stage::Chdir,
+        Step::Guard => Stage::Guard,
+        Step::Signals => Stage::Signals,
+        Step::Exec => Stage::Exec,
+    }
+}

@@ -1,0 +1,357 @@
+//! The warden's loop: three descriptors (agent, keepers' reports, SIGCHLD), one table, no waiting anywhere but in poll.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::keeper::{self, Errand, Inherited};
+use super::tree::{Swept, sweep};
+use super::wire::{DATAGRAM_MAX, Datagram, Report, Request, Ticket};
+use super::{KILL_TREE, Limits};
+use crate::process::{Proof, SpawnError, Stage};
+use crate::sys;
+use crate::sys::fork::{Forked, SingleThread, fork};
+use crate::sys::signal::{SignalFd, send_to_child};
+use crate::sys::wait::{Reaped, reap_any};
+
+/// Pause between two rounds of killing what dead keepers left.
+const SWEEP_AGAIN: Duration = Duration::from_millis(10);
+
+/// Requests taken before the other descriptors get their turn.
+const REQUESTS_A_TURN: usize = 8;
+
+/// How far an attempt has come, as far as the agent has been told.
+#[derive(Debug)]
+struct Attempt {
+    ticket: Ticket,
+    /// For the agent; opened before the keeper can possibly be reaped, held until it has started its leader.
+    pidfd: Option<OwnedFd>,
+    started: bool,
+    leader_told: bool,
+    /// The last word was said.
+    over: bool,
+}
+
+/// An attempt whose keeper died before the last word; the warden says it when it has swept.
+#[derive(Debug)]
+struct Orphaned {
+    attempt: Attempt,
+    overdue: Option<Instant>,
+}
+
+pub(super) struct Ward {
+    thread: SingleThread,
+    me: Pid,
+    agent: OwnedFd,
+    lock: Option<OwnedFd>,
+    limits: Limits,
+    signals: SignalFd,
+    /// Keepers write, the warden reads. One for all: a keeper costs the warden no descriptor, and what a dead one wrote is
+    /// still there to be read. A keeper sees the warden's end as hang-up of its own.
+    reports: OwnedFd,
+    reports_end: OwnedFd,
+    keepers: HashMap<Pid, Attempt>,
+    tickets: HashMap<Ticket, Pid>,
+    orphaned: Vec<Orphaned>,
+    sweep_at: Option<Instant>,
+    /// What the agent's queue had no room for.
+    outbox: VecDeque<(Datagram, Option<OwnedFd>)>,
+    /// Set when the agent is gone: when to stop trusting the keepers.
+    closing: Option<Instant>,
+}
+
+impl Ward {
+    pub(super) fn new(thread: SingleThread, agent: OwnedFd, lock: Option<OwnedFd>, limits: Limits) -> io::Result<Self> {
+        let me = rustix::process::getpid();
+        rustix::process::set_child_subreaper(Some(me))?;
+        let (reports, reports_end) = sys::fd::seqpacket_pair()?;
+        Ok(Self {
+            thread,
+            me,
+            agent,
+            lock,
+            limits,
+            signals: SignalFd::new(&[libc::SIGCHLD])?,
+            reports,
+            reports_end,
+            keepers: HashMap::new(),
+            tickets: HashMap::new(),
+            orphaned: Vec::new(),
+            sweep_at: None,
+            outbox: VecDeque::new(),
+            closing: None,
+        })
+    }
+
+    /// Until the agent is gone and nothing is left of what it started.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        while !self.is_done() {
+            let ready = self.wait()?;
+            if ready.child {
+                self.reap()?;
+            }
+            if ready.report {
+                self.read_reports()?;
+            }
+            if ready.agent && self.closing.is_none() {
+                self.read_requests()?;
+            }
+            self.meet_deadlines(Instant::now());
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        let nothing_left = self.keepers.is_empty() && self.sweep_at.is_none();
+        self.closing.is_some() && nothing_left && self.outbox.is_empty()
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut agent = PollFlags::empty();
+        agent.set(PollFlags::IN, self.closing.is_none());
+        agent.set(PollFlags::OUT, !self.outbox.is_empty());
+        let fds = &mut [
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.reports, PollFlags::IN),
+            PollFd::new(&self.agent, agent),
+        ];
+        // A closed agent is ready for ever: once that is known, it is polled only while there is something to send.
+        let polled = if agent.is_empty() { 2 } else { 3 };
+        rustix::event::poll(&mut fds[..polled], timeout.as_ref())?;
+        let [child, report, agent] = fds.each_ref().map(|fd| !fd.revents().difference(PollFlags::OUT).is_empty());
+        Ok(Ready { child, report, agent })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let overdue = self.orphaned.iter().filter_map(|orphaned| orphaned.overdue);
+        overdue.chain(self.sweep_at).chain(self.closing.filter(|_| !self.keepers.is_empty())).min()
+    }
+
+    // ---- from the agent ----
+
+    fn read_requests(&mut self) -> io::Result<()> {
+        let mut buffer = [0; DATAGRAM_MAX];
+        // Not until there is none: a flood of spawns must not keep news of the running from the agent.
+        for _ in 0..REQUESTS_A_TURN {
+            let datagram = match sys::fd::receive(self.agent.as_fd(), &mut buffer) {
+                Ok(datagram) => datagram,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {
+                    return self.close();
+                }
+                Err(error) => return Err(error),
+            };
+            if datagram.len == 0 {
+                return self.close();
+            }
+            match Request::decode(&buffer[..datagram.len]) {
+                Ok((ticket, Request::Spawn)) => self.spawn(ticket, datagram.fds, datagram.fds_lost),
+                Ok((ticket, Request::Kill)) => self.tickets.get(&ticket).copied().into_iter().for_each(kill_tree),
+                // Our own agent cannot have sent it, and there is no ticket to answer on.
+                Err(error) => eprintln!("windlass-warden: request ignored: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent is gone, or wants us to be: every keeper kills, and the loop ends when all are through.
+    fn close(&mut self) -> io::Result<()> {
+        self.closing = Some(Instant::now() + self.limits.proof);
+        self.keepers.keys().copied().for_each(kill_tree);
+        self.begin_sweep();
+        Ok(())
+    }
+
+    fn spawn(&mut self, ticket: Ticket, fds: Vec<OwnedFd>, fds_lost: bool) {
+        let errand = match errand(ticket, fds) {
+            Some(errand) if !fds_lost => errand,
+            _ if fds_lost => return self.fail(ticket, Stage::Warden, libc::EMFILE),
+            _ => return self.fail(ticket, Stage::Warden, libc::EBADMSG),
+        };
+        match fork(&self.thread) {
+            Ok(Forked::Child(child)) => {
+                let inherited = Inherited {
+                    thread: &self.thread,
+                    warden: self.me,
+                    reports: &self.reports_end,
+                    lock: self.lock.as_ref(),
+                    limits: self.limits,
+                };
+                keeper::run(&child, &inherited, errand)
+            }
+            Ok(Forked::Parent(keeper)) => {
+                let pidfd = pidfd_open(keeper, PidfdFlags::empty()).ok();
+                if pidfd.is_none() {
+                    // An attempt the agent could not kill must not run.
+                    send_to_child(keeper, libc::SIGKILL);
+                }
+                let attempt = Attempt { ticket, pidfd, started: false, leader_told: false, over: false };
+                self.keepers.insert(keeper, attempt);
+                self.tickets.insert(ticket, keeper);
+            }
+            Err(error) => self.fail(ticket, Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)),
+        }
+    }
+
+    fn fail(&mut self, ticket: Ticket, stage: Stage, errno: i32) {
+        self.tell(ticket, &Report::Failed(SpawnError::early(stage, errno)), None);
+    }
+
+    // ---- from the keepers ----
+
+    fn read_reports(&mut self) -> io::Result<()> {
+        let mut buffer = [0; DATAGRAM_MAX];
+        loop {
+            let len = match sys::fd::receive(self.reports.as_fd(), &mut buffer) {
+                Ok(datagram) => datagram.len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            match Report::decode(&buffer[..len]) {
+                Ok((ticket, report)) => self.on_report(ticket, &report),
+                Err(error) => eprintln!("windlass-warden: report ignored: {error}"),
+            }
+        }
+    }
+
+    /// Passes a report on and remembers what the agent has been told by it.
+    fn on_report(&mut self, ticket: Ticket, report: &Report) {
+        let Some(keeper) = self.tickets.get(&ticket).copied() else {
+            return;
+        };
+        let Some(attempt) = self.keepers.get_mut(&keeper) else {
+            return;
+        };
+        let mut pidfd = None;
+        match report {
+            Report::Started { .. } => {
+                attempt.started = true;
+                pidfd = attempt.pidfd.take();
+            }
+            Report::Failed(error) => attempt.over = error.proof != Proof::None,
+            Report::Ended { tree, .. } => {
+                attempt.leader_told = true;
+                attempt.over = tree.is_some();
+            }
+            Report::LeaderLost => attempt.leader_told = true,
+            Report::TreeEnded(proof) => attempt.over = *proof != Proof::None,
+        }
+        self.tell(ticket, report, pidfd);
+    }
+
+    // ---- deaths ----
+
+    fn reap(&mut self) -> io::Result<()> {
+        while self.signals.read().is_some() {}
+        let mut dead = Vec::new();
+        while let Reaped::Child(pid, _) = reap_any()? {
+            dead.push(pid);
+        }
+        // What a keeper wrote before it died is in the socket by now; only after that can its silence be judged.
+        self.read_reports()?;
+        for pid in dead {
+            let Some(attempt) = self.keepers.remove(&pid) else {
+                continue;
+            };
+            self.tickets.remove(&attempt.ticket);
+            if !attempt.over {
+                self.on_orphaned(attempt);
+            }
+        }
+        Ok(())
+    }
+
+    /// A keeper died before its last word. Its leader dies by PDEATHSIG and the rest of the tree is our child now.
+    fn on_orphaned(&mut self, mut attempt: Attempt) {
+        if attempt.started && !attempt.leader_told {
+            attempt.leader_told = true;
+            self.tell(attempt.ticket, &Report::LeaderLost, None);
+        }
+        self.orphaned.push(Orphaned { attempt, overdue: Some(Instant::now() + self.limits.proof) });
+        self.begin_sweep();
+    }
+
+    fn begin_sweep(&mut self) {
+        self.sweep_at.get_or_insert_with(Instant::now);
+    }
+
+    fn meet_deadlines(&mut self, now: Instant) {
+        if self.closing.is_some_and(|until| until <= now) {
+            // Stopped, or stuck beside a tree that does not die: as its heirs we do what we can.
+            self.keepers.keys().for_each(|keeper| send_to_child(*keeper, libc::SIGKILL));
+            self.closing = Some(now + self.limits.proof);
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = Some(now + SWEEP_AGAIN);
+            let keepers: HashSet<Pid> = self.keepers.keys().copied().collect();
+            if sweep(&keepers).is_ok_and(|swept| swept == Swept::Clean) {
+                self.sweep_at = None;
+                self.tell_orphaned(Proof::Swept, now);
+            }
+        }
+        self.tell_orphaned(Proof::None, now);
+    }
+
+    /// Gives orphaned attempts their last word, or with [`Proof::None`] the word that it is late.
+    fn tell_orphaned(&mut self, proof: Proof, now: Instant) {
+        let mut waiting = std::mem::take(&mut self.orphaned);
+        for orphaned in &mut waiting {
+            if proof == Proof::None && orphaned.overdue.is_none_or(|overdue| now < overdue) {
+                continue;
+            }
+            orphaned.overdue = None;
+            let report = match orphaned.attempt.started {
+                true => Report::TreeEnded(proof),
+                false => Report::Failed(SpawnError { stage: Stage::Warden, errno: libc::EOWNERDEAD, proof }),
+            };
+            self.tell(orphaned.attempt.ticket, &report, None);
+        }
+        if proof == Proof::None {
+            self.orphaned = waiting;
+        }
+    }
+
+    // ---- to the agent ----
+
+    fn tell(&mut self, ticket: Ticket, report: &Report, pidfd: Option<OwnedFd>) {
+        self.outbox.push_back((report.encode(ticket), pidfd));
+    }
+
+    /// Sends what the agent's queue takes now; the rest waits for the next turn.
+    fn flush(&mut self) {
+        while let Some((datagram, pidfd)) = self.outbox.front() {
+            let pidfd = pidfd.as_ref().map(AsFd::as_fd);
+            match sys::fd::send(self.agent.as_fd(), datagram.as_bytes(), pidfd.as_slice()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Gone: the end of its socket says so too, and then nobody needs this any more.
+                _ => self.outbox.pop_front(),
+            };
+        }
+    }
+}
+
+fn kill_tree(keeper: Pid) {
+    send_to_child(keeper, KILL_TREE);
+    send_to_child(keeper, libc::SIGCONT); // a stopped keeper kills nothing
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    child: bool,
+    report: bool,
+    agent: bool,
+}
+
+/// The descriptors of a spawn in their order: spec, stdout, stderr and, if the job has one, stdin.
+fn errand(ticket: Ticket, fds: Vec<OwnedFd>) -> Option<Errand> {
+    let mut fds = fds.into_iter();
+    let errand = Errand { ticket, spec: fds.next()?, stdout: fds.next()?, stderr: fds.next()?, stdin: fds.next() };
+    fds.next().is_none().then_some(errand)
+}

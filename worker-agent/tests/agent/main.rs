@@ -1,0 +1,175 @@
+//! The real agent, as a process of its own, against a coordinator that does what the test says.
+//!
+//! Every test ends by draining the agent: then whatever else it had to say would have been said.
+
+mod fake;
+mod leaving;
+mod logs;
+mod running;
+mod sessions;
+mod starting;
+mod stopping;
+
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+use tempfile::TempDir;
+use windlass_shared::convert::FromAgent;
+use windlass_shared::domain::{Lease, Reason};
+use windlass_shared::ids::JobId;
+use windlass_shared::pb;
+
+use fake::{Fake, Stream};
+
+/// Far beyond what anything here takes; a test that waits this long has failed.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("not within 30 s")
+}
+
+pub(crate) fn lease(number: u64) -> Lease {
+    let job = JobId::new(number, &[7; 10]);
+    Lease { job, generation: 1, attempt: 1, incarnation: 1, epoch: 1, fencing_token: number }
+}
+
+/// A spec for `argv`.
+pub(crate) fn exec(argv: &[&str]) -> pb::JobSpec {
+    let argv = argv.iter().map(ToString::to_string).collect();
+    let exec = pb::Exec { argv, ..pb::Exec::default() };
+    pb::JobSpec { work: Some(pb::job_spec::Work::Exec(exec)), ..pb::JobSpec::default() }
+}
+
+pub(crate) fn sh(script: &str) -> pb::JobSpec {
+    exec(&["sh", "-c", script])
+}
+
+pub(crate) fn millis(ms: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds: ms / 1000, nanos: (ms % 1000 * 1_000_000).try_into().unwrap() }
+}
+
+pub(crate) fn bytes(spec: &pb::JobSpec) -> Vec<u8> {
+    spec.encode_to_vec()
+}
+
+/// An agent as a process of its own.
+pub(crate) struct Agent {
+    child: Option<Child>,
+    pid: u32,
+    dir: Arc<TempDir>,
+}
+
+impl Agent {
+    pub(crate) fn start(url: &str, args: &[&str]) -> Self {
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), url, args)
+    }
+
+    /// Another one where this one was.
+    pub(crate) fn again(self, url: &str) -> Self {
+        Self::start_in(Arc::clone(&self.dir), url, &[])
+    }
+
+    fn start_in(dir: Arc<TempDir>, url: &str, args: &[&str]) -> Self {
+        let data = dir.path().join("parent/data");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
+        command.args(["--coordinator", url, "--name", "a1"]).arg("--data").arg(data).args(args);
+        let log = File::options().create(true).append(true).open(dir.path().join("log")).unwrap();
+        command.env("WINDLASS_LOG", "debug,h2=info,hyper_util=info,tower=info").stderr(log).stdin(Stdio::piped());
+        let child = command.spawn().unwrap();
+        Self { pid: child.id(), child: Some(child), dir }
+    }
+
+    /// A directory of the test's own, beside the agent's.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Its standard input ends.
+    pub(crate) fn cut_lifeline(&mut self) {
+        drop(self.child.as_mut().unwrap().stdin.take());
+    }
+
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        within(tokio::task::spawn_blocking(move || child.wait())).await.unwrap().unwrap()
+    }
+
+    /// Drains it: nothing but the drain is said, and it leaves in good order.
+    pub(crate) async fn finish(mut self, stream: &mut Stream) {
+        self.terminate();
+        assert_eq!(stream.next().await, Some(FromAgent::Draining(Reason::Drain)));
+        stream.goodbye().await;
+        assert_eq!(self.exit().await.code(), Some(0));
+        let scratch = std::fs::read_dir(self.dir().join("parent/data/scratch")).unwrap();
+        assert_eq!(scratch.count(), 0, "scratch directories are left");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the agent's log\n{}", self.log());
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A coordinator, an agent with these arguments, and their first session.
+pub(crate) async fn cluster(args: &[&str]) -> (Fake, Agent, Stream) {
+    let mut fake = Fake::start().await;
+    let agent = Agent::start(&fake.url, args);
+    let stream = fake.session().await;
+    (fake, agent, stream)
+}
+
+/// A named pipe in the test's directory.
+pub(crate) fn fifo(agent: &Agent, name: &str) -> PathBuf {
+    let path = agent.dir().join(name);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    path
+}
+
+/// Lets whoever reads this pipe go on.
+pub(crate) async fn open_gate(gate: PathBuf) {
+    within(tokio::task::spawn_blocking(move || std::fs::write(gate, "\n").unwrap())).await.unwrap();
+}
+
+/// A named pipe whose end tells that the last process that holds it is gone.
+pub(crate) struct Tether(PathBuf);
+
+impl Tether {
+    pub(crate) fn new(agent: &Agent) -> Self {
+        Self(fifo(agent, "tether"))
+    }
+
+    /// Shell that makes the job hold it, once `cut` waits.
+    pub(crate) fn hold(&self) -> String {
+        format!("exec 9>{}", self.0.display())
+    }
+
+    /// Waits until something held it and nothing does any more.
+    pub(crate) fn cut(&self) -> impl Future<Output = ()> + use<> {
+        let path = self.0.clone();
+        let read = tokio::task::spawn_blocking(move || std::fs::read(path).unwrap());
+        async { assert_eq!(within(read).await.unwrap(), b"") }
+    }
+}
