@@ -14,11 +14,11 @@ use crate::spec::WorkArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
-  windlass run --local 2 --each 'src/*.c' -- gcc -c {}     every file, on a cluster that lasts as long as the command
-  windlass run -- echo hello                               one job, as if it ran here
-  windlass submit --retry default -- ./nightly.sh          leave it to the cluster
-  windlass wait @last && windlass logs @last               and come back for it
-  windlass job list --state failed -o id | windlass logs - what went wrong, everywhere
+  windlass run -- echo hello                                 # one job, as if it ran here
+  windlass run --local 2 --each 'src/*.c' -- gcc -c {}       # many, on a cluster that lasts as long as the command
+  windlass submit --retry default -- ./nightly.sh            # leave it to the cluster,
+  windlass wait @last && windlass logs @last                 # and come back for it
+  windlass job list --state failed -o id | windlass logs -   # what went wrong, everywhere
 
 Exit codes:
   0 ok   1 other   2 wrong usage   3 a job failed   4 a job was cancelled   5 not found   6 not allowed
@@ -43,7 +43,7 @@ Examples:
 
 /// Runs jobs on a fleet of hosts, and is never wrong about a running one.
 #[derive(Debug, Parser)]
-#[command(name = "windlass", version, after_help = AFTER_HELP, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "windlass", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -55,10 +55,13 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
     /// Where the coordinator is
-    #[arg(short, long, global = true, env = "WINDLASS_ADDRESS", default_value = DEFAULT_ADDRESS, value_name = "URL", help_heading = "Global")]
+    #[arg(short, long, global = true, env = "WINDLASS_ADDRESS", hide_env_values = true, default_value = DEFAULT_ADDRESS, value_name = "URL")]
+    #[arg(help_heading = "Global")]
     pub(crate) address: String,
-    /// How results are written
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Global")]
+    /// How results are written: table for people, json (one document) or jsonl (one object a line) by the protobuf mapping,
+    /// or id alone
+    #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
+    #[arg(help_heading = "Global")]
     pub(crate) output: Format,
 }
 
@@ -142,7 +145,7 @@ fn report(failure: &Failure, output: Format) -> Exit {
         Format::Json | Format::Jsonl => {
             let _ = output::print(&output::failure(failure));
         }
-        Format::Table | Format::Id => eprintln!("windlass: {failure}"),
+        Format::Table | Format::Id => output::interject(&failure.to_string()),
     }
     failure.exit
 }

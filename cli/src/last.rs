@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::interject;
 
 /// Remembers the ids. Without a place for them nothing is kept, and only `@last` will miss it.
 pub(crate) fn remember<'a>(address: &str, ids: impl Iterator<Item = &'a String>) {
     let Some(file) = file(address, |name| std::env::var_os(name)) else { return };
     if let Err(err) = write(&file, ids) {
-        eprintln!("windlass: @last will not know these jobs: {}: {err}", file.display());
+        interject(&format!("@last will not know these jobs: {}: {err}", file.display()));
     }
 }
 

@@ -20,6 +20,7 @@ use windlass_shared::pb;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::interject;
 
 /// Starting takes a fraction of a second; a loaded machine may need a few.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -115,16 +116,22 @@ impl Cluster {
         Ok(())
     }
 
-    /// Comes back where the cluster can no longer finish anything: its coordinator or all of its agents are gone.
+    /// Comes back where the cluster can no longer finish anything: its coordinator or all of its agents are gone. Tells of
+    /// each agent that goes before.
     pub(crate) async fn crashed(&mut self) -> Failure {
+        let mut told = 0;
         loop {
             sleep(POLL * 10).await;
             let coordinator = self.coordinator.as_mut().and_then(Member::gone);
             let gone: Vec<String> = self.agents.iter_mut().filter_map(Member::gone).collect();
-            let all = gone.len() == self.agents.len();
-            if let Some(gone) = coordinator.or_else(|| gone.into_iter().next().filter(|_| all)) {
+            let all_gone = (gone.len() == self.agents.len()).then(|| gone.join(", "));
+            if let Some(gone) = coordinator.or(all_gone) {
                 let what = format!("the local cluster broke down: {gone}");
                 return Failure::new(Exit::OTHER, "LOCAL_CLUSTER", what).because(self.logs());
+            }
+            if gone.len() > told {
+                told = gone.len();
+                interject(&format!("{}; the others take over once its silence is proof", gone.join(", ")));
             }
         }
     }
@@ -139,7 +146,7 @@ impl Cluster {
         if let Err(err) = self.home.close()
             && err.kind() != std::io::ErrorKind::NotFound
         {
-            eprintln!("windlass: cannot remove {}: {err}", path.display());
+            interject(&format!("cannot remove {}: {err}", path.display()));
         }
     }
 
@@ -164,7 +171,7 @@ async fn end(members: &mut [Member], deadline: Instant) {
     }
     for member in members {
         if timeout_at(deadline, member.child.wait()).await.is_err() {
-            eprintln!("windlass: {} did not stop in time and is killed", member.name);
+            interject(&format!("{} did not stop in time and is killed", member.name));
             let _ = member.child.kill().await;
         }
     }

@@ -15,7 +15,7 @@ use crate::output::Screen;
 use crate::spec::Plan;
 use crate::submit::{Submission, submit};
 use crate::summary::Tally;
-use crate::{explain, fanout, humane, last};
+use crate::{explain, fanout, humane, last, patience};
 
 /// Ten a second: smooth to the eye, nothing to the terminal.
 const PAINT_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,7 +48,10 @@ impl Session<'_> {
         let mut show = Show::new(self, screen, jobs, started);
         show.refused(&submission).await;
         if let Some(failure) = submission.broken {
-            return Err(show.give_up(failure).await);
+            show.cancel().await;
+            let sent =
+                format!("{} of {} jobs were on record before; they are cancelled", show.jobs.len(), self.plan.len());
+            return Err(failure.because((!show.jobs.is_empty()).then_some(sent)));
         }
         if with_bar {
             show.watch(before);
@@ -192,12 +195,16 @@ impl<'a> Show<'a> {
     // coordinator that is out of reach, they go on, and their ids are kept for a later look.
     async fn give_up(mut self, failure: Failure) -> Failure {
         if failure.exit == Exit::UNREACHABLE {
-            let throw_away = self.session.throw_away;
-            return if throw_away { failure } else { failure.remedy("when it is back: `windlass wait @last`") };
+            let tried = format!("tried for {} s; jobs on record go on without us", patience::LIMIT.as_secs());
+            return failure.because([tried]).remedy("`windlass wait @last` when it is back");
         }
+        self.cancel().await;
+        failure
+    }
+
+    async fn cancel(&mut self) {
         self.session.stop.cancel();
         let _ = timeout(CANCEL_LIMIT, self.cancels.join_next()).await;
-        failure
     }
 }
 

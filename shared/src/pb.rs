@@ -1,5 +1,5 @@
 //! The contract as generated from `proto/`. `JobSpec` fields are `bytes` here (docs/adr/0003-opaque-job-spec.md).
-#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, clippy::unwrap_used)] // generated
 
 tonic::include_proto!("windlass.v1");
 

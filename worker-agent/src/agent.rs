@@ -44,7 +44,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// Where an option is wrong or the host refuses something.
-pub fn start(options: Options) -> Result<Running, StartError> {
+pub fn start(options: &Options) -> Result<Running, StartError> {
     options.check()?;
     let dialer = Dialer::new(&options.coordinator)?;
     let data = DataDir::open(&options.data)?;
@@ -91,7 +91,8 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let stop = Stopper::new();
     let drain_timeout = options.drain_timeout;
     let (stopper, ephemeral) = (stop.clone(), options.ephemeral);
-    let drain = Drain { stopper, refused, drain_timeout, executor, active, plan, outbox, logs, warden, tasks, session_over };
+    let drain =
+        Drain { stopper, refused, drain_timeout, executor, active, plan, outbox, logs, warden, tasks, session_over };
     let done = async move {
         let result = drain.run().await;
         if ephemeral {

@@ -19,7 +19,9 @@ impl Dialer {
         let bad = |problem| ConfigError::new("coordinator", problem);
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|err| bad(format!("is no URL: {err}")))?;
         if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().host().is_none() {
-            return Err(bad("must be like http://127.0.0.1:7070; TLS is not there yet".into()));
+            return Err(bad(
+                "must be like http://127.0.0.1:7070 or unix:/run/windlass.sock; TLS is not there yet".into()
+            ));
         }
         Ok(Self(
             endpoint
@@ -47,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_dialled_is_refused_by_its_flag() {
-        for url in ["", "127.0.0.1:7070", "https://c:1", "unix:/x", "http:///x"] {
+        for url in ["", "127.0.0.1:7070", "https://c:1", "http:///x"] {
             let err = Dialer::new(url).expect_err(url).to_string();
             assert!(err.starts_with("--coordinator "), "{url}: {err}");
         }

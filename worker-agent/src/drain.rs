@@ -113,7 +113,7 @@ impl Drain {
         self.executor.send(Input::Drain(reason)).await;
         self.run_down(&mut words).await;
         self.flush(&mut words).await;
-        self.leave().await;
+        self.leave(reason).await;
         refused.map_or(Ok(()), Err)
     }
 
@@ -157,8 +157,8 @@ impl Drain {
         }
     }
 
-    async fn leave(self) {
-        self.plan.send_replace(Plan::Leave);
+    async fn leave(self, reason: Reason) {
+        self.plan.send_replace(Plan::Leave(reason));
         let _ = tokio::time::timeout(2 * GOODBYE_TIMEOUT, self.session_over).await;
         self.warden.stop().await;
         if !self.tasks.shut_down(TASKS_TIMEOUT).await {

@@ -27,7 +27,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     };
     telemetry::start("info");
     abort_on_panic();
-    match run(options) {
+    match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("windlass-worker-agent: {err:#}");
@@ -47,12 +47,12 @@ fn abort_on_panic() {
     }));
 }
 
-fn run(options: Options) -> anyhow::Result<()> {
+fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before anything is started, so that no signal finds us half-way without a handler.
         let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        let cut = lifeline(&options)?;
+        let cut = lifeline(options)?;
         let Running { stop, done } = crate::start(options).map_err(anyhow::Error::new)?;
         tokio::select! {
             result = done => Ok(result?),

@@ -66,7 +66,8 @@ impl DataDir {
         let root = path.canonicalize().map_err(at(path))?;
         let lock_path = root.join(LOCK);
         let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(at(&lock_path))?;
+        let lock =
+            options.write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(at(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse(root)),

@@ -9,7 +9,7 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{self, Format, Json, job_table, print, print_jobs};
+use crate::output::{self, Format, Json, interject, job_table, print, print_jobs};
 
 /// Jobs a call: a page of large specs still fits one message.
 const PAGE: usize = 100;
@@ -72,7 +72,7 @@ pub(crate) async fn list(client: &Client, global: &Global, args: &Args) -> Resul
         format => print_jobs(format, &jobs, job_table)?,
     }
     if !next_page_token.is_empty() && std::io::stdout().is_terminal() {
-        eprintln!("windlass: these are the newest {}; --limit shows more", jobs.len());
+        interject(&format!("these are the newest {}; --limit shows more", jobs.len()));
     }
     Ok(Exit::OK)
 }

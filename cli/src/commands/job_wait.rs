@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout;
 use crate::humane::{count, parse_duration, show_duration};
-use crate::output::{job_table, print_jobs};
+use crate::output::{interject, job_table, print_jobs};
 use crate::refs::{self, RefArgs};
 
 /// Which jobs, and how long.
@@ -39,7 +39,7 @@ pub(crate) async fn wait(client: &Client, global: &Global, args: &Args) -> Resul
     print_jobs(global.output, &jobs, job_table)?;
     if late > 0 {
         let limit = args.timeout.map(show_duration).unwrap_or_default();
-        eprintln!("windlass: after {limit}, {} not over yet", count(late, "job"));
+        interject(&format!("after {limit}, {} not over yet", count(late, "job")));
         return Ok(Exit::TIMED_OUT);
     }
     Ok(Exit::of_jobs(jobs.iter().map(|job| convert::job_state(job.state))))

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::last;
-use crate::output::{Format, Json, print};
+use crate::output::{Format, Json, interject, print};
 use crate::spec::{Plan, WorkArgs};
 use crate::submit::{Submission, submit as submit_all, submit_one};
 
@@ -64,7 +64,7 @@ fn without_details(results: &[pb::BatchSubmitJobsResult]) -> Vec<pb::BatchSubmit
 fn tell(plan: &Plan, submission: Submission) -> Result<Exit, Failure> {
     let refused = submission.refused(plan);
     for failure in &refused {
-        eprintln!("windlass: {failure}");
+        interject(&failure.to_string());
     }
     if let Some(failure) = submission.broken {
         let (done, all) = (submission.results.len(), plan.len());

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::humane::one_line;
 
 pub(crate) use json::{Json, failure};
-pub(crate) use screen::Screen;
+pub(crate) use screen::{Screen, interject};
 pub(crate) use table::{agent_table, job_sheet, job_table};
 
 /// How results are written.

@@ -92,6 +92,13 @@ impl Screen {
     }
 }
 
+/// Says something of our own from where there is no screen at hand; a bar comes back with its next state.
+pub(crate) fn interject(text: &str) {
+    let clear = if io::stderr().is_terminal() { CLEAR_LINE } else { "" };
+    // Not `eprintln!`: that panics where standard error is closed.
+    let _ = io::Write::write_all(&mut io::stderr(), format!("{clear}windlass: {text}\n").as_bytes());
+}
+
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr());
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(COLUMNS)

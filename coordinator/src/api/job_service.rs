@@ -13,7 +13,7 @@ use windlass_shared::status::to_status;
 
 use super::error::ApiError;
 use super::{Answers, Api, page};
-use crate::store::Filter;
+use crate::records::Filter;
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 const LIST_PAGE: usize = 50;

@@ -1,5 +1,5 @@
 //! The services. Each call is checked, translated, handed to the driver or answered from what is on record; nothing is
-//! decided here, and the store stays out of sight behind [`Records`].
+//! decided here, and the store stays out of sight behind [`Records`](crate::records::Records).
 
 mod agent_service;
 mod error;
@@ -9,7 +9,6 @@ mod job_service;
 mod logs;
 mod page;
 mod queue_service;
-mod records;
 mod submit;
 mod watch;
 
@@ -22,10 +21,10 @@ use tonic::Status;
 use windlass_shared::task::Tasks;
 
 pub(crate) use ids::JobIds;
-pub(crate) use records::Records;
 
 use crate::driver::DriverHandle;
 use crate::logs::Logs;
+use crate::records::Records;
 use crate::sessions::Registry;
 use crate::watch::Watch;
 

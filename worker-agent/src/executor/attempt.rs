@@ -52,7 +52,7 @@ impl Attempt {
     async fn carry_out(&mut self) -> (Outcome, Option<Stuck>) {
         let spec = match self.context.prepare() {
             Ok(spec) => spec,
-            Err(outcome) => return (outcome, None),
+            Err(outcome) => return (*outcome, None),
         };
         match self.warden.spawn(spec).await {
             Ok(process) => self.follow(process).await,

@@ -62,15 +62,18 @@ impl Context {
     }
 
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
-    pub(super) fn prepare(&mut self) -> Result<SpawnSpec, Outcome> {
+    pub(super) fn prepare(&mut self) -> Result<SpawnSpec, Box<Outcome>> {
         let Some(Work::Exec(exec)) = self.work.take() else {
-            return Err(verdict::rejected(&format!("no pool of this agent knows the handler {}", self.program)));
+            let why = format!("no pool of this agent knows the handler {}", self.program);
+            return Err(Box::new(verdict::rejected(&why)));
         };
         let ExecSpec { argv, env, cwd, stdin } = exec;
         let env = self.env(env);
         let cwd = match cwd {
             Some(cwd) => cwd,
-            None => self.make_scratch().map_err(|err| verdict::host_failed(&format!("scratch directory: {err}")))?,
+            None => self
+                .make_scratch()
+                .map_err(|err| Box::new(verdict::host_failed(&format!("scratch directory: {err}"))))?,
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
         Ok(SpawnSpec { argv, env, cwd, stdin: (!stdin.is_empty()).then(|| stdin.into()) })
@@ -135,8 +138,7 @@ mod tests {
             fencing_token: 99,
         };
         let header = JobHeader { queue: "q".into(), priority: 0, retry: RetryPolicy::NONE };
-        let spec =
-            JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15 };
+        let spec = JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15 };
         let base_env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
         let agent = AgentId::new([1; 16]);
         Context::new(lease, spec, Arc::new(Surroundings { agent, scratch: scratch.into(), base_env }))

@@ -82,7 +82,7 @@ impl Orchestrator {
 
     fn handle(&mut self, input: Input) {
         match input {
-            Input::Assign(assignments) => assignments.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec)),
+            Input::Assign(given) => given.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec)),
             Input::Stop(orders) => orders.into_iter().for_each(|order| self.on_stop(order)),
             Input::Recall(leases) => leases.iter().for_each(|lease| self.on_recall(lease)),
             Input::Stale(leases) => leases.iter().for_each(|lease| self.on_stale(lease)),
@@ -198,10 +198,11 @@ impl Orchestrator {
                 }
             }
             Event::Ended(outcome) => {
-                self.active.send_modify(|active| *active -= 1);
                 if let Some(Held::Running { silent: false, .. }) = self.held.remove(&lease) {
                     self.end(lease, *outcome);
                 }
+                // Last: whoever waits until nothing runs looks into the outbox next.
+                self.active.send_modify(|active| *active -= 1);
             }
             Event::Freed => self.free += 1,
         }

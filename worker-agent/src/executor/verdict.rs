@@ -127,8 +127,9 @@ fn status_of(kind: ExitKind) -> ExitStatus {
     match kind {
         // The kernel keeps eight bits of each.
         ExitKind::Code(code) => u8::try_from(code).map_or(ExitStatus::Unknown, ExitStatus::Code),
-        ExitKind::Signal { signo, core_dumped } => u8::try_from(signo)
-            .map_or(ExitStatus::Unknown, |number| ExitStatus::Signal { number, core_dumped }),
+        ExitKind::Signal { signo, core_dumped } => {
+            u8::try_from(signo).map_or(ExitStatus::Unknown, |number| ExitStatus::Signal { number, core_dumped })
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod stream;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -42,7 +43,7 @@ pub(crate) enum Plan {
     /// Tell the coordinator that nothing new is taken.
     Draining(Reason),
     /// Say goodbye where everything is acknowledged, and end.
-    Leave,
+    Leave(Reason),
 }
 
 /// Why an agent leaves though nobody told it to.
@@ -99,7 +100,7 @@ impl Session {
         let mut pace = Reconnect::default();
         let mut last = String::new();
         for number in 1.. {
-            if *self.plan.borrow() == Plan::Leave {
+            if matches!(self.plan(), Plan::Leave(_)) {
                 return;
             }
             let stop = self.stop.clone();
@@ -117,6 +118,11 @@ impl Session {
         }
     }
 
+    // A copy: a borrow held on to would block whoever changes the plan.
+    fn plan(&self) -> Plan {
+        *self.plan.borrow()
+    }
+
     async fn one_stream(&mut self, number: u64, pace: &mut Reconnect) -> End {
         let opening = tokio::time::timeout(WELCOME_TIMEOUT, self.open(number));
         let (up, down, welcome) = match opening.await {
@@ -124,10 +130,15 @@ impl Session {
             Ok(Err(broken)) => return End::Broken(broken),
             Err(_) => return End::Broken(Broken::NoWelcome),
         };
-        pace.reset();
         self.outbox.rewind();
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
-        Stream::new(self, up, down, &welcome).serve().await
+        let welcomed = Instant::now();
+        let end = Stream::new(self, up, down, &welcome).serve().await;
+        // Not by the welcome alone: a coordinator that cannot bear what we say next would be dialled ten times a second.
+        if welcomed.elapsed() >= welcome.heartbeat_interval {
+            pace.reset();
+        }
+        end
     }
 
     async fn open(&self, number: u64) -> Result<Opened, Broken> {
@@ -167,7 +178,7 @@ impl Session {
         tokio::select! {
             () = tokio::time::sleep(pace.next_wait()) => {}
             () = self.stop.cancelled() => {}
-            _ = self.plan.wait_for(|plan| *plan == Plan::Leave) => {}
+            _ = self.plan.wait_for(|plan| matches!(plan, Plan::Leave(_))) => {}
         }
     }
 }

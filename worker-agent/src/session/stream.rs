@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Streaming;
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::Welcome;
+use windlass_shared::domain::{Reason, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::pb;
 
@@ -65,8 +65,8 @@ impl<'a> Stream<'a> {
     pub(super) async fn serve(mut self) -> End {
         loop {
             let full = !self.pump();
-            if *self.session.plan.borrow() == Plan::Leave {
-                return self.leave().await;
+            if let Plan::Leave(reason) = self.session.plan() {
+                return self.leave(reason).await;
             }
             let input = match self.next(full).await {
                 Woken::Beat => {
@@ -117,7 +117,7 @@ impl<'a> Stream<'a> {
             if std::mem::take(&mut self.beat_due) {
                 self.beat += 1;
                 room.send(convert::heartbeat(self.beat));
-            } else if let (Plan::Draining(reason), false) = (*self.session.plan.borrow(), self.drain_told) {
+            } else if let (Plan::Draining(reason), false) = (self.session.plan(), self.drain_told) {
                 self.drain_told = true;
                 room.send(convert::draining(reason));
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
@@ -156,16 +156,21 @@ impl<'a> Stream<'a> {
     }
 
     /// Takes leave, and waits for the end of the stream: dropped at once, it would be reset and its last words lost.
-    async fn leave(mut self) -> End {
+    async fn leave(mut self, reason: Reason) -> End {
         // The coordinator must not be told that nothing is held while it has not heard of all that ended.
-        if self.session.outbox.is_empty() {
-            let farewell = async {
+        let complete = self.session.outbox.is_empty();
+        let farewell = async {
+            // Where nothing ran, the plan went from staying to leaving in one step.
+            if !self.drain_told {
+                let _ = self.up.send(convert::draining(reason)).await;
+            }
+            if complete {
                 let _ = self.up.send(convert::goodbye()).await;
-                drop(self.up);
-                while let Ok(Some(_)) = self.down.message().await {}
-            };
-            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, farewell).await;
-        }
+            }
+            drop(self.up);
+            while let Ok(Some(_)) = self.down.message().await {}
+        };
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, farewell).await;
         End::Left
     }
 }

@@ -10,7 +10,7 @@
 //! | [`fd`] | sealed memory, pipes, datagrams that carry descriptors |
 //!
 //! Numbers here are the kernel's (errno, signo, pid); what they mean is decided by the callers.
-#![allow(unsafe_code)]
+#![allow(unsafe_code)] // the one place: each block argues for itself
 
 pub(crate) mod child;
 pub(crate) mod fd;

@@ -1,6 +1,7 @@
 //! A coordinator that does what the test says.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +161,8 @@ impl Stream {
     pub(crate) async fn goodbye(&mut self) {
         assert_eq!(self.news, []);
         assert_eq!(self.next().await, Some(FromAgent::Goodbye));
+        // Our end of the stream ends with it, as the agent waits for.
+        self.down = mpsc::channel(1).0;
         assert_eq!(self.next().await, None);
     }
 }
@@ -273,6 +276,13 @@ struct Service {
     tasks: Tasks,
 }
 
+impl Service {
+    fn spawn(&self, stream: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.tasks.stop_token().clone();
+        self.tasks.spawn("stream", async move { stop.run_until_cancelled(stream).await.unwrap_or_default() });
+    }
+}
+
 #[tonic::async_trait]
 impl AgentService for Service {
     type ConnectStream = ReceiverStream<Result<pb::ConnectResponse, Status>>;
@@ -283,7 +293,7 @@ impl AgentService for Service {
         request: Request<Streaming<pb::ConnectRequest>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let (down, answers) = mpsc::channel(1024);
-        self.tasks.spawn("stream", serve(request.into_inner(), down, self.opened.clone()));
+        self.spawn(serve(request.into_inner(), down, self.opened.clone()));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
@@ -293,7 +303,7 @@ impl AgentService for Service {
     ) -> Result<Response<Self::PushLogsStream>, Status> {
         let (down, answers) = mpsc::channel(16);
         let logs = self.logs.clone();
-        self.tasks.spawn("logs", async move { logs.serve(request.into_inner(), down).await });
+        self.spawn(async move { logs.serve(request.into_inner(), down).await });
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }

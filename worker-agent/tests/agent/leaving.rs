@@ -73,8 +73,9 @@ async fn without_a_coordinator_a_drain_ends_in_bounded_time_and_leaves_no_proces
     let (fake, mut agent, mut stream) = cluster(&["--drain-timeout", "100ms"]).await;
     let tether = Tether::new(&agent);
     let cut = tether.cut();
-    stream.assign(lease(1), &bytes(&sh(&format!("{}; sleep 1000", tether.hold())))).await;
+    stream.assign(lease(1), &bytes(&tether.hold("sleep 1000"))).await;
     stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
     drop(stream);
     fake.shut_down().await;
     let asked = Instant::now();
@@ -86,11 +87,12 @@ async fn without_a_coordinator_a_drain_ends_in_bounded_time_and_leaves_no_proces
 
 #[tokio::test]
 async fn an_agent_whose_starter_is_gone_kills_everything_and_leaves_nothing_on_disk() {
-    let (_fake, mut agent, mut stream) = cluster(&["--lifeline", "--ephemeral"]).await;
+    let (fake, mut agent, mut stream) = cluster(&["--lifeline", "--ephemeral"]).await;
     let tether = Tether::new(&agent);
     let cut = tether.cut();
-    stream.assign(lease(1), &bytes(&sh(&format!("trap '' TERM; {}; sleep 1000", tether.hold())))).await;
+    stream.assign(lease(1), &bytes(&tether.hold("trap '' TERM; sleep 1000"))).await;
     stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
     agent.cut_lifeline();
     assert_eq!(stream.next().await, Some(FromAgent::Draining(Reason::Shutdown)));
     let outcome = stream.ended(lease(1)).await;

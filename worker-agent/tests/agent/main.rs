@@ -2,6 +2,8 @@
 //!
 //! Every test ends by draining the agent: then whatever else it had to say would have been said.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 mod fake;
 mod leaving;
 mod logs;
@@ -96,8 +98,11 @@ impl Agent {
     }
 
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_raw(self.pid.try_into().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.process(), rustix::process::Signal::TERM).unwrap();
+    }
+
+    fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_raw(self.pid.try_into().unwrap()).unwrap()
     }
 
     /// Its standard input ends.
@@ -106,8 +111,12 @@ impl Agent {
     }
 
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        let mut child = self.child.take().unwrap();
-        within(tokio::task::spawn_blocking(move || child.wait())).await.unwrap().unwrap()
+        let pid = self.process();
+        // Waited for, and left to be reaped by its owner.
+        let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        let wait = move || rustix::process::waitid(rustix::process::WaitId::Pid(pid), ended).map(drop).unwrap();
+        blocking(wait).await;
+        self.child.take().unwrap().wait().unwrap()
     }
 
     /// Drains it: nothing but the drain is said, and it leaves in good order.
@@ -141,6 +150,13 @@ pub(crate) async fn cluster(args: &[&str]) -> (Fake, Agent, Stream) {
     (fake, agent, stream)
 }
 
+/// Runs what blocks. Not on the runtime's own threads: those are waited for even when the test has failed already.
+pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || done.send(work()));
+    async { within(result).await.unwrap() }
+}
+
 /// A named pipe in the test's directory.
 pub(crate) fn fifo(agent: &Agent, name: &str) -> PathBuf {
     let path = agent.dir().join(name);
@@ -150,7 +166,7 @@ pub(crate) fn fifo(agent: &Agent, name: &str) -> PathBuf {
 
 /// Lets whoever reads this pipe go on.
 pub(crate) async fn open_gate(gate: PathBuf) {
-    within(tokio::task::spawn_blocking(move || std::fs::write(gate, "\n").unwrap())).await.unwrap();
+    blocking(move || std::fs::write(gate, "\n").unwrap()).await;
 }
 
 /// A named pipe whose end tells that the last process that holds it is gone.
@@ -161,15 +177,15 @@ impl Tether {
         Self(fifo(agent, "tether"))
     }
 
-    /// Shell that makes the job hold it, once `cut` waits.
-    pub(crate) fn hold(&self) -> String {
-        format!("exec 9>{}", self.0.display())
+    /// A shell that holds it, once `cut` waits, and says so; then `script`.
+    pub(crate) fn hold(&self, script: &str) -> pb::JobSpec {
+        sh(&format!("exec 9>{}; echo held; {script}", self.0.display()))
     }
 
     /// Waits until something held it and nothing does any more.
     pub(crate) fn cut(&self) -> impl Future<Output = ()> + use<> {
         let path = self.0.clone();
-        let read = tokio::task::spawn_blocking(move || std::fs::read(path).unwrap());
-        async { assert_eq!(within(read).await.unwrap(), b"") }
+        let read = blocking(move || std::fs::read(path).unwrap());
+        async { assert_eq!(read.await, b"") }
     }
 }

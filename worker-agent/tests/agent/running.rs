@@ -10,7 +10,8 @@ async fn a_job_runs_to_its_end_and_its_output_arrives_up_to_the_final_offsets() 
     let (fake, agent, mut stream) = cluster(&["--slots", "2"]).await;
     assert_eq!((stream.hello.slots, stream.hello.capacity, stream.hello.session), (2, 2, 1));
     assert_eq!(stream.hello.inventory, []);
-    let mut spec = sh("pwd; echo $WINDLASS_JOB_ID $WINDLASS_ATTEMPT $WINDLASS_FENCING_TOKEN $WINDLASS_AGENT_ID $GIVEN; \
+    let mut spec =
+        sh("pwd; echo $WINDLASS_JOB_ID $WINDLASS_ATTEMPT $WINDLASS_FENCING_TOKEN $WINDLASS_AGENT_ID $GIVEN; \
                        cat; echo oops >&2; touch left; exit 3");
     if let Some(pb::job_spec::Work::Exec(exec)) = &mut spec.work {
         exec.env.insert("GIVEN".into(), "given".into());
@@ -143,7 +144,10 @@ async fn attempts_wait_for_a_slot_in_order_and_can_be_taken_back_or_cancelled_me
     assert_eq!((returned.lease, returned.news), (lease(2), News::Returned(Reason::Returned)));
     stream.stop(lease(4), Reason::CancelRequested).await;
     let outcome = stream.ended(lease(4)).await;
-    assert_eq!((outcome.state, outcome.reason, outcome.exit), (AttemptState::Cancelled, Some(Reason::CancelRequested), None));
+    assert_eq!(
+        (outcome.state, outcome.reason, outcome.exit),
+        (AttemptState::Cancelled, Some(Reason::CancelRequested), None)
+    );
 
     open_gate(gate).await;
     assert_eq!(stream.ended(lease(1)).await.state, AttemptState::Succeeded);

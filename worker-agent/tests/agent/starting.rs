@@ -1,7 +1,7 @@
 //! What an agent refuses to start with.
 
 use crate::fake::Fake;
-use crate::{Agent, cluster};
+use crate::{Agent, blocking, cluster};
 
 async fn start_fails(args: &[&str], code: i32, message: &str) {
     let mut agent = Agent::start("http://127.0.0.1:1", args);
@@ -24,10 +24,9 @@ async fn a_flag_that_cannot_be_right_is_named_and_the_exit_code_says_configurati
 async fn a_second_agent_on_the_same_data_directory_is_refused() {
     let (_fake, agent, mut stream) = cluster(&[]).await;
     let data = agent.dir().join("parent/data");
-    let output = tokio::task::spawn_blocking(move || {
-        std::process::Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent")).arg("--data").arg(data).output()
-    });
-    let output = output.await.unwrap().unwrap();
+    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
+    second.arg("--data").arg(data);
+    let output = blocking(move || second.output().unwrap()).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("in use by another agent"), "{said}");

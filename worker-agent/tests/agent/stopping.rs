@@ -14,7 +14,7 @@ async fn a_cancelled_job_that_obeys_ends_by_the_signal_and_so_does_its_whole_tre
     let (fake, agent, mut stream) = cluster(&[]).await;
     let tether = Tether::new(&agent);
     let cut = tether.cut();
-    stream.assign(lease(1), &bytes(&sh(&format!("{}; setsid sleep 1000 & echo ready; wait", tether.hold())))).await;
+    stream.assign(lease(1), &bytes(&tether.hold("setsid sleep 1000 & echo ready; wait"))).await;
     stream.started(lease(1)).await;
     fake.logs.says(lease(1), "ready").await;
     stream.stop(lease(1), Reason::CancelRequested).await;
@@ -94,11 +94,12 @@ async fn an_end_that_was_read_before_the_order_came_is_the_outcome() {
 
 #[tokio::test]
 async fn an_attempt_whose_lease_is_stale_is_killed_and_nothing_is_said_of_it() {
-    let (_fake, agent, mut stream) = cluster(&[]).await;
+    let (fake, agent, mut stream) = cluster(&[]).await;
     let tether = Tether::new(&agent);
     let cut = tether.cut();
-    stream.assign(lease(1), &bytes(&sh(&format!("trap '' TERM; {}; sleep 1000", tether.hold())))).await;
+    stream.assign(lease(1), &bytes(&tether.hold("trap '' TERM; sleep 1000"))).await;
     stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
     stream.stop(lease(1), Reason::AgentLost).await;
     cut.await;
     agent.finish(&mut stream).await;
@@ -106,12 +107,13 @@ async fn an_attempt_whose_lease_is_stale_is_killed_and_nothing_is_said_of_it() {
 
 #[tokio::test]
 async fn an_attempt_named_stale_in_an_acknowledgement_is_killed_likewise() {
-    let (_fake, agent, mut stream) = cluster(&[]).await;
+    let (fake, agent, mut stream) = cluster(&[]).await;
     let tether = Tether::new(&agent);
     let cut = tether.cut();
-    stream.assign(lease(1), &bytes(&sh(&format!("{}; sleep 1000", tether.hold())))).await;
+    stream.assign(lease(1), &bytes(&tether.hold("sleep 1000"))).await;
     stream.withhold_acks();
     stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
     stream.say(windlass_shared::convert::ack(1, &[lease(1)])).await;
     cut.await;
     agent.finish(&mut stream).await;

@@ -1,5 +1,7 @@
 //! Real processes under a real warden.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 mod bench;
 mod death;
 mod end;

@@ -1,4 +1,4 @@
-//! What is on record about jobs, and waiting for it to change.
+//! What is on record about jobs, and waiting for it to change: all that the services see of the store.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use windlass_shared::domain::JobView;
 use windlass_shared::ids::JobId;
 
 use crate::bells::Bells;
-use crate::store::{Filter, Page, Store};
+use crate::store::Store;
+pub(crate) use crate::store::{Filter, Page};
 
 /// Reads what is durable.
 #[derive(Debug, Clone)]

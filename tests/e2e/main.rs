@@ -1,0 +1,6 @@
+//! The real programs from outside: real processes, real signals, real leftovers.
+
+mod by_hand;
+mod leftovers;
+mod local;
+mod rig;

@@ -1,0 +1,63 @@
+//! `exec_true`: commands that do nothing, from batch submit to the last recorded end, against the raw spawn rate with the same
+//! containment, the same number of agents and the same slots.
+
+use std::ffi::OsString;
+use std::time::Instant;
+
+use prost::Message;
+use windlass_shared::pb;
+use windlass_shared::pb::job::State;
+
+use crate::cluster::Cluster;
+use crate::raw::{per_second, spawn_rate};
+use crate::{Args, Figure, median};
+
+const AGENTS: usize = 2;
+/// Twice the cores of the machine the floor was set on: while one attempt is reported, the next one runs.
+const SLOTS: usize = 4;
+const BATCH: usize = 1_000;
+
+pub(crate) fn run(args: &Args) -> Result<Figure, OsString> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|err| format!("a runtime: {err}"))?;
+    let (mut rates, mut limits) = (Vec::new(), Vec::new());
+    // Interleaved: what else the machine does falls on both.
+    for _ in 0..args.rounds {
+        limits.push(spawn_rate(AGENTS, SLOTS, args.jobs)?);
+        rates.push(runtime.block_on(round(args.jobs))?);
+    }
+    Ok(Figure {
+        scenario: "exec_true",
+        jobs_per_s: median(rates),
+        limit: median(limits),
+        limit_is: "raw spawns/s, same containment",
+        floor: 0.7,
+    })
+}
+
+async fn round(jobs: usize) -> Result<f64, OsString> {
+    let cluster = Cluster::start(AGENTS, SLOTS).await?;
+    let said = |err: tonic::Status| OsString::from(err.to_string());
+    let request = pb::WatchJobsRequest { job_ids: Vec::new(), after_revision: Some(0) };
+    let mut watch = cluster.jobs().watch_jobs(request).await.map_err(said)?.into_inner();
+    let exec = pb::Exec { argv: vec!["/bin/true".into()], cwd: "/".into(), ..pb::Exec::default() };
+    let spec = pb::JobSpec { work: Some(pb::job_spec::Work::Exec(exec)), ..pb::JobSpec::default() };
+    let item = pb::SubmitJobRequest { spec: spec.encode_to_vec().into(), request_id: String::new() };
+    let began = Instant::now();
+    for from in (0..jobs).step_by(BATCH) {
+        let requests = vec![item.clone(); BATCH.min(jobs - from)];
+        cluster.jobs().batch_submit_jobs(pb::BatchSubmitJobsRequest { requests }).await.map_err(said)?;
+    }
+    let mut done = 0;
+    while done < jobs {
+        let message = watch.message().await.map_err(said)?.ok_or("the watch ended")?;
+        for event in message.events {
+            match event.state() {
+                State::Succeeded => done += 1,
+                State::Failed | State::Cancelled | State::Expired => return Err("a job did not succeed".into()),
+                _ => {}
+            }
+        }
+    }
+    Ok(per_second(jobs, began.elapsed()))
+}
