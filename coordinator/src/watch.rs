@@ -25,7 +25,10 @@ pub(crate) enum BadRevision {
 
 impl Fault for BadRevision {
     fn kind(&self) -> Kind {
-        Kind::OutOfRange
+        match self {
+            Self::TooOld { .. } => Kind::OutOfRange,
+            Self::Ahead { .. } => Kind::DataLoss,
+        }
     }
 
     fn reason(&self) -> &'static str {

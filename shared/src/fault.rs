@@ -16,6 +16,8 @@ pub enum Kind {
     Conflict,
     /// What was asked for is no longer kept.
     OutOfRange,
+    /// Something that was on record is not there any more, or cannot be read.
+    DataLoss,
     /// Wait for the hint, then ask again.
     Busy,
     /// Ask again as it is.

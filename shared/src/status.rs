@@ -31,6 +31,7 @@ const fn code(kind: Kind) -> Code {
         Kind::Exists => Code::AlreadyExists,
         Kind::Conflict => Code::FailedPrecondition,
         Kind::OutOfRange => Code::OutOfRange,
+        Kind::DataLoss => Code::DataLoss,
         Kind::Busy => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,
         Kind::Unimplemented => Code::Unimplemented,

@@ -15,12 +15,8 @@ use windlass_shared::domain::{AgentRecord, AgentState, Scheduling};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
-use crate::jobs::Slot;
+use crate::keys::{AgentIx, Slot};
 use crate::{Core, Timer};
-
-/// An agent's place; never used again, so that a stale timer cannot judge another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AgentIx(pub(crate) u32);
 
 #[derive(Debug)]
 pub(crate) struct Agent {

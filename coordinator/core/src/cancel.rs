@@ -6,7 +6,7 @@ use windlass_shared::domain::{AttemptState, JobState, Reason, StopOrder};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
-use crate::jobs::Slot;
+use crate::keys::Slot;
 use crate::timers::Timer;
 use crate::{Change, Core, Effect, Reply, Ticket};
 
@@ -48,10 +48,9 @@ impl Core {
             attempt: self.attempt_record(slot, AttemptState::Stopping),
         })));
         let job = self.jobs.get(slot);
-        let Some(held) = &job.held else { return };
+        let (Some(held), Some(lease)) = (&job.held, job.lease(self.options.incarnation)) else { return };
         // No session: the order is given with the next hello that names the attempt.
         if let Some(session) = self.agents.get(held.agent).session {
-            let lease = self.issuer.lease(job, held);
             out.push(Effect::Stop(session, StopOrder { lease, reason: Reason::CancelRequested }));
         }
     }

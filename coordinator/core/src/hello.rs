@@ -6,8 +6,9 @@ use windlass_shared::domain::{AgentHello, AgentState, JobState, Lease, Reason, S
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
-use crate::agents::{Agent, AgentIx};
-use crate::jobs::Slot;
+use crate::agents::Agent;
+use crate::keys::AgentIx;
+use crate::keys::Slot;
 use crate::settle::End;
 use crate::{Core, Effect, Refusal};
 
@@ -93,6 +94,7 @@ impl Core {
             heartbeat_interval: self.options.heartbeat_interval(),
             incarnation: self.options.incarnation,
             epoch: self.options.epoch,
+            revision: self.revision,
         }
     }
 
@@ -128,8 +130,7 @@ impl Core {
 
     fn remind_of_cancel(&self, session: SessionId, slot: Slot, out: &mut Vec<Effect>) {
         let job = self.jobs.get(slot);
-        if let (JobState::Cancelling, Some(held)) = (job.state, &job.held) {
-            let lease = self.issuer.lease(job, held);
+        if let (JobState::Cancelling, Some(lease)) = (job.state, job.lease(self.options.incarnation)) {
             out.push(Effect::Stop(session, StopOrder { lease, reason: Reason::CancelRequested }));
         }
     }

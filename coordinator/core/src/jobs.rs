@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use windlass_shared::domain::{JobRecord, JobState, Reason, RetryPolicy};
+use windlass_shared::domain::{Execution, JobHeader, JobRecord, JobState, Lease, OnAgentLost, Reason, RetryPolicy};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::{Moment, Timestamp};
 
-use crate::lease::Held;
+use crate::keys::Slot;
+use crate::lease::{Held, epoch_of};
 use crate::names::{NameId, Names};
-
-/// A live job's place in the slab; used again after the job is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slot(pub(crate) u32);
 
 /// A live job, as small as it can be: millions of them wait.
 #[derive(Debug)]
@@ -36,9 +33,26 @@ pub(crate) struct Job {
     pub(crate) infra_losses: u16,
     pub(crate) interruptions: u32,
     pub(crate) priority: i8,
+    pub(crate) execution: Execution,
+    pub(crate) on_agent_lost: OnAgentLost,
     pub(crate) state: JobState,
     pub(crate) reason: Option<Reason>,
     pub(crate) cancel_requested: bool,
+}
+
+impl Job {
+    /// The lease its attempt is held under.
+    pub(crate) fn lease(&self, incarnation: u64) -> Option<Lease> {
+        let fencing_token = self.held.as_ref()?.fencing_token;
+        Some(Lease {
+            job: self.id,
+            generation: self.generation,
+            attempt: self.attempts,
+            incarnation,
+            epoch: epoch_of(fencing_token),
+            fencing_token,
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -99,8 +113,14 @@ impl Jobs {
             state: job.state,
             generation: job.generation,
             revision: job.revision,
-            queue: self.names.get(job.queue).clone(),
-            priority: job.priority,
+            header: JobHeader {
+                queue: self.names.get(job.queue).clone(),
+                priority: job.priority,
+                retry: job.retry,
+                execution: job.execution,
+                on_agent_lost: job.on_agent_lost,
+            },
+            order: job.order,
             created_at: job.created_at,
             updated_at: job.updated_at,
             ended_at: job.state.is_final().then_some(job.updated_at),

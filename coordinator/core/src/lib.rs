@@ -17,6 +17,7 @@ mod check;
 mod hello;
 mod input;
 mod jobs;
+mod keys;
 mod lease;
 mod names;
 mod report;
@@ -108,7 +109,7 @@ impl Core {
             agents: Agents::default(),
             ready: Ready::default(),
             balancer: Balancer::default(),
-            issuer: Issuer::new(options.incarnation, options.epoch),
+            issuer: Issuer::new(options.epoch),
             timers: Timers::default(),
             random: fastrand::Rng::with_seed(options.seed),
             revision: 0,

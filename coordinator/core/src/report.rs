@@ -4,8 +4,8 @@ use windlass_shared::domain::{AttemptState, JobState, Lease, News, ReportItem};
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::{Now, Timestamp};
 
-use crate::agents::AgentIx;
-use crate::jobs::Slot;
+use crate::keys::AgentIx;
+use crate::keys::Slot;
 use crate::settle::End;
 use crate::{Change, Core, Effect};
 
@@ -41,7 +41,7 @@ impl Core {
         let slot = self.jobs.find(lease.job)?;
         let job = self.jobs.get(slot);
         let held = job.held.as_ref()?;
-        (held.agent == ix && self.issuer.lease(job, held) == *lease).then_some(slot)
+        (held.agent == ix && job.lease(self.options.incarnation)? == *lease).then_some(slot)
     }
 
     fn started(&mut self, now: Now, slot: Slot, at: Timestamp, out: &mut Vec<Effect>) {

@@ -9,7 +9,8 @@ use windlass_shared::domain::{
 use windlass_shared::resilience::delay::Delay;
 use windlass_shared::time::Now;
 
-use crate::jobs::{Job, Slot};
+use crate::jobs::Job;
+use crate::keys::Slot;
 use crate::lease::Held;
 use crate::timers::Timer;
 use crate::{Change, Core, Effect};
@@ -125,6 +126,7 @@ impl Core {
             state,
             agent: agent.id,
             agent_name: agent.name.clone(),
+            agent_instance: held.instance,
             fencing_token: held.fencing_token,
             leased_at: held.leased_at,
             started_at: held.started_at,

@@ -3,7 +3,8 @@
 use windlass_shared::domain::{AttemptState, JobState};
 use windlass_shared::time::Now;
 
-use crate::jobs::{Job, Slot};
+use crate::jobs::Job;
+use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
 use crate::{Change, Core, Effect, Refusal, Reply, Submission, Ticket};
 
@@ -38,6 +39,8 @@ impl Core {
             infra_losses: 0,
             interruptions: 0,
             priority: header.priority,
+            execution: header.execution,
+            on_agent_lost: header.on_agent_lost,
             state: JobState::Queued,
             reason: None,
             cancel_requested: false,
@@ -64,20 +67,21 @@ impl Core {
         }
     }
 
-    fn assign(&mut self, now: Now, slot: Slot, ix: crate::agents::AgentIx, out: &mut Vec<Effect>) {
+    fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
         let fencing_token = self.issuer.fencing_token();
+        let instance = self.agents.get(ix).instance;
         let job = self.jobs.get_mut(slot);
         job.attempts += 1;
-        job.held = Some(Box::new(Held { agent: ix, fencing_token, leased_at: now.wall, started_at: None }));
+        job.held = Some(Box::new(Held { agent: ix, instance, fencing_token, leased_at: now.wall, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
         self.with_agent(ix, |agent| agent.held.insert(slot));
         out.push(Effect::Record(Box::new(Change {
             job: self.jobs.record(slot),
             attempt: self.attempt_record(slot, AttemptState::Leased),
         })));
-        let job = self.jobs.get(slot);
-        if let (Some(session), Some(held)) = (self.agents.get(ix).session, &job.held) {
-            out.push(Effect::Assign(session, self.issuer.lease(job, held)));
+        let lease = self.jobs.get(slot).lease(self.options.incarnation);
+        if let (Some(session), Some(lease)) = (self.agents.get(ix).session, lease) {
+            out.push(Effect::Assign(session, lease));
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use windlass_shared::time::Moment;
 
-use crate::agents::AgentIx;
-use crate::jobs::Slot;
+use crate::keys::AgentIx;
+use crate::keys::Slot;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {

@@ -2,6 +2,7 @@
 
 use windlass_core::{Effect, Input, Reply, Ticket};
 use windlass_shared::clock;
+use windlass_shared::convert::ReportAck;
 use windlass_shared::time::Now;
 
 use super::{Control, Driver, Submit, Waiting};
@@ -96,7 +97,10 @@ impl Driver {
                 self.registry.deliver(session, ToAgent::Assign(lease, spec));
             }
             Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
-            Effect::Ack(session, sequence, stale) => self.registry.deliver(session, ToAgent::Ack(sequence, stale)),
+            Effect::Ack(session, sequence, stale) => {
+                let revision = self.core.revision();
+                self.registry.deliver(session, ToAgent::Ack(ReportAck { sequence, stale, revision }));
+            }
             Effect::Close(session, why) => self.registry.close(session, why),
         }
     }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use windlass_core::Refusal;
 use windlass_shared::clock;
+use windlass_shared::convert::ReportAck;
 use windlass_shared::domain::{Lease, StopOrder, Welcome};
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Moment;
@@ -33,7 +34,7 @@ pub(crate) enum ToAgent {
     Welcome(Welcome),
     Assign(Lease, Bytes),
     Stop(StopOrder),
-    Ack(u64, Vec<Lease>),
+    Ack(ReportAck),
     Close(Refusal),
 }
 

@@ -2,7 +2,7 @@
 //! nothing ever waits for company.
 
 use bytes::Bytes;
-use windlass_shared::convert;
+use windlass_shared::convert::{self, ReportAck};
 use windlass_shared::domain::{Lease, StopOrder};
 use windlass_shared::limits::REPORT_ITEMS_MAX;
 use windlass_shared::pb;
@@ -19,8 +19,7 @@ pub(super) struct Outgoing {
     heartbeat: Option<u64>,
     assigns: Vec<(Lease, Bytes)>,
     stops: Vec<StopOrder>,
-    acked: Option<u64>,
-    stale: Vec<Lease>,
+    ack: Option<ReportAck>,
 }
 
 impl Outgoing {
@@ -29,7 +28,7 @@ impl Outgoing {
             && self.heartbeat.is_none()
             && self.assigns.is_empty()
             && self.stops.is_empty()
-            && self.acked.is_none()
+            && self.ack.is_none()
     }
 
     /// An acknowledged heartbeat; an older one still waiting is answered by it too.
@@ -45,9 +44,12 @@ impl Outgoing {
             }
             ToAgent::Assign(lease, spec) => self.assigns.push((lease, spec)),
             ToAgent::Stop(order) => self.stops.push(order),
-            ToAgent::Ack(sequence, stale) => {
-                self.acked = self.acked.max(Some(sequence));
-                self.stale.extend(stale);
+            ToAgent::Ack(mut ack) => {
+                // Cumulative: the newest answers for all before it, but what it calls stale must be told of each.
+                if let Some(before) = self.ack.take() {
+                    ack.stale.splice(..0, before.stale);
+                }
+                self.ack = Some(ack);
             }
             ToAgent::Close(_) => {} // the session's own to act on
         }
@@ -61,8 +63,8 @@ impl Outgoing {
         if let Some(sequence) = self.heartbeat.take() {
             return Some(convert::heartbeat_ack(sequence));
         }
-        if let Some(sequence) = self.acked.take() {
-            return Some(convert::ack(sequence, &std::mem::take(&mut self.stale)));
+        if let Some(ack) = self.ack.take() {
+            return Some(convert::ack(&ack));
         }
         if !self.assigns.is_empty() {
             return Some(convert::assign(self.session, self.some_assigns()));

@@ -153,7 +153,7 @@ impl Store for MemoryStore {
 impl Filter {
     fn passes(&self, job: &JobRecord) -> bool {
         (self.states.is_empty() || self.states.contains(&job.state))
-            && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
+            && self.queue.as_ref().is_none_or(|queue| *queue == job.header.queue)
             && self.id_prefix.as_ref().is_none_or(|prefix| job.id.to_string().starts_with(&**prefix))
     }
 }

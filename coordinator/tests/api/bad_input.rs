@@ -94,6 +94,9 @@ fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
         (with_spec(|spec| spec.retry = retry(99, None)), "spec.retry.preset"),
         (with_spec(|spec| spec.retry = retry(0, Some(0))), "spec.retry.max_attempts"),
         (with_spec(|spec| spec.retry = retry(0, Some(1_001))), "spec.retry.max_attempts"),
+        (with_spec(|spec| spec.execution = 9), "spec.execution"),
+        (with_spec(|spec| spec.on_disconnect = 9), "spec.on_disconnect"),
+        (with_spec(|spec| spec.on_agent_lost = 9), "spec.on_agent_lost"),
         (call("", 0), "spec.call.handler"),
         (call("h", limits::PAYLOAD_BYTES_MAX + 1), "spec.call.input"),
     ]
@@ -158,9 +161,9 @@ fn stream_rows() -> Vec<Row> {
     vec![
         invalid("JobService/WatchJobs", watch(vec![NOBODY.into(), "7".into()], None), &["job_ids[1]"]),
         invalid("JobService/WatchJobs", watch(vec![NOBODY.into(); limits::WATCH_IDS_MAX + 1], None), &["job_ids"]),
-        row("JobService/WatchJobs", watch(vec![], Some(1_000)), Code::OutOfRange, &[]),
+        row("JobService/WatchJobs", watch(vec![], Some(1_000)), Code::DataLoss, &[]),
         invalid("JobService/ListJobEvents", events(-1, 0), &["page_size"]),
-        row("JobService/ListJobEvents", events(0, 1_000), Code::OutOfRange, &[]),
+        row("JobService/ListJobEvents", events(0, 1_000), Code::DataLoss, &[]),
         invalid("JobService/ReadJobLogs", read("7", 1), &["job_id"]),
         invalid("JobService/ReadJobLogs", read(NOBODY, 0), &["stream"]),
         invalid("JobService/ReadJobLogs", read(NOBODY, 99), &["stream"]),

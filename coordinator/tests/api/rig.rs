@@ -133,7 +133,7 @@ impl Agent {
         self.sequence += 1;
         self.say(convert::report(self.sequence, &[ReportItem { lease, news }])).await;
         match self.hear().await {
-            Ok(FromCoordinator::ReportAck(sequence, stale)) if sequence == self.sequence => stale,
+            Ok(FromCoordinator::ReportAck(ack)) if ack.sequence == self.sequence => ack.stale,
             other => panic!("expected the acknowledgement, heard {other:?}"),
         }
     }
@@ -151,6 +151,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),
+        seen: None,
     }
 }
 

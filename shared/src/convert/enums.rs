@@ -61,6 +61,7 @@ pub fn reason_to_wire(reason: Option<Reason>) -> pb::Reason {
         Reason::Poison => pb::Reason::Poison,
         Reason::Unproven => pb::Reason::Unproven,
         Reason::Rejected => pb::Reason::Rejected,
+        Reason::OutOfTouch => pb::Reason::OutOfTouch,
     }
 }
 
@@ -83,6 +84,7 @@ pub fn reason(number: i32) -> Option<Reason> {
         pb::Reason::Poison => Reason::Poison,
         pb::Reason::Unproven => Reason::Unproven,
         pb::Reason::Rejected => Reason::Rejected,
+        pb::Reason::OutOfTouch => Reason::OutOfTouch,
     })
 }
 
@@ -174,7 +176,7 @@ mod tests {
             let state = job_state(number).expect("in the contract");
             assert_eq!(job_state_to_wire(state) as i32, number);
         }
-        for number in 1..=14 {
+        for number in 1..=15 {
             let why = reason(number).expect("in the contract");
             assert_eq!(reason_to_wire(Some(why)) as i32, number);
         }

@@ -17,8 +17,8 @@ pub use requests::{
     agent_id, detail, duration, id_prefix, job_id, job_ids, job_states, page_size, queue_filter, unused_request_id,
 };
 pub use sessions::{
-    FromAgent, FromCoordinator, ack, assign, credit, draining, from_agent, from_coordinator, goodbye, heartbeat,
-    heartbeat_ack, hello, report, stop, welcome,
+    FromAgent, FromCoordinator, ReportAck, ack, assign, credit, draining, from_agent, from_coordinator, goodbye,
+    heartbeat, heartbeat_ack, hello, report, stop, welcome,
 };
 pub use spec::{decode_spec, read_header, read_spec};
 

@@ -9,7 +9,7 @@ use super::jobs::{exit_to_wire, spawn_failure_to_wire};
 use super::spec::check_name;
 use super::{agent_id, span, span_from, timestamp, timestamp_from};
 use crate::domain::{
-    AgentHello, Exit, ExitStatus, Lease, News, Outcome, Reason, ReportItem, SpawnFailure, StopOrder, Welcome,
+    AgentHello, Exit, ExitStatus, Lease, News, Outcome, Reason, ReportItem, Seen, SpawnFailure, StopOrder, Welcome,
 };
 use crate::fault::Invalid;
 use crate::ids::JobId;
@@ -35,6 +35,17 @@ pub enum FromAgent {
     Goodbye,
 }
 
+/// Which reports are on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportAck {
+    /// All up to this number.
+    pub sequence: u64,
+    /// Leases whose news changed nothing, because they are not the ones on record.
+    pub stale: Vec<Lease>,
+    /// Number of the coordinator's latest change, which the news is part of.
+    pub revision: u64,
+}
+
 /// What the coordinator said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromCoordinator {
@@ -48,8 +59,8 @@ pub enum FromCoordinator {
     Stop(Vec<StopOrder>),
     /// Attempts to give back where they have not started.
     Recall(Vec<Lease>),
-    /// All reports up to this number are on record; these leases are stale.
-    ReportAck(u64, Vec<Lease>),
+    /// What is on record of the reports.
+    ReportAck(ReportAck),
 }
 
 /// Reads what an agent said.
@@ -98,6 +109,11 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
         inventory: leases("inventory", wire.inventory)?,
         host: wire.host.into(),
         version: wire.version.into(),
+        seen: (wire.seen_incarnation != 0).then_some(Seen {
+            incarnation: wire.seen_incarnation,
+            epoch: wire.seen_epoch,
+            revision: wire.seen_revision,
+        }),
     })
 }
 
@@ -196,6 +212,9 @@ pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
         inventory: hello.inventory.iter().map(lease_to_wire).collect(),
         host: hello.host.to_string(),
         version: hello.version.to_string(),
+        seen_incarnation: hello.seen.map_or(0, |seen| seen.incarnation),
+        seen_epoch: hello.seen.map_or(0, |seen| seen.epoch),
+        seen_revision: hello.seen.map_or(0, |seen| seen.revision),
     }))
 }
 
@@ -269,7 +288,11 @@ pub fn from_coordinator(wire: pb::ConnectResponse) -> Result<Option<FromCoordina
         }
         Down::Stop(stop) => FromCoordinator::Stop(stop.orders.into_iter().map(order).collect::<Result<_, _>>()?),
         Down::Recall(recall) => FromCoordinator::Recall(leases("recall.leases", recall.leases)?),
-        Down::ReportAck(ack) => FromCoordinator::ReportAck(ack.sequence, leases("report_ack.stale", ack.stale)?),
+        Down::ReportAck(ack) => FromCoordinator::ReportAck(ReportAck {
+            sequence: ack.sequence,
+            stale: leases("report_ack.stale", ack.stale)?,
+            revision: ack.revision,
+        }),
     }))
 }
 
@@ -284,6 +307,7 @@ fn welcome_from(wire: &pb::Welcome) -> Result<Welcome, Invalid> {
         heartbeat_interval: time("welcome.heartbeat_interval", &wire.heartbeat_interval)?,
         incarnation: wire.incarnation,
         epoch: wire.epoch,
+        revision: wire.revision,
     })
 }
 
@@ -305,6 +329,7 @@ pub fn welcome(welcome: &Welcome) -> pb::ConnectResponse {
         heartbeat_interval: Some(span(welcome.heartbeat_interval)),
         incarnation: welcome.incarnation,
         epoch: welcome.epoch,
+        revision: welcome.revision,
     }))
 }
 
@@ -333,8 +358,10 @@ pub fn stop(orders: &[StopOrder]) -> pb::ConnectResponse {
     down(Down::Stop(pb::Stop { orders: orders.iter().map(order).collect() }))
 }
 
-/// All reports up to `sequence` are on record; these leases are stale.
+/// What is on record of the reports.
 #[must_use]
-pub fn ack(sequence: u64, stale: &[Lease]) -> pb::ConnectResponse {
-    down(Down::ReportAck(pb::ReportAck { sequence, stale: stale.iter().map(lease_to_wire).collect() }))
+pub fn ack(ack: &ReportAck) -> pb::ConnectResponse {
+    let ReportAck { sequence, stale, revision } = ack;
+    let stale = stale.iter().map(lease_to_wire).collect();
+    down(Down::ReportAck(pb::ReportAck { sequence: *sequence, stale, revision: *revision }))
 }

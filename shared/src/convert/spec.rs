@@ -7,7 +7,9 @@ use std::time::Duration;
 use prost::Message;
 
 use super::span_from;
-use crate::domain::{CallSpec, ExecSpec, JobHeader, JobSpec, Preset, RetryPolicy, Work};
+use crate::domain::{
+    CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
+};
 use crate::fault::Invalid;
 use crate::limits;
 use crate::pb;
@@ -53,7 +55,10 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
         queue: queue(&wire.queue, &mut invalid),
         priority: priority(wire.priority, &mut invalid),
         retry: retry(wire.retry, &mut invalid),
+        execution: execution(wire.execution, &mut invalid),
+        on_agent_lost: on_agent_lost(wire.on_agent_lost, &mut invalid),
     };
+    let on_disconnect = on_disconnect(wire.on_disconnect, &mut invalid);
     labels(&wire, &mut invalid);
     let run_timeout = run_timeout(wire.run_timeout, &mut invalid);
     let stop_grace = stop_grace(wire.stop_grace, &mut invalid);
@@ -62,7 +67,7 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     invalid.check()?;
     // `work` adds a violation wherever it answers nothing.
     let work = work.ok_or_else(|| Invalid::one("work", "exactly one of exec, call is required"))?;
-    Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal })
+    Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect })
 }
 
 fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
@@ -129,6 +134,39 @@ fn retry(wire: Option<pb::RetryPolicy>, invalid: &mut Invalid) -> RetryPolicy {
         }
     };
     RetryPolicy { preset, attempts_max }
+}
+
+fn execution(number: i32, invalid: &mut Invalid) -> Execution {
+    use pb::job_spec::Execution as Wire;
+    match Wire::try_from(number) {
+        Ok(Wire::Unspecified | Wire::AtLeastOnce) => Execution::AtLeastOnce,
+        Ok(Wire::AtMostOnce) => Execution::AtMostOnce,
+        Err(_) => unknown("execution", number, invalid),
+    }
+}
+
+fn on_disconnect(number: i32, invalid: &mut Invalid) -> OnDisconnect {
+    use pb::job_spec::OnDisconnect as Wire;
+    match Wire::try_from(number) {
+        Ok(Wire::Unspecified | Wire::Continue) => OnDisconnect::Continue,
+        Ok(Wire::Fence) => OnDisconnect::Fence,
+        Err(_) => unknown("on_disconnect", number, invalid),
+    }
+}
+
+fn on_agent_lost(number: i32, invalid: &mut Invalid) -> OnAgentLost {
+    use pb::job_spec::OnAgentLost as Wire;
+    match Wire::try_from(number) {
+        Ok(Wire::Unspecified | Wire::Retry) => OnAgentLost::Retry,
+        Ok(Wire::Fail) => OnAgentLost::Fail,
+        Ok(Wire::Wait) => OnAgentLost::Wait,
+        Err(_) => unknown("on_agent_lost", number, invalid),
+    }
+}
+
+fn unknown<T: Default>(field: &str, number: i32, invalid: &mut Invalid) -> T {
+    invalid.add(field, format!("{number} is no value this coordinator knows"));
+    T::default()
 }
 
 fn run_timeout(wire: Option<prost_types::Duration>, invalid: &mut Invalid) -> Option<Duration> {

@@ -167,6 +167,8 @@ pub struct AttemptRecord {
     pub agent: AgentId,
     /// Name of that agent at the time.
     pub agent_name: Arc<str>,
+    /// The agent's process: only the same one can say that it never got the lease.
+    pub agent_instance: u64,
     /// Monotone over the cluster.
     pub fencing_token: u64,
     /// When the lease was cut.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::AttemptRecord;
+use super::{AttemptRecord, JobHeader};
 use crate::ids::{AgentId, JobId};
 use crate::time::Timestamp;
 
@@ -98,6 +98,8 @@ pub enum Reason {
     Unproven,
     /// The host refused the work.
     Rejected,
+    /// The agent was out of touch for longer than the job allows, and stopped it.
+    OutOfTouch,
 }
 
 impl Reason {
@@ -119,6 +121,7 @@ impl Reason {
             Self::Poison => "poison",
             Self::Unproven => "unproven",
             Self::Rejected => "rejected",
+            Self::OutOfTouch => "out of touch",
         }
     }
 }
@@ -134,10 +137,10 @@ pub struct JobRecord {
     pub generation: u32,
     /// Cluster-wide number of its latest change.
     pub revision: u64,
-    /// Queue it waits in.
-    pub queue: Arc<str>,
-    /// Higher goes first.
-    pub priority: i8,
+    /// What the scheduler must know of its spec.
+    pub header: JobHeader,
+    /// Revision of its submit: its place among jobs of its priority.
+    pub order: u64,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it changed last.

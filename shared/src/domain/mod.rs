@@ -11,5 +11,7 @@ pub use agent::{AgentRecord, AgentState, Scheduling};
 pub use attempt::{AttemptRecord, AttemptState, Exit, ExitStatus, Lease, Outcome, Proof, SpawnFailure};
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
-pub use session::{AgentHello, News, ReportItem, StopOrder, Welcome};
-pub use spec::{CallSpec, ExecSpec, JobHeader, JobSpec, Preset, RetryPolicy, Work};
+pub use session::{AgentHello, News, ReportItem, Seen, StopOrder, Welcome};
+pub use spec::{
+    CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
+};

@@ -30,6 +30,19 @@ pub struct AgentHello {
     pub host: Arc<str>,
     /// Version of the agent.
     pub version: Arc<str>,
+    /// The furthest it has seen a coordinator; none: it has seen none.
+    pub seen: Option<Seen>,
+}
+
+/// How far somebody has seen a coordinator's record. One that is behind this has lost something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Seen {
+    /// Identity of the record.
+    pub incarnation: u64,
+    /// Coordinator start.
+    pub epoch: u64,
+    /// Number of the latest change.
+    pub revision: u64,
 }
 
 /// What an agent must keep to.
@@ -45,6 +58,8 @@ pub struct Welcome {
     pub incarnation: u64,
     /// Coordinator start.
     pub epoch: u64,
+    /// Number of the latest change.
+    pub revision: u64,
 }
 
 /// News of one attempt.

@@ -13,6 +13,42 @@ pub struct JobHeader {
     pub priority: i8,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How often the work may begin.
+    pub execution: Execution,
+    /// What becomes of the job when its agent is lost.
+    pub on_agent_lost: OnAgentLost,
+}
+
+/// How often the work may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Execution {
+    /// A lost or interrupted attempt is followed by another.
+    #[default]
+    AtLeastOnce,
+    /// An attempt whose process started, or may have, is never followed by another.
+    AtMostOnce,
+}
+
+/// What the agent does with a process while it is out of touch with the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDisconnect {
+    /// It runs on, up to the agent's own limit.
+    #[default]
+    Continue,
+    /// Its tree is killed when the lease runs out.
+    Fence,
+}
+
+/// What becomes of a job when its agent is silent past its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnAgentLost {
+    /// Another attempt, up to 5 such losses.
+    #[default]
+    Retry,
+    /// The job is FAILED.
+    Fail,
+    /// Nothing, until the agent is back or an operator decides.
+    Wait,
 }
 
 /// When and how often to try again after the job's own failures.
@@ -67,6 +103,8 @@ pub struct JobSpec {
     pub stop_grace: Duration,
     /// Signal that asks the process tree to stop, 1 to 31.
     pub stop_signal: u8,
+    /// What the agent does with the process while it is out of touch.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// What to do.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::agents::{Agent, AgentIx};
+use crate::agents::Agent;
+use crate::keys::AgentIx;
 
 #[derive(Debug, Default)]
 pub(crate) struct Balancer(BTreeSet<(u64, AgentIx)>);

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::jobs::{Job, Slot};
+use crate::jobs::Job;
+use crate::keys::Slot;
 
 type Key = (Reverse<i8>, u64, Slot);
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Exit, ExitStatus, JobHeader, Lease, News, Outcome, Preset, Proof, Reason, ReportItem,
-    RetryPolicy,
+    AgentHello, AttemptState, Execution, Exit, ExitStatus, JobHeader, Lease, News, OnAgentLost, Outcome, Preset, Proof,
+    Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Now, Timestamp};
@@ -29,7 +29,13 @@ pub(crate) fn agent(n: u8) -> AgentId {
 }
 
 pub(crate) fn header(priority: i8, retry: RetryPolicy) -> JobHeader {
-    JobHeader { queue: "default".into(), priority, retry }
+    JobHeader {
+        queue: "default".into(),
+        priority,
+        retry,
+        execution: Execution::AtLeastOnce,
+        on_agent_lost: OnAgentLost::Retry,
+    }
 }
 
 pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
@@ -44,6 +50,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),
+        seen: None,
     }
 }
 
