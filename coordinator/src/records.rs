@@ -7,7 +7,7 @@ use windlass_shared::ids::JobId;
 
 use crate::bells::Bells;
 use crate::store::Store;
-pub(crate) use crate::store::{Filter, Page};
+pub(crate) use crate::store::{Filter, Page, ReadError};
 
 /// Reads what is durable.
 #[derive(Debug, Clone)]
@@ -21,11 +21,11 @@ impl Records {
         Self { store, bells }
     }
 
-    pub(crate) fn job(&self, id: JobId) -> Option<JobView> {
+    pub(crate) fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
         self.store.job(id)
     }
 
-    pub(crate) fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Page {
+    pub(crate) fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {
         self.store.list(filter, before, limit)
     }
 

@@ -46,6 +46,7 @@ pub enum StartError {
 /// Where an option is wrong or the host refuses something.
 pub fn start(options: &Options) -> Result<Running, StartError> {
     options.check()?;
+    options.check_descriptors(rustix::process::getrlimit(rustix::process::Resource::Nofile).current)?;
     let dialer = Dialer::new(&options.coordinator)?;
     let data = DataDir::open(&options.data)?;
     let identity = Identity::of(&data, options.name.as_deref())?;
@@ -80,6 +81,7 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
         overrun,
         plan: planned,
         stop: tasks.stop_token().clone(),
+        seen: None,
     };
     let (refuse, refused) = oneshot::channel();
     let (session_ends, session_over) = oneshot::channel();

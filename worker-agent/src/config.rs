@@ -55,6 +55,13 @@ pub(crate) const READ_OUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Inputs that wait for the executor. It never waits for anybody, so this is a moment's worth.
 pub(crate) const EXECUTOR_INBOX: usize = 1_024;
 
+/// Threads that do the agent's own work, at most: it only waits and copies, and a host with a hundred cores has them for jobs.
+pub(crate) const THREADS_MAX: usize = 4;
+/// Descriptors for each slot: two pipes and two handles on processes.
+const DESCRIPTORS_EACH: u64 = 4;
+/// Descriptors for everything else: connections, the runtime, files in passing.
+const DESCRIPTORS_BASE: u64 = 64;
+
 /// What an agent is told at its start.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "windlass-worker-agent", version, about = "Runs the jobs of one host for a windlass-coordinator")]
@@ -133,6 +140,22 @@ impl Options {
         Ok(())
     }
 
+    /// Whether the process may open as many files as its slots need. Known now, it is a flag to change; found out later, it
+    /// is jobs that fail.
+    pub(crate) fn check_descriptors(&self, limit: Option<u64>) -> Result<(), ConfigError> {
+        let needed = u64::from(self.slots()) * DESCRIPTORS_EACH + DESCRIPTORS_BASE;
+        match limit {
+            Some(limit) if limit < needed => {
+                let problem = format!(
+                    "{}: needs {needed} open files, the limit is {limit}; raise it (ulimit -n, LimitNOFILE=) or use fewer",
+                    self.slots()
+                );
+                Err(ConfigError::new("slots", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Attempts it runs at a time.
     #[must_use]
     pub fn slots(&self) -> u32 {
@@ -179,6 +202,14 @@ mod tests {
         assert_eq!(flag(&["--name", "a b"]), Err("--name must be 1 to 128 of [a-zA-Z0-9._-]".into()));
         assert_eq!(flag(&["--drain-timeout", "25h"]), Err("--drain-timeout must be at most 24h".into()));
         assert!(flag(&["--log-buffer-bytes", "1"]).unwrap_err().starts_with("--log-buffer-bytes must be"));
+    }
+
+    #[test]
+    fn slots_that_the_descriptors_do_not_suffice_for_are_refused() {
+        let options = options(&["--slots", "300"]);
+        assert!(options.check_descriptors(Some(1024)).unwrap_err().to_string().contains("needs 1264 open files"));
+        assert_eq!(options.check_descriptors(Some(1264)), Ok(()));
+        assert_eq!(options.check_descriptors(None), Ok(()));
     }
 
     #[test]

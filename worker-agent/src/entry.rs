@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use windlass_shared::{lifeline, telemetry};
 
+use crate::config::THREADS_MAX;
 use crate::{Options, Running, StartError, Stopper};
 
 /// `EX_CONFIG` of sysexits.h: starting again as it is will not help, and units say `RestartPreventExitStatus=78`.
@@ -48,7 +49,8 @@ fn abort_on_panic() {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         // Before anything is started, so that no signal finds us half-way without a handler.
         let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];

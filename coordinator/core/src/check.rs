@@ -1,8 +1,9 @@
 //! What must hold between any two inputs. Tests call it after every step; it is O(live jobs), so production does not.
 
-use windlass_shared::domain::JobState;
+use windlass_shared::domain::{JobState, OnAgentLost};
 
 use crate::Core;
+use crate::keys::Slot;
 
 impl Core {
     /// Looks at the whole state.
@@ -18,6 +19,7 @@ impl Core {
             assert_eq!(job.ready.is_some(), job.state == JobState::Delayed, "{}: delay", job.id);
             let leased = matches!(job.state, JobState::Leased | JobState::Running | JobState::Cancelling);
             assert_eq!(job.held.is_some(), leased, "{}: lease", job.id);
+            assert!(job.lost.is_none() || job.held.is_none(), "{}: lost and held", job.id);
             assert!(!job.cancel_requested || job.state == JobState::Cancelling, "{}: cancelled and waiting", job.id);
             queued += usize::from(job.state == JobState::Queued);
             held += usize::from(leased);
@@ -32,7 +34,8 @@ impl Core {
             let running = agent.held.iter().filter(|slot| started(**slot)).count();
             assert_eq!(agent.running as usize, running, "{}: running", agent.name);
             assert_eq!(self.balancer.contains(ix, agent), agent.has_room(), "{}: balancer", agent.name);
-            assert!(agent.is_live() || agent.held.is_empty(), "{}: gone, and still holds work", agent.name);
+            let waits = |slot: &Slot| self.jobs.get(*slot).on_agent_lost == OnAgentLost::Wait;
+            assert!(agent.is_live() || agent.held.iter().all(waits), "{}: gone, and still holds work", agent.name);
             counted += agent.held.len();
         }
         assert_eq!(held, counted, "leases and agents disagree");

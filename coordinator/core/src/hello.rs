@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use windlass_shared::domain::{AgentHello, AgentState, JobState, Lease, Reason, Scheduling, StopOrder, Welcome};
+use windlass_shared::domain::{
+    AgentHello, AgentState, JobState, Lease, OnAgentLost, Reason, Scheduling, StopOrder, Welcome,
+};
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
@@ -30,6 +32,10 @@ impl Core {
     }
 
     fn may_enter(&mut self, known: Option<AgentIx>, hello: &AgentHello) -> Result<(), Refusal> {
+        let ours = hello.seen.filter(|seen| seen.incarnation == self.options.incarnation);
+        if ours.is_some_and(|seen| seen.epoch > self.options.epoch || seen.revision > self.revision) {
+            return Err(Refusal::Behind { revision: self.revision });
+        }
         if self.agents.name_taken(&hello.name, hello.id) {
             return Err(Refusal::NameTaken { name: hello.name.clone() });
         }
@@ -110,7 +116,7 @@ impl Core {
     ) {
         let mut present = BTreeSet::new();
         for lease in inventory {
-            match self.holder(ix, lease) {
+            match self.holder(ix, lease).or_else(|| self.readopt(now, ix, lease, out)) {
                 Some(slot) => {
                     present.insert(slot);
                     self.remind_of_cancel(session, slot, out);
@@ -174,7 +180,10 @@ impl Core {
         }
         self.with_agent(ix, |agent| agent.state = AgentState::Lost);
         for slot in self.agents.get(ix).held.clone() {
-            self.settle(now, slot, End::Lost, out);
+            // One that waits is neither lost nor given away: its agent comes back and tells, or a person decides.
+            if self.jobs.get(slot).on_agent_lost != OnAgentLost::Wait {
+                self.settle(now, slot, End::Lost, out);
+            }
         }
     }
 }

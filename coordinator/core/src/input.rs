@@ -170,6 +170,15 @@ pub enum Refusal {
     /// The same agent opened a newer stream.
     #[error("a newer session of this agent took over")]
     Superseded,
+    /// Somebody has seen more of this record than is here: it was rolled back, or commits were lost.
+    #[error(
+        "this coordinator's record ends at revision {revision}, before what was seen of it: it was restored from an older \
+         copy, or its disk lost what it had acknowledged; nothing is served on it until that is settled"
+    )]
+    Behind {
+        /// Where the record ends.
+        revision: u64,
+    },
     /// The agent was silent past its lease.
     #[error("the lease ran out; say hello again")]
     LeaseExpired,
@@ -180,6 +189,7 @@ impl Fault for Refusal {
         match self {
             Self::JobsFull { .. } | Self::AgentsFull { .. } => Kind::Busy,
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
+            Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded => Kind::Conflict,
             Self::LeaseExpired => Kind::Unavailable,
         }
@@ -191,6 +201,7 @@ impl Fault for Refusal {
             Self::NameTaken { .. } => "AGENT_NAME_TAKEN",
             Self::AgentIdInUse => "AGENT_ID_IN_USE",
             Self::AgentsFull { .. } => "AGENTS_FULL",
+            Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
             Self::LeaseExpired => "LEASE_EXPIRED",
         }

@@ -24,6 +24,8 @@ pub(crate) struct Job {
     /// When a DELAYED job becomes ready, on both clocks.
     pub(crate) ready: Option<Box<(Moment, Timestamp)>>,
     pub(crate) held: Option<Box<Held>>,
+    /// The lease its newest attempt was LOST under, until another is cut: it may come back.
+    pub(crate) lost: Option<Box<Held>>,
     pub(crate) detail: Option<Arc<str>>,
     pub(crate) queue: NameId,
     pub(crate) generation: u32,
@@ -43,15 +45,20 @@ pub(crate) struct Job {
 impl Job {
     /// The lease its attempt is held under.
     pub(crate) fn lease(&self, incarnation: u64) -> Option<Lease> {
-        let fencing_token = self.held.as_ref()?.fencing_token;
-        Some(Lease {
+        Some(self.lease_under(self.held.as_ref()?, incarnation))
+    }
+
+    /// The lease of its newest attempt, held or lost.
+    pub(crate) fn lease_under(&self, held: &Held, incarnation: u64) -> Lease {
+        let fencing_token = held.fencing_token;
+        Lease {
             job: self.id,
             generation: self.generation,
             attempt: self.attempts,
             incarnation,
             epoch: epoch_of(fencing_token),
             fencing_token,
-        })
+        }
     }
 }
 

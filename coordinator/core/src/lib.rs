@@ -20,7 +20,9 @@ mod jobs;
 mod keys;
 mod lease;
 mod names;
+mod readopt;
 mod report;
+mod restore;
 mod scheduling;
 mod settle;
 mod submit;
@@ -29,9 +31,11 @@ mod timers;
 use std::time::Duration;
 
 use windlass_shared::domain::AgentRecord;
+use windlass_shared::ids::JobId;
 use windlass_shared::time::{Moment, Now};
 
 pub use input::{Change, Effect, Input, Refusal, Reply, Submission, Ticket};
+pub use restore::Live;
 
 use agents::Agents;
 use jobs::Jobs;
@@ -154,6 +158,12 @@ impl Core {
     #[must_use]
     pub fn agents(&self) -> Vec<AgentRecord> {
         self.agents.records()
+    }
+
+    /// Whether there is a job of this id that is not final.
+    #[must_use]
+    pub fn is_live(&self, job: JobId) -> bool {
+        self.jobs.find(job).is_some()
     }
 
     /// Jobs that are not final.

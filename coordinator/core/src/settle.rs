@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, Exit, ExitStatus, JobState, Outcome, Preset, Proof, Reason,
+    AttemptRecord, AttemptState, Execution, Exit, ExitStatus, JobState, OnAgentLost, Outcome, Preset, Proof, Reason,
 };
 use windlass_shared::resilience::delay::Delay;
 use windlass_shared::time::Now;
@@ -44,12 +44,14 @@ impl Core {
             agent.running -= running;
         });
         let next = self.next_step(slot, &end);
+        let lost = matches!(end, End::Lost);
         let detail = match &end {
             End::Outcome(outcome) => outcome.detail.clone(),
             End::Returned(_) | End::Lost => None,
         };
         let attempt = Some(self.ended_attempt(now, slot, &held, end));
         let job = self.jobs.get_mut(slot);
+        job.lost = lost.then_some(held);
         // The client's word for a cancel stays; an outcome's word is about what became of the job now.
         if !job.cancel_requested {
             job.detail = detail;
@@ -63,13 +65,23 @@ impl Core {
     fn next_step(&mut self, slot: Slot, end: &End) -> Next {
         let random = self.random.f64();
         let job = self.jobs.get_mut(slot);
-        match end {
+        let next = match end {
             End::Returned(_) | End::Lost if job.cancel_requested => {
                 Next::Final(JobState::Cancelled, Some(Reason::CancelRequested))
             }
             End::Returned(reason) => Next::Again(*reason, Duration::ZERO),
+            End::Lost if job.on_agent_lost == OnAgentLost::Fail => {
+                Next::Final(JobState::Failed, Some(Reason::AgentLost))
+            }
             End::Lost => infra_loss(job, Reason::AgentLost, Duration::ZERO),
             End::Outcome(outcome) => after_outcome(job, outcome, random),
+        };
+        match next {
+            // It began, or may have: only an attempt that is known not to have begun may be followed by another.
+            Next::Again(reason, _) if job.execution == Execution::AtMostOnce && !matches!(end, End::Returned(_)) => {
+                Next::Final(JobState::Failed, Some(reason))
+            }
+            next => next,
         }
     }
 
@@ -198,7 +210,7 @@ fn failure(job: &mut Job, reason: Option<Reason>, random: f64) -> Next {
 }
 
 fn interruption(job: &mut Job, reason: Reason, random: f64) -> Next {
-    if matches!(reason, Reason::SupervisorLost | Reason::AgentFault | Reason::AgentLost) {
+    if matches!(reason, Reason::SupervisorLost | Reason::AgentFault | Reason::OutOfTouch) {
         // The host may fail the next one at once too: pace it, or five losses would be the work of a millisecond.
         let wait = Delay::of(Preset::Default).after(u32::from(job.infra_losses) + 1, random);
         return infra_loss(job, reason, wait);

@@ -30,6 +30,7 @@ impl Core {
             updated_at: now.wall,
             ready: None,
             held: None,
+            lost: None,
             detail: None,
             queue,
             generation: 1,
@@ -72,6 +73,7 @@ impl Core {
         let instance = self.agents.get(ix).instance;
         let job = self.jobs.get_mut(slot);
         job.attempts += 1;
+        job.lost = None;
         job.held = Some(Box::new(Held { agent: ix, instance, fencing_token, leased_at: now.wall, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
         self.with_agent(ix, |agent| agent.held.insert(slot));

@@ -74,7 +74,7 @@ impl Api {
         let PushedLog { lease, chunk } = log;
         let (stream, sent) = (chunk.stream, chunk.end());
         let token = lease.fencing_token;
-        let on_record = self.records.job(lease.job).is_some_and(|job| {
+        let on_record = self.job(lease.job).is_ok_and(|job| {
             job.attempts.iter().any(|attempt| attempt.number == lease.attempt && attempt.fencing_token == token)
         });
         let end = if on_record { self.logs.append(lease.job, lease.attempt, chunk) } else { sent };

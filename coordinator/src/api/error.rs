@@ -3,6 +3,8 @@
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId};
 
+use crate::records::ReadError;
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     #[error("there is no job {0}; it may have been finished longer ago than finished jobs are kept")]
@@ -11,6 +13,8 @@ pub(super) enum ApiError {
     NoSuchAgent(AgentId),
     #[error("job {0} has no attempt {1}")]
     NoSuchAttempt(JobId, u32),
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
     #[error("{0}")]
     Unimplemented(&'static str),
 }
@@ -19,6 +23,7 @@ impl Fault for ApiError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoSuchJob(_) | Self::NoSuchAgent(_) | Self::NoSuchAttempt(..) => Kind::NotFound,
+            Self::Unreadable(why) => why.kind(),
             Self::Unimplemented(_) => Kind::Unimplemented,
         }
     }
@@ -28,6 +33,7 @@ impl Fault for ApiError {
             Self::NoSuchJob(_) => "JOB_NOT_FOUND",
             Self::NoSuchAgent(_) => "AGENT_NOT_FOUND",
             Self::NoSuchAttempt(..) => "ATTEMPT_NOT_FOUND",
+            Self::Unreadable(why) => why.reason(),
             Self::Unimplemented(_) => "UNIMPLEMENTED",
         }
     }

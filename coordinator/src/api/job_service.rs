@@ -1,10 +1,11 @@
 //! `JobService`.
 
+use std::ops::Not;
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 use windlass_shared::convert;
-use windlass_shared::domain::JobView;
+use windlass_shared::fault::Invalid;
 use windlass_shared::ids::JobId;
 use windlass_shared::limits::WAIT_MAX;
 use windlass_shared::pb;
@@ -19,30 +20,33 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 const LIST_PAGE: usize = 50;
 
 impl Api {
-    fn job(&self, id: JobId) -> Result<JobView, Status> {
-        self.records.job(id).ok_or_else(|| to_status(&ApiError::NoSuchJob(id)))
-    }
-
     async fn wait(&self, id: JobId, limit: Duration) -> Result<pb::WaitJobResponse, Status> {
-        let ended = || self.records.job(id).is_none_or(|job| job.record.state.is_final()).then_some(());
+        // What cannot be read ends the wait: asking for the job then says why.
+        let ended = || self.job(id).is_ok_and(|job| !job.record.state.is_final()).not().then_some(());
         let done = tokio::time::timeout(limit, self.records.wait(id, ended)).await.is_ok();
-        Ok(pb::WaitJobResponse { job: Some(convert::job_to_wire(self.job(id)?)), done })
+        let job = self.job(id).map_err(|err| to_status(&err))?;
+        Ok(pb::WaitJobResponse { job: Some(convert::job_to_wire(job)), done })
     }
 
-    fn list(&self, request: &pb::ListJobsRequest) -> Result<pb::ListJobsResponse, windlass_shared::fault::Invalid> {
-        let filter = Filter {
-            states: convert::job_states("states", &request.states)?,
-            queue: convert::queue_filter("queue", &request.queue)?,
-            id_prefix: convert::id_prefix("id_prefix", &request.id_prefix)?,
-        };
-        let limit = convert::page_size("page_size", request.page_size, LIST_PAGE)?;
-        let before = page::read_token("page_token", &request.page_token, &filter)?;
-        let found = self.records.list(&filter, before, limit);
+    fn list(&self, request: &pb::ListJobsRequest) -> Result<pb::ListJobsResponse, Status> {
+        let (filter, limit, before) = list_request(request).map_err(|err| to_status(&err))?;
+        let found = self.records.list(&filter, before, limit).map_err(|err| to_status(&err))?;
         Ok(pb::ListJobsResponse {
             next_page_token: page::token(found.next, &filter),
             jobs: found.jobs.into_iter().map(convert::job_to_wire).collect(),
         })
     }
+}
+
+fn list_request(request: &pb::ListJobsRequest) -> Result<(Filter, usize, Option<JobId>), Invalid> {
+    let filter = Filter {
+        states: convert::job_states("states", &request.states)?,
+        queue: convert::queue_filter("queue", &request.queue)?,
+        id_prefix: convert::id_prefix("id_prefix", &request.id_prefix)?,
+    };
+    let limit = convert::page_size("page_size", request.page_size, LIST_PAGE)?;
+    let before = page::read_token("page_token", &request.page_token, &filter)?;
+    Ok((filter, limit, before))
 }
 
 fn job_id(text: &str) -> Result<JobId, Status> {
@@ -66,12 +70,12 @@ impl JobService for Api {
     }
 
     async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Result<Response<pb::GetJobResponse>, Status> {
-        let job = self.job(job_id(&request.get_ref().job_id)?)?;
+        let job = self.job(job_id(&request.get_ref().job_id)?).map_err(|err| to_status(&err))?;
         Ok(Response::new(pb::GetJobResponse { job: Some(convert::job_to_wire(job)) }))
     }
 
     async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Result<Response<pb::ListJobsResponse>, Status> {
-        self.list(request.get_ref()).map(Response::new).map_err(|err| to_status(&err))
+        self.list(request.get_ref()).map(Response::new)
     }
 
     async fn wait_job(&self, request: Request<pb::WaitJobRequest>) -> Result<Response<pb::WaitJobResponse>, Status> {
@@ -103,10 +107,10 @@ impl JobService for Api {
         let request = request.get_ref();
         let id = job_id(&request.job_id)?;
         let detail = convert::detail("reason", &request.reason).map_err(|err| to_status(&err))?;
-        convert::unused_request_id("request_id", &request.request_id).map_err(|err| to_status(&err))?;
+        convert::request_id("request_id", &request.request_id).map_err(|err| to_status(&err))?;
         // Not live: finished, and shown as it is, or unknown.
         self.driver.cancel(id, detail).await.map_err(|err| to_status(&err))?;
-        let job = self.job(id)?;
+        let job = self.job(id).map_err(|err| to_status(&err))?;
         Ok(Response::new(pb::CancelJobResponse { job: Some(convert::job_to_wire(job)) }))
     }
 

@@ -39,7 +39,7 @@ impl Api {
 
     pub(super) fn read_logs(&self, request: &pb::ReadJobLogsRequest) -> Result<pb::ReadJobLogsResponse, Status> {
         let (id, stream) = read_request(request).map_err(|err| to_status(&err))?;
-        let view = self.records.job(id).ok_or_else(|| to_status(&ApiError::NoSuchJob(id)))?;
+        let view = self.job(id).map_err(|err| to_status(&err))?;
         let Some(attempt) = pick_attempt(&view, request.attempt)? else {
             // Nothing has run yet; where the job is over, nothing will.
             let complete = view.record.state.is_final();
@@ -67,7 +67,7 @@ impl Api {
         request: &pb::TailJobLogsRequest,
     ) -> Result<Answers<pb::TailJobLogsResponse>, Status> {
         let id = convert::job_id("job_id", &request.job_id).map_err(|err| to_status(&err))?;
-        let view = self.records.job(id).ok_or_else(|| to_status(&ApiError::NoSuchJob(id)))?;
+        let view = self.job(id).map_err(|err| to_status(&err))?;
         pick_attempt(&view, request.attempt)?;
         let tail = Tail {
             job: id,
@@ -104,7 +104,8 @@ impl Api {
 
     /// What there is to say, if anything.
     fn look(&self, tail: &mut Tail) -> Option<Found> {
-        let Some(view) = self.records.job(tail.job) else { return Some(Found::End) };
+        // Gone or unreadable meanwhile: whoever asks again learns which.
+        let Ok(view) = self.job(tail.job) else { return Some(Found::End) };
         loop {
             let Some(attempt) = tail.find(&view) else {
                 return view.record.state.is_final().then_some(Found::End);

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use tokio_stream::Stream;
 use tonic::Status;
+use windlass_shared::domain::JobView;
+use windlass_shared::ids::JobId;
 use windlass_shared::task::Tasks;
 
 pub(crate) use ids::JobIds;
@@ -27,6 +29,7 @@ use crate::logs::Logs;
 use crate::records::Records;
 use crate::sessions::Registry;
 use crate::watch::Watch;
+use error::ApiError;
 
 /// A stream of answers.
 pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -42,4 +45,10 @@ pub(crate) struct Api {
     pub(crate) tasks: Tasks,
     pub(crate) lease_ttl: Duration,
     pub(crate) ids: Arc<JobIds>,
+}
+
+impl Api {
+    fn job(&self, id: JobId) -> Result<JobView, ApiError> {
+        self.records.job(id)?.ok_or(ApiError::NoSuchJob(id))
+    }
 }

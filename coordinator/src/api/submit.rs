@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 use tonic::Status;
-use windlass_core::{Refusal, Submission};
 use windlass_shared::convert;
 use windlass_shared::fault::{Fault, Invalid};
-use windlass_shared::ids::JobId;
 use windlass_shared::limits::BATCH_ITEMS_MAX;
 use windlass_shared::pb::{
     BatchSubmitJobsRequest, BatchSubmitJobsResponse, BatchSubmitJobsResult, SubmitJobRequest, SubmitJobResponse,
@@ -14,22 +12,14 @@ use windlass_shared::pb::{
 use windlass_shared::status::{to_item, to_status};
 
 use super::Api;
-use super::error::ApiError;
-
-const NO_REQUEST_IDS: ApiError = ApiError::Unimplemented(
-    "request_id: this coordinator keeps nothing over a restart, so it cannot promise that a repeated submit makes one job; \
-     leave it out",
-);
+use crate::driver::{Incoming, RequestKey, SubmitError};
 
 impl Api {
     pub(super) async fn submit(&self, request: SubmitJobRequest) -> Result<SubmitJobResponse, Status> {
-        let (submission, spec) = self.admit(&request)?;
-        let id = submission.job;
-        let answers = self.driver.submit(vec![submission], vec![(id, spec)]).await.map_err(|err| to_status(&err))?;
-        if let Some(Err(refusal)) = answers.first() {
-            return Err(to_status(refusal));
-        }
-        let view = self.records.job(id).ok_or_else(|| to_status(&ApiError::NoSuchJob(id)))?;
+        let incoming = self.admit(&request).map_err(|err| to_status(&err))?;
+        let mut taken = self.driver.submit(vec![incoming]).await.map_err(|err| to_status(&err))?;
+        let id = taken.pop().unwrap_or(Err(SubmitError::Overloaded)).map_err(|err| to_status(&err))?;
+        let view = self.job(id).map_err(|err| to_status(&err))?;
         Ok(SubmitJobResponse { job: Some(convert::job_to_wire(view)) })
     }
 
@@ -42,58 +32,48 @@ impl Api {
             let wrong = format!("holds {count}, must be 1 to {BATCH_ITEMS_MAX} (BATCH_ITEMS_MAX)");
             return Err(to_status(&Invalid::one("requests", wrong)));
         }
-        let (mut jobs, mut specs, mut results) = (Vec::new(), Vec::new(), Vec::with_capacity(count));
+        let (mut admitted, mut refused) = (Vec::with_capacity(count), Vec::new());
         for (i, item) in request.requests.iter().enumerate() {
-            results.push(match self.admit_item(i, item) {
-                Ok((submission, spec)) => {
-                    specs.push((submission.job, spec));
-                    jobs.push(submission);
-                    accepted(specs[specs.len() - 1].0)
-                }
-                Err(refused) => refused,
-            });
+            match self.admit(item) {
+                Ok(incoming) => admitted.push(incoming),
+                Err(err) => refused.push((i, result(Err(&err.within(&format!("requests[{i}]")))))),
+            }
         }
-        if !jobs.is_empty() {
-            let answers = self.driver.submit(jobs, specs).await.map_err(|err| to_status(&err))?;
-            merge(&mut results, answers);
+        let taken = match admitted.is_empty() {
+            true => Vec::new(),
+            false => self.driver.submit(admitted).await.map_err(|err| to_status(&err))?,
+        };
+        let mut results: Vec<_> = taken.iter().map(|one| result(one.as_ref().map(ToString::to_string))).collect();
+        // Back into the places they were asked from; in order, so that each place is there when it is filled.
+        for (i, refusal) in refused {
+            results.insert(i, refusal);
         }
         Ok(BatchSubmitJobsResponse { results })
     }
 
-    fn admit(&self, request: &SubmitJobRequest) -> Result<(Submission, Bytes), Status> {
-        if !request.request_id.is_empty() {
-            return Err(to_status(&NO_REQUEST_IDS));
-        }
-        let header = convert::read_header(&request.spec).map_err(|err| to_status(&err))?;
+    fn admit(&self, request: &SubmitJobRequest) -> Result<Incoming, Invalid> {
+        let header = convert::read_header(&request.spec)?;
+        let request_key = request_key(request)?;
         // Copied: the wire's buffer holds the whole message, and a spec is kept far longer than that.
-        Ok((Submission { job: self.ids.next(), header }, Bytes::copy_from_slice(&request.spec)))
-    }
-
-    fn admit_item(&self, i: usize, request: &SubmitJobRequest) -> Result<(Submission, Bytes), BatchSubmitJobsResult> {
-        if !request.request_id.is_empty() {
-            return Err(refused(&NO_REQUEST_IDS));
-        }
-        let header =
-            convert::read_header(&request.spec).map_err(|err| refused(&err.within(&format!("requests[{i}]"))))?;
-        Ok((Submission { job: self.ids.next(), header }, Bytes::copy_from_slice(&request.spec)))
+        let spec = Bytes::copy_from_slice(&request.spec);
+        Ok(Incoming { job: self.ids.next(), header, spec, request: request_key })
     }
 }
 
-fn accepted(id: JobId) -> BatchSubmitJobsResult {
-    BatchSubmitJobsResult { result: Some(batch_submit_jobs_result::Result::JobId(id.to_string())) }
-}
-
-fn refused(fault: &impl Fault) -> BatchSubmitJobsResult {
-    BatchSubmitJobsResult { result: Some(batch_submit_jobs_result::Result::Error(to_item(fault))) }
-}
-
-/// Puts the driver's refusals in the places of the jobs they are about.
-fn merge(results: &mut [BatchSubmitJobsResult], answers: Vec<Result<(), Refusal>>) {
-    let admitted =
-        |result: &&mut BatchSubmitJobsResult| matches!(result.result, Some(batch_submit_jobs_result::Result::JobId(_)));
-    for (result, answer) in results.iter_mut().filter(admitted).zip(answers) {
-        if let Err(refusal) = answer {
-            *result = refused(&refusal);
-        }
+fn request_key(request: &SubmitJobRequest) -> Result<Option<RequestKey>, Invalid> {
+    convert::request_id("request_id", &request.request_id)?;
+    if request.request_id.is_empty() {
+        return Ok(None);
     }
+    // Honest retries of a protobuf map differ in bytes, so the digest is of the canonical form.
+    let digest = *blake3::hash(&convert::canonical_spec(&request.spec)?).as_bytes();
+    Ok(Some(RequestKey { id: request.request_id.as_str().into(), digest }))
+}
+
+fn result<E: Fault>(taken: Result<String, &E>) -> BatchSubmitJobsResult {
+    let result = match taken {
+        Ok(id) => batch_submit_jobs_result::Result::JobId(id),
+        Err(fault) => batch_submit_jobs_result::Result::Error(to_item(fault)),
+    };
+    BatchSubmitJobsResult { result: Some(result) }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use windlass_core::{Refusal, Submission};
+use windlass_core::Refusal;
 use windlass_shared::clock;
-use windlass_shared::domain::{AgentHello, AgentRecord, ReportItem};
+use windlass_shared::domain::{AgentHello, AgentRecord, JobHeader, ReportItem};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{JobId, SessionId};
 use windlass_shared::time::Moment;
 
-use crate::store::Store;
+use crate::store::{NoRoom, ReadError, Store};
 
 /// Kibibytes of specs between admission and commit: 64 MiB, sixteen of the largest messages.
 const SUBMIT_KIB_MAX: usize = 64 << 10;
@@ -30,45 +30,82 @@ pub(crate) enum Control {
     Closed { session: SessionId },
 }
 
+/// One job on its way in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) job: JobId,
+    pub(crate) header: JobHeader,
+    /// Exactly as it was submitted.
+    pub(crate) spec: Bytes,
+    /// What makes a repeated submit safe, where the caller asked for that.
+    pub(crate) request: Option<RequestKey>,
+}
+
+/// The caller's own id for a submit, and the digest of what was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RequestKey {
+    pub(crate) id: Box<str>,
+    pub(crate) digest: [u8; 32],
+}
+
+/// What became of each job of a submit: its id, or why there is none.
+pub(crate) type Taken = Vec<Result<JobId, SubmitError>>;
+
 /// Jobs on their way in.
 pub(crate) struct Submit {
-    pub(crate) jobs: Vec<Submission>,
-    pub(crate) specs: Vec<(JobId, Bytes)>,
-    pub(crate) reply: oneshot::Sender<Vec<Result<(), Refusal>>>,
+    pub(crate) jobs: Vec<Incoming>,
+    pub(crate) reply: oneshot::Sender<Taken>,
     pub(crate) _room: OwnedSemaphorePermit,
 }
 
-/// Jobs were not taken in.
+/// A job was not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmitError {
     #[error("the coordinator has more submits waiting than it can record; wait and submit again")]
     Overloaded,
-    #[error("the coordinator has no room for more specs until jobs finish (spec_bytes_max); submit again later")]
-    StoreFull,
-    #[error("the coordinator is stopping")]
-    Stopping,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("request_id {id:?} made job {job} of another spec; use a new id for a new job")]
+    RequestIdTaken { id: Box<str>, job: JobId },
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
 }
 
 impl Fault for SubmitError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Overloaded | Self::StoreFull => Kind::Busy,
-            Self::Stopping => Kind::Unavailable,
+            Self::Overloaded => Kind::Busy,
+            Self::NoRoom(why) => why.kind(),
+            Self::Refused(why) => why.kind(),
+            Self::RequestIdTaken { .. } => Kind::Exists,
+            Self::Unreadable(why) => why.kind(),
+            Self::Stopping(why) => why.kind(),
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Self::Overloaded => "SUBMITS_OVERLOADED",
-            Self::StoreFull => "STORE_FULL",
-            Self::Stopping => "STOPPING",
+            Self::NoRoom(why) => why.reason(),
+            Self::Refused(why) => why.reason(),
+            Self::RequestIdTaken { .. } => "REQUEST_ID_TAKEN",
+            Self::Unreadable(why) => why.reason(),
+            Self::Stopping(why) => why.reason(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded => Some(Duration::from_millis(100)),
-            Self::StoreFull | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::NoRoom(why) => why.retry_after(),
+            Self::Refused(why) => why.retry_after(),
+            Self::RequestIdTaken { .. } => None,
+            Self::Unreadable(why) => why.retry_after(),
+            Self::Stopping(why) => why.retry_after(),
         }
     }
 }
@@ -132,22 +169,16 @@ impl DriverHandle {
     }
 
     /// Takes in jobs; each is on record, or refused, when this answers.
-    pub(crate) async fn submit(
-        &self,
-        jobs: Vec<Submission>,
-        specs: Vec<(JobId, Bytes)>,
-    ) -> Result<Vec<Result<(), Refusal>>, SubmitError> {
-        let bytes = specs.iter().map(|(_, spec)| spec.len()).sum::<usize>();
-        if !self.store.has_room(bytes) {
-            return Err(SubmitError::StoreFull);
-        }
+    pub(crate) async fn submit(&self, jobs: Vec<Incoming>) -> Result<Taken, SubmitError> {
+        let bytes = jobs.iter().map(|job| job.spec.len()).sum::<usize>();
+        self.store.room(bytes)?;
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| SubmitError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        match self.submits.try_send(Submit { jobs, specs, reply, _room: room }) {
-            Ok(()) => answer.await.map_err(|_| SubmitError::Stopping),
+        match self.submits.try_send(Submit { jobs, reply, _room: room }) {
+            Ok(()) => Ok(answer.await.map_err(|_| Stopping)?),
             Err(mpsc::error::TrySendError::Full(_)) => Err(SubmitError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::Stopping),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopping.into()),
         }
     }
 

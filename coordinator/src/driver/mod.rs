@@ -10,6 +10,7 @@
 //! may lose, nobody may see early. The task awaits only its inboxes, its next deadline and the store.
 
 mod handle;
+mod repeats;
 mod tick;
 
 use std::collections::HashMap;
@@ -18,10 +19,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use windlass_core::{Core, Refusal, Ticket};
+use windlass_core::{Core, Ticket};
 use windlass_shared::clock;
 
-pub(crate) use handle::{Control, DriverHandle, Progress, Submit};
+pub(crate) use handle::{Control, DriverHandle, Incoming, Progress, RequestKey, Submit, SubmitError};
+
+use handle::Taken;
+use repeats::Resolved;
 
 use crate::sessions::Registry;
 use crate::store::{CommitError, Store};
@@ -50,7 +54,8 @@ pub(crate) struct Driver {
 
 /// Who waits for a reply.
 enum Waiting {
-    Submit(oneshot::Sender<Vec<Result<(), Refusal>>>),
+    /// With what is known already of each job, in order.
+    Submit(Vec<Resolved>, oneshot::Sender<Taken>),
     Cancel(oneshot::Sender<bool>),
 }
 

@@ -1,11 +1,14 @@
 //! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
 
+use bytes::Bytes;
 use windlass_core::{Effect, Input, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
+use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
-use super::{Control, Driver, Submit, Waiting};
+use super::repeats::{Repeats, Resolved};
+use super::{Control, Driver, Submit, SubmitError, Waiting};
 use crate::sessions::ToAgent;
 use crate::store::{Batch, CommitError};
 
@@ -20,10 +23,11 @@ impl Driver {
         for message in control.drain(..) {
             self.on_control(now, message, &mut effects);
         }
-        let mut batch = Batch::default();
+        let (mut batch, mut repeats) = (Batch::default(), Repeats::default());
         for submit in submits.drain(..) {
-            self.on_submit(now, submit, &mut batch, &mut effects);
+            self.on_submit(now, submit, &mut repeats, &mut batch, &mut effects);
         }
+        batch.requests = repeats.into_requests();
         // The newest stamps first: nobody is judged by what was known before.
         for (session, at) in self.registry.take_stamps() {
             self.core.handle_into(now, Input::Alive { session, at }, &mut effects);
@@ -57,10 +61,13 @@ impl Driver {
         self.core.handle_into(now, input, out);
     }
 
-    fn on_submit(&mut self, now: Now, submit: Submit, batch: &mut Batch, out: &mut Vec<Effect>) {
-        let ticket = self.ticket(Waiting::Submit(submit.reply));
-        batch.specs.extend(submit.specs);
-        self.core.handle_into(now, Input::Submit { ticket, jobs: submit.jobs }, out);
+    fn on_submit(&mut self, now: Now, submit: Submit, repeats: &mut Repeats, batch: &mut Batch, out: &mut Vec<Effect>) {
+        let mut jobs = Vec::new();
+        let resolve = |incoming| repeats.resolve(incoming, now.wall, &*self.store, batch, &mut jobs);
+        let resolved = submit.jobs.into_iter().map(resolve).collect();
+        let ticket = self.ticket(Waiting::Submit(resolved, submit.reply));
+        self.core.handle_into(now, Input::Submit { ticket, jobs }, out);
+        repeats.keep(|job| self.core.is_live(job));
     }
 
     fn ticket(&mut self, waiting: Waiting) -> Ticket {
@@ -93,8 +100,7 @@ impl Driver {
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
             Effect::Assign(session, lease) => {
-                let spec = self.store.spec(lease.job).unwrap_or_default();
-                self.registry.deliver(session, ToAgent::Assign(lease, spec));
+                self.registry.deliver(session, ToAgent::Assign(lease, self.spec(lease.job)));
             }
             Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
             Effect::Ack(session, sequence, stale) => {
@@ -108,10 +114,28 @@ impl Driver {
     // A caller that left before its answer is no error: what it asked for is done and on record.
     fn reply(&mut self, ticket: Ticket, reply: Reply) {
         match (self.waiting.remove(&ticket), reply) {
-            (Some(Waiting::Submit(to)), Reply::Submitted(answers)) => drop(to.send(answers)),
+            (Some(Waiting::Submit(resolved, to)), Reply::Submitted(answers)) => {
+                let mut answers = answers.into_iter();
+                let taken = |resolved| match resolved {
+                    Resolved::Known(known) => known,
+                    Resolved::New(job) => answers.next().unwrap_or(Ok(())).map(|()| job).map_err(SubmitError::from),
+                };
+                drop(to.send(resolved.into_iter().map(taken).collect()));
+            }
             (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
-            (Some(Waiting::Submit(_) | Waiting::Cancel(_)) | None, _) => {
+            (Some(Waiting::Submit(..) | Waiting::Cancel(_)) | None, _) => {
                 tracing::error!(?ticket, "a reply nobody waits for");
+            }
+        }
+    }
+
+    /// What the agent is to run. One that is damaged on disk goes out empty: the agent rejects it, and the job ends with that.
+    fn spec(&self, job: JobId) -> Bytes {
+        match self.store.spec(job) {
+            Ok(spec) => spec.unwrap_or_default(),
+            Err(err) => {
+                tracing::error!(%job, error = %err, "the spec of a job cannot be read");
+                Bytes::new()
             }
         }
     }

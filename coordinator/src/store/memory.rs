@@ -8,7 +8,7 @@ use windlass_core::Change;
 use windlass_shared::domain::{AttemptRecord, JobRecord, JobView};
 use windlass_shared::ids::JobId;
 
-use super::{Batch, Commit, Filter, Page, Store};
+use super::{Batch, Commit, Filter, NoRoom, Page, ReadError, Request, Store};
 
 /// Attempts shown of one job; the oldest go first.
 const ATTEMPTS_KEPT: usize = 100;
@@ -22,11 +22,13 @@ pub struct Retention {
     pub finished_jobs_max: usize,
     /// Bytes of specs kept, finished jobs' included. Past it finished jobs go early, then submits are refused.
     pub spec_bytes_max: usize,
+    /// Request ids kept; the oldest go first.
+    pub requests_max: usize,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { finished_jobs_max: 100_000, spec_bytes_max: 1 << 30 }
+        Self { finished_jobs_max: 100_000, spec_bytes_max: 1 << 30, requests_max: 1_000_000 }
     }
 }
 
@@ -42,6 +44,8 @@ struct Tables {
     jobs: BTreeMap<JobId, Row>,
     finished: VecDeque<JobId>,
     spec_bytes: usize,
+    requests: BTreeMap<Box<str>, Request>,
+    requests_by_age: VecDeque<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -72,6 +76,14 @@ impl MemoryStore {
 
 impl Tables {
     fn apply(&mut self, batch: Batch, retention: &Retention) {
+        for request in batch.requests {
+            self.requests_by_age.push_back(request.id.clone());
+            self.requests.insert(request.id.clone(), request);
+        }
+        while self.requests.len() > retention.requests_max {
+            let Some(oldest) = self.requests_by_age.pop_front() else { break };
+            self.requests.remove(&oldest);
+        }
         let mut specs: BTreeMap<JobId, Bytes> = batch.specs.into_iter().collect();
         for change in batch.changes {
             self.apply_one(change, &mut specs);
@@ -117,22 +129,26 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn job(&self, id: JobId) -> Option<JobView> {
-        self.tables().jobs.get(&id).map(Row::view)
+    fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
+        Ok(self.tables().jobs.get(&id).map(Row::view))
     }
 
-    fn spec(&self, id: JobId) -> Option<Bytes> {
-        self.tables().jobs.get(&id).map(|row| row.spec.clone())
+    fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.tables().jobs.get(&id).map(|row| row.spec.clone()))
     }
 
-    fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Page {
+    fn request(&self, id: &str) -> Result<Option<Request>, ReadError> {
+        Ok(self.tables().requests.get(id).cloned())
+    }
+
+    fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {
         let tables = self.tables();
         let end = before.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let mut page = Page::default();
         let rows = tables.jobs.range((std::ops::Bound::Unbounded, end)).rev();
         for (scanned, (id, row)) in rows.enumerate() {
             if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX {
-                return page;
+                return Ok(page);
             }
             page.next = Some(*id);
             if filter.passes(&row.record) {
@@ -141,17 +157,19 @@ impl Store for MemoryStore {
             }
         }
         page.next = None;
-        page
+        Ok(page)
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
-        let tables = self.tables();
-        !tables.finished.is_empty() || tables.spec_bytes.saturating_add(bytes) <= self.retention.spec_bytes_max
+    fn room(&self, bytes: usize) -> Result<(), NoRoom> {
+        let (tables, max) = (self.tables(), self.retention.spec_bytes_max);
+        let fits = !tables.finished.is_empty() || tables.spec_bytes.saturating_add(bytes) <= max;
+        if fits { Ok(()) } else { Err(NoRoom::Specs { max }) }
     }
 }
 
 impl Filter {
-    fn passes(&self, job: &JobRecord) -> bool {
+    /// Whether a job is one of those to list.
+    pub(super) fn passes(&self, job: &JobRecord) -> bool {
         (self.states.is_empty() || self.states.contains(&job.state))
             && self.queue.as_ref().is_none_or(|queue| *queue == job.header.queue)
             && self.id_prefix.as_ref().is_none_or(|prefix| job.id.to_string().starts_with(&**prefix))

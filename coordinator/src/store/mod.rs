@@ -6,11 +6,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use windlass_core::Change;
-use windlass_shared::domain::{JobState, JobView};
+use windlass_shared::domain::{AttemptRecord, Event, JobRecord, JobState, JobView};
+use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::JobId;
+use windlass_shared::time::Timestamp;
 
 pub(crate) use memory::MemoryStore;
 pub use memory::Retention;
@@ -22,12 +25,97 @@ pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
     /// The specs of jobs that are new.
     pub(crate) specs: Vec<(JobId, Bytes)>,
+    /// The request ids of jobs that are new.
+    pub(crate) requests: Vec<Request>,
+}
+
+/// A submit that may be repeated: its id, what was submitted, and the job it made. Kept for 24 h.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// The caller's own id for it.
+    pub(crate) id: Box<str>,
+    /// Of the spec in its canonical form: two encodings of one spec have one digest.
+    pub(crate) digest: [u8; 32],
+    /// The job it made.
+    pub(crate) job: JobId,
+    /// When.
+    pub(crate) at: Timestamp,
 }
 
 /// The store could not make a tick durable. The core has no undo, so the process ends.
 #[derive(Debug, thiserror::Error)]
 #[error("the store failed: {0}")]
-pub(crate) struct CommitError(String);
+pub(crate) struct CommitError(pub(crate) String);
+
+/// Something on record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It is not what was written. It is never shown.
+    #[error("{what} is damaged on disk and cannot be shown; `windlass-coordinator store verify` says what else is")]
+    Corrupt {
+        /// What, such as `job 0193…`.
+        what: String,
+    },
+    /// The store could not be asked.
+    #[error("the store cannot be read: {0}")]
+    Failed(String),
+}
+
+impl Fault for ReadError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Corrupt { .. } => Kind::DataLoss,
+            Self::Failed(_) => Kind::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Corrupt { .. } => "RECORD_CORRUPT",
+            Self::Failed(_) => "STORE_UNREADABLE",
+        }
+    }
+}
+
+/// There is no room for more jobs. Results, cancels and drains go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoRoom {
+    /// As many bytes of specs are kept as may be.
+    #[error(
+        "the store keeps {max} bytes of specs, which is its limit (spec_bytes_max); submit again when jobs have finished"
+    )]
+    Specs {
+        /// The limit.
+        max: usize,
+    },
+    /// The disk is nearly full.
+    #[error(
+        "the data directory's disk has {free} bytes free, below the floor of {floor}; submit again when space was made"
+    )]
+    Disk {
+        /// Bytes free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    },
+}
+
+impl Fault for NoRoom {
+    fn kind(&self) -> Kind {
+        Kind::Busy
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Specs { .. } => "STORE_FULL",
+            Self::Disk { .. } => "DISK_FULL",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+}
 
 /// A commit under way.
 pub(crate) type Commit<'a> = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send + 'a>>;
@@ -52,16 +140,34 @@ pub(crate) struct Page {
     pub(crate) next: Option<JobId>,
 }
 
-/// A store of jobs.
+/// A store of jobs. Reads are by key or of a bounded number of rows, and quick enough for any thread.
 pub(crate) trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Makes a tick durable.
+    /// Makes a tick durable, whole or not at all. Once this failed, nothing more may be committed.
     fn commit(&self, batch: Batch) -> Commit<'_>;
     /// A job, with its attempts.
-    fn job(&self, id: JobId) -> Option<JobView>;
+    fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError>;
     /// What was submitted as this job.
-    fn spec(&self, id: JobId) -> Option<Bytes>;
+    fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError>;
+    /// The submit of this request id, while it is kept.
+    fn request(&self, id: &str) -> Result<Option<Request>, ReadError>;
     /// Jobs before `before` (none: from the newest), at most `limit`; may be short and not the last.
-    fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Page;
+    fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError>;
     /// Whether `bytes` more of specs fit.
-    fn has_room(&self, bytes: usize) -> bool;
+    fn room(&self, bytes: usize) -> Result<(), NoRoom>;
+}
+
+/// A store, and what was on record when it was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    /// Identity of the record, minted when the store was made.
+    pub(crate) incarnation: u64,
+    /// This start's number, greater than every one before, and durable.
+    pub(crate) epoch: u64,
+    /// Number of the latest change on record.
+    pub(crate) revision: u64,
+    /// Every job that is not final, oldest first, with its newest attempt.
+    pub(crate) live: Vec<(JobRecord, Option<AttemptRecord>)>,
+    /// The newest changes, oldest first.
+    pub(crate) events: Vec<Event>,
 }

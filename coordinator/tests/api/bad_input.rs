@@ -107,6 +107,8 @@ fn submit_rows() -> Vec<Row> {
     let raw = |spec: Vec<u8>| pb::SubmitJobRequest { spec: spec.into(), request_id: String::new() };
     let mut rows: Vec<Row> =
         bad_specs().into_iter().map(|(spec, field)| invalid(rpc, submit(spec), &[field])).collect();
+    let long_id = pb::SubmitJobRequest { request_id: "x".repeat(37), ..submit(exec(&["true"])) };
+    rows.push(invalid(rpc, long_id, &["request_id"]));
     rows.push(invalid(rpc, raw(vec![]), &["spec"]));
     rows.push(invalid(rpc, raw(vec![0xff; 10]), &["spec"]));
     rows.push(invalid(rpc, raw(vec![0; limits::SPEC_BYTES_MAX + 1]), &["spec"]));

@@ -180,15 +180,48 @@ async fn a_late_report_is_acknowledged_as_stale_and_changes_nothing() {
     assert_eq!(rig.job(&id).await, before);
 }
 
+fn under(request_id: &str, spec: &pb::JobSpec) -> pb::SubmitJobRequest {
+    pb::SubmitJobRequest { spec: spec.encode_to_vec().into(), request_id: request_id.into() }
+}
+
 #[tokio::test]
-async fn a_repeated_submit_is_refused_rather_than_trusted_to_luck() {
+async fn a_submit_repeated_under_its_request_id_makes_one_job() {
     let rig = Rig::start().await;
-    let spec = exec(&["true"]).encode_to_vec();
-    let request = pb::SubmitJobRequest { spec: spec.into(), request_id: "one".into() };
-    let refused = rig.jobs().submit_job(request).await.expect_err("not honoured");
-    assert_eq!(refused.code(), Code::Unimplemented);
-    assert!(refused.message().contains("request_id"), "{}", refused.message());
-    assert!(rig.jobs().list_jobs(pb::ListJobsRequest::default()).await.expect("listed").into_inner().jobs.is_empty());
+    let mut spec = exec(&["true"]);
+    spec.labels.extend([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+    let first = rig.jobs().submit_job(under("one", &spec)).await.expect("new").into_inner().job.expect("the job");
+    // The same spec as another encoder might write it: the map's entries the other way round.
+    let (a, b) = (pb::JobSpec { labels: [spec.labels.pop_last().expect("two")].into(), ..Default::default() }, spec);
+    let backwards = [a.encode_to_vec(), b.encode_to_vec()].concat();
+    let again = pb::SubmitJobRequest { spec: backwards.into(), request_id: "one".into() };
+    let second = rig.jobs().submit_job(again).await.expect("known").into_inner().job.expect("the job");
+    assert_eq!(second.id, first.id);
+    let batch = pb::BatchSubmitJobsRequest { requests: vec![under("two", &exec(&["true"])); 2] };
+    let results = rig.jobs().batch_submit_jobs(batch).await.expect("answered").into_inner().results;
+    assert_eq!(results[0], results[1], "twice in one call is twice too");
+    let listed = rig.jobs().list_jobs(pb::ListJobsRequest::default()).await.expect("listed").into_inner().jobs;
+    assert_eq!(listed.len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_id_with_another_spec_is_refused_naming_the_job_it_made() {
+    let rig = Rig::start().await;
+    let first = rig.jobs().submit_job(under("one", &exec(&["true"]))).await.expect("new").into_inner().job.expect("it");
+    let refused = rig.jobs().submit_job(under("one", &exec(&["false"]))).await.expect_err("another spec");
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::AlreadyExists, "REQUEST_ID_TAKEN"));
+    assert!(refused.message().contains(&first.id), "{}", refused.message());
+    let listed = rig.jobs().list_jobs(pb::ListJobsRequest::default()).await.expect("listed").into_inner().jobs;
+    assert_eq!(listed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_submit_leaves_its_request_id_free() {
+    let options = windlass_coordinator::Options { jobs_live_max: 1, ..Default::default() };
+    let rig = Rig::start_with(options).await;
+    let blocker = rig.submit().await;
+    rig.jobs().submit_job(under("one", &exec(&["true"]))).await.expect_err("full");
+    rig.jobs().cancel_job(pb::CancelJobRequest { job_id: blocker, ..Default::default() }).await.expect("room again");
+    rig.jobs().submit_job(under("one", &exec(&["false"]))).await.expect("nothing was made under it");
 }
 
 #[tokio::test]

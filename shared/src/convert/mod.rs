@@ -14,13 +14,13 @@ pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
 pub use requests::{
-    agent_id, detail, duration, id_prefix, job_id, job_ids, job_states, page_size, queue_filter, unused_request_id,
+    agent_id, detail, duration, id_prefix, job_id, job_ids, job_states, page_size, queue_filter, request_id,
 };
 pub use sessions::{
     FromAgent, FromCoordinator, ReportAck, ack, assign, credit, draining, from_agent, from_coordinator, goodbye,
     heartbeat, heartbeat_ack, hello, report, stop, welcome,
 };
-pub use spec::{decode_spec, read_header, read_spec};
+pub use spec::{canonical_spec, decode_spec, read_header, read_spec};
 
 use std::time::Duration;
 

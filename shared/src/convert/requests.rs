@@ -114,11 +114,11 @@ pub fn detail(field: &str, text: &str) -> Result<Option<Arc<str>>, Invalid> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// Checks a request id of a call that is harmless to repeat, so that the id need not be kept.
+/// Checks the caller's own id for a request; absent is well.
 ///
 /// # Errors
 /// Where it is longer than 36 bytes or not printable ASCII.
-pub fn unused_request_id(field: &str, text: &str) -> Result<(), Invalid> {
+pub fn request_id(field: &str, text: &str) -> Result<(), Invalid> {
     if text.len() <= limits::REQUEST_ID_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }

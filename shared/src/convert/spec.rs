@@ -34,6 +34,15 @@ pub fn read_header(bytes: &[u8]) -> Result<JobHeader, Invalid> {
     Ok(read_spec(bytes)?.header)
 }
 
+/// The one encoding of a spec that all its encodings have in common: fields in order, maps sorted. For telling whether two
+/// submits are the same; what is kept and sent on is the encoding that arrived.
+///
+/// # Errors
+/// As [`decode_spec`].
+pub fn canonical_spec(bytes: &[u8]) -> Result<Vec<u8>, Invalid> {
+    Ok(decode_spec(bytes)?.encode_to_vec())
+}
+
 /// The spec as the contract has it, unchecked.
 ///
 /// # Errors

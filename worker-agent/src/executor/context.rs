@@ -121,7 +121,7 @@ impl Context {
 mod tests {
     use super::*;
     use std::path::Path;
-    use windlass_shared::domain::{CallSpec, JobHeader, RetryPolicy};
+    use windlass_shared::domain::{CallSpec, Execution, JobHeader, OnAgentLost, OnDisconnect, RetryPolicy};
     use windlass_shared::ids::JobId;
 
     fn exec(env: Vec<(String, String)>) -> Work {
@@ -137,8 +137,16 @@ mod tests {
             epoch: 1,
             fencing_token: 99,
         };
-        let header = JobHeader { queue: "q".into(), priority: 0, retry: RetryPolicy::NONE };
-        let spec = JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15 };
+        let header = JobHeader {
+            queue: "q".into(),
+            priority: 0,
+            retry: RetryPolicy::NONE,
+            execution: Execution::default(),
+            on_agent_lost: OnAgentLost::default(),
+        };
+        let on_disconnect = OnDisconnect::default();
+        let spec =
+            JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15, on_disconnect };
         let base_env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
         let agent = AgentId::new([1; 16]);
         Context::new(lease, spec, Arc::new(Surroundings { agent, scratch: scratch.into(), base_env }))

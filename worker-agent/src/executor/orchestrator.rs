@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
-use windlass_shared::domain::{JobSpec, Lease, News, Outcome, Reason, ReportItem, StopOrder};
+use windlass_shared::domain::{JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder};
 use windlass_shared::task::Tasks;
 
 use super::attempt::Attempt;
@@ -113,6 +113,10 @@ impl Orchestrator {
             return;
         }
         match convert::read_spec(spec) {
+            // Run without a fence, it could overlap with its successor, which is what the job forbids.
+            Ok(spec) if spec.on_disconnect == OnDisconnect::Fence => {
+                self.end(lease, verdict::rejected("this agent cannot fence (on_disconnect) yet"));
+            }
             Ok(spec) => {
                 self.held.insert(lease, Held::Waiting(Box::new(spec)));
                 self.waiting.push_back(lease);

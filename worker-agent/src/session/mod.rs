@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{AgentHello, Reason, Welcome};
+use windlass_shared::domain::{AgentHello, Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::{pb, status};
@@ -69,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) overrun: Arc<Notify>,
     pub(crate) plan: watch::Receiver<Plan>,
     pub(crate) stop: CancellationToken,
+    /// The furthest we have seen a coordinator: one that is behind it has lost something. In memory in this version.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// Why there is no stream, or none any more.
@@ -131,6 +133,8 @@ impl Session {
             Err(_) => return End::Broken(Broken::NoWelcome),
         };
         self.outbox.rewind();
+        let Welcome { incarnation, epoch, revision, .. } = welcome;
+        self.see(Seen { incarnation, epoch, revision });
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
         let welcomed = Instant::now();
         let end = Stream::new(self, up, down, &welcome).serve().await;
@@ -171,7 +175,20 @@ impl Session {
             inventory: self.executor.inventory().await,
             host,
             version: env!("CARGO_PKG_VERSION").into(),
+            seen: self.seen,
         }
+    }
+
+    /// Notes how far the coordinator is. It has checked our last word itself, so another record is one that it chose.
+    fn see(&mut self, now: Seen) {
+        self.seen = Some(match self.seen {
+            Some(seen) if seen.incarnation == now.incarnation => Seen {
+                incarnation: seen.incarnation,
+                epoch: seen.epoch.max(now.epoch),
+                revision: seen.revision.max(now.revision),
+            },
+            _ => now,
+        });
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {

@@ -4,8 +4,8 @@
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Streaming;
-use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{Reason, Welcome};
+use windlass_shared::convert::{self, FromCoordinator, ReportAck};
+use windlass_shared::domain::{Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::pb;
 
@@ -145,8 +145,11 @@ impl<'a> Stream<'a> {
             }
             Some(FromCoordinator::Stop(orders)) => Some(Input::Stop(orders)),
             Some(FromCoordinator::Recall(leases)) => Some(Input::Recall(leases)),
-            Some(FromCoordinator::ReportAck(number, stale)) => {
-                self.session.outbox.ack(number);
+            Some(FromCoordinator::ReportAck(ReportAck { sequence, stale, revision })) => {
+                if let Some(seen) = self.session.seen {
+                    self.session.see(Seen { revision, ..seen });
+                }
+                self.session.outbox.ack(sequence);
                 (!stale.is_empty()).then_some(Input::Stale(stale))
             }
             Some(FromCoordinator::Welcome(_)) => return Err(Invalid::one("welcome", "must come once")),

@@ -10,19 +10,20 @@
 //! It is told by signals (SIGTERM: kill; SIGRTMIN with a number: signal the tree), because those reach it by pidfd whoever
 //! else is dead. It tells by datagrams, and never waits in sending one.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
-use super::wire::{Report, Ticket};
-use super::{KILL_TREE, Limits, signal_tree, spec, tree};
+use super::errand::{Errand, stage};
+use super::wire::{Datagram, Report, Ticket};
+use super::{KILL_TREE, Limits, signal_tree, tree};
 use crate::process::{ExitInfo, ExitKind, Proof, SpawnError, Stage};
 use crate::sys;
-use crate::sys::child::{self, CStrings, Launch, Step};
+use crate::sys::child;
 use crate::sys::fork::{Child, SingleThread};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::wait::{Ended, Reaped, reap_any};
@@ -31,16 +32,7 @@ use crate::sys::wait::{Ended, Reaped, reap_any};
 const KILL_AGAIN: Duration = Duration::from_millis(5);
 const KILL_AGAIN_MAX: Duration = Duration::from_millis(500);
 
-/// What a keeper is forked for.
-pub(super) struct Errand {
-    pub(super) ticket: Ticket,
-    pub(super) spec: OwnedFd,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
-    pub(super) stdin: Option<OwnedFd>,
-}
-
-/// What it shares with the warden it was forked from.
+/// What a keeper shares with the warden it was forked from.
 pub(super) struct Inherited<'a> {
     pub(super) thread: &'a SingleThread,
     pub(super) warden: Pid,
@@ -66,8 +58,7 @@ pub(super) fn run(child: &Child, inherited: &Inherited<'_>, errand: Errand) -> !
 /// A keeper that held another's pipe would keep it from ever ending; one that held the agent's socket, the warden alive.
 fn close_others(child: &Child, inherited: &Inherited<'_>, errand: &Errand) {
     let mut keep = vec![inherited.reports.as_raw_fd()];
-    keep.extend([&errand.spec, &errand.stdout, &errand.stderr].map(AsRawFd::as_raw_fd));
-    keep.extend(errand.stdin.as_ref().map(AsRawFd::as_raw_fd));
+    keep.extend(errand.raw_fds());
     keep.extend(inherited.lock.map(AsRawFd::as_raw_fd));
     child.close_all_but(&mut keep);
 }
@@ -91,6 +82,8 @@ struct Keeper<'a> {
     forked: Instant,
     /// Why there is no program: reported when the half-started child is gone.
     failure: Option<(Stage, i32)>,
+    /// Reports the warden's queue had no room for: it is shared by all keepers, and hundreds may end at once.
+    outbox: VecDeque<Datagram>,
     /// The warden is gone, so nobody listens.
     orphaned: bool,
 }
@@ -114,31 +107,14 @@ impl<'a> Keeper<'a> {
             leader: None,
             forked: now,
             failure: None,
+            outbox: VecDeque::new(),
             orphaned: false,
         };
-        keeper.failure = keeper.fork_leader(errand).err();
+        match errand.fork_leader(inherited.thread) {
+            Ok(forked) => (keeper.leader, keeper.starting) = (Some(forked.leader), Some(forked.report)),
+            Err(failure) => keeper.failure = Some(failure),
+        }
         Ok(keeper)
-    }
-
-    fn fork_leader(&mut self, errand: &Errand) -> Result<(), (Stage, i32)> {
-        let prepare = |error: io::Error| (Stage::Prepare, error.raw_os_error().unwrap_or(libc::EBADMSG));
-        let bytes = sys::fd::read_all(&errand.spec).map_err(prepare)?;
-        let spec = spec::decode(&bytes).ok_or((Stage::Prepare, libc::EBADMSG))?;
-        let candidates = spec.candidates();
-        let (read, write) = sys::fd::polled_pipe().map_err(prepare)?;
-        let launch = Launch {
-            candidates: CStrings::new(candidates.iter().map(std::ffi::CString::as_c_str)),
-            argv: CStrings::new(spec.argv.iter().copied()),
-            envp: CStrings::new(spec.env.iter().copied()),
-            cwd: spec.cwd,
-            stdin: errand.stdin.as_ref().map(AsFd::as_fd),
-            stdout: errand.stdout.as_fd(),
-            stderr: errand.stderr.as_fd(),
-        };
-        let leader = child::launch(self.inherited.thread, &launch, &write);
-        self.leader = Some(leader.map_err(|error| (Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)))?);
-        self.starting = Some(read);
-        Ok(())
     }
 
     /// Until ECHILD. Without a leader the first look comes before the first wait, for there is nothing to wait for.
@@ -150,27 +126,32 @@ impl<'a> Keeper<'a> {
             child_ended = self.obey();
             self.meet_deadlines(Instant::now());
         }
+        self.send_rest();
     }
 
-    /// Waits for a signal, the report pipe, the warden's end or the next deadline.
+    /// Waits for a signal, the report pipe, room for a report, the warden's end or the next deadline.
     fn wait(&mut self) {
         let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = timeout.and_then(|timeout| rustix::event::Timespec::try_from(timeout).ok());
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        // Without events, only the other end's closing shows.
+        let room = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
         let mut fds = Vec::with_capacity(3);
         fds.push(PollFd::new(&self.signals, PollFlags::IN));
         if !self.orphaned {
-            // No events asked for: only the other end's closing shows.
-            fds.push(PollFd::new(self.inherited.reports, PollFlags::empty()));
+            fds.push(PollFd::new(self.inherited.reports, room));
         }
         if let Some(pipe) = &self.starting {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
         // An error (EINTR cannot come, all signals being blocked) only makes this round early.
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
-        let hung_up = !self.orphaned && fds[1].revents().contains(PollFlags::HUP);
-        if hung_up {
+        let reports = if self.orphaned { PollFlags::empty() } else { fds[1].revents() };
+        if reports.contains(PollFlags::HUP) {
             self.orphaned = true;
             self.kill(Instant::now());
+        }
+        if !reports.is_empty() {
+            self.flush();
         }
     }
 
@@ -318,11 +299,27 @@ impl<'a> Keeper<'a> {
         self.tell(&report);
     }
 
-    /// A report that cannot be sent is dropped: the warden is gone, or so far behind that it will find this process dead and
-    /// its attempt without a last word, which it reports as lost.
-    fn tell(&self, report: &Report) {
-        let datagram = report.encode(self.ticket);
-        let _ = sys::fd::send(self.inherited.reports.as_fd(), datagram.as_bytes(), &[]);
+    fn tell(&mut self, report: &Report) {
+        self.outbox.push_back(report.encode(self.ticket));
+        self.flush();
+    }
+
+    /// Nothing else is left to do: waits for room as long as it takes, or for the end of the warden.
+    fn send_rest(&mut self) {
+        while !self.outbox.is_empty() {
+            let _ = rustix::event::poll(&mut [PollFd::new(self.inherited.reports, PollFlags::OUT)], None);
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(datagram) = self.outbox.front() {
+            match sys::fd::send(self.inherited.reports.as_fd(), datagram.as_bytes(), &[]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.orphaned => return,
+                // Gone: nobody is left to be told.
+                _ => self.outbox.pop_front(),
+            };
+        }
     }
 }
 
@@ -337,16 +334,5 @@ fn exit_info(ended: &Ended, wall_time: Duration) -> ExitInfo {
         system_time: ended.system_time,
         max_rss_bytes: ended.max_rss_bytes,
         wall_time,
-    }
-}
-
-fn stage(step: Step) -> Stage {
-    match step {
-        Step::Session => Stage::Session,
-        Step::Stdio => Stage::Stdio,
-        Step::Chdir => Stage::Chdir,
-        Step::Guard => Stage::Guard,
-        Step::Signals => Stage::Signals,
-        Step::Exec => Stage::Exec,
     }
 }

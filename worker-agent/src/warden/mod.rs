@@ -17,13 +17,16 @@
 //! | agent | warden (socket) | every keeper is told to kill; the warden leaves when it has no child left |
 //! | warden and agent | keepers | each kills its tree and leaves |
 //!
-//! - [`wire`] the datagrams · [`spec`] what to start, as bytes · [`ward`] the warden's loop · [`keeper`] one attempt ·
-//!   [`tree`] finding and killing what is below a process.
+//! - [`wire`] the datagrams · [`spec`] what to start, as bytes · [`ward`] the warden's loop · [`orphans`] what dead keepers
+//!   left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt · [`tree`] finding and killing what is
+//!   below a process.
 //!
 //! Not here: tokio, threads, jobs, files, time limits of jobs. The agent's side of the conversation is
 //! [`process`](crate::process).
 
+mod errand;
 mod keeper;
+mod orphans;
 mod spec;
 mod tree;
 mod ward;

@@ -1,15 +1,16 @@
 //! The warden's loop: three descriptors (agent, keepers' reports, SIGCHLD), one table, no waiting anywhere but in poll.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::keeper::{self, Errand, Inherited};
-use super::tree::{Swept, sweep};
+use super::errand::Errand;
+use super::keeper::{self, Inherited};
+use super::orphans::Orphans;
 use super::wire::{DATAGRAM_MAX, Datagram, Report, Request, Ticket};
 use super::{KILL_TREE, Limits};
 use crate::process::{Proof, SpawnError, Stage};
@@ -17,9 +18,6 @@ use crate::sys;
 use crate::sys::fork::{Forked, SingleThread, fork};
 use crate::sys::signal::{SignalFd, send_to_child};
 use crate::sys::wait::{Reaped, reap_any};
-
-/// Pause between two rounds of killing what dead keepers left.
-const SWEEP_AGAIN: Duration = Duration::from_millis(10);
 
 /// Requests taken before the other descriptors get their turn.
 const REQUESTS_A_TURN: usize = 8;
@@ -36,13 +34,7 @@ struct Attempt {
     over: bool,
 }
 
-/// An attempt whose keeper died before the last word; the warden says it when it has swept.
-#[derive(Debug)]
-struct Orphaned {
-    attempt: Attempt,
-    overdue: Option<Instant>,
-}
-
+/// See the module.
 pub(super) struct Ward {
     thread: SingleThread,
     me: Pid,
@@ -56,8 +48,7 @@ pub(super) struct Ward {
     reports_end: OwnedFd,
     keepers: HashMap<Pid, Attempt>,
     tickets: HashMap<Ticket, Pid>,
-    orphaned: Vec<Orphaned>,
-    sweep_at: Option<Instant>,
+    orphans: Orphans,
     /// What the agent's queue had no room for.
     outbox: VecDeque<(Datagram, Option<OwnedFd>)>,
     /// Set when the agent is gone: when to stop trusting the keepers.
@@ -80,8 +71,7 @@ impl Ward {
             reports_end,
             keepers: HashMap::new(),
             tickets: HashMap::new(),
-            orphaned: Vec::new(),
-            sweep_at: None,
+            orphans: Orphans::default(),
             outbox: VecDeque::new(),
             closing: None,
         })
@@ -107,7 +97,7 @@ impl Ward {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_left = self.keepers.is_empty() && self.sweep_at.is_none();
+        let nothing_left = self.keepers.is_empty() && self.orphans.is_idle();
         self.closing.is_some() && nothing_left && self.outbox.is_empty()
     }
 
@@ -130,8 +120,8 @@ impl Ward {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let overdue = self.orphaned.iter().filter_map(|orphaned| orphaned.overdue);
-        overdue.chain(self.sweep_at).chain(self.closing.filter(|_| !self.keepers.is_empty())).min()
+        let closing = self.closing.filter(|_| !self.keepers.is_empty());
+        self.orphans.deadline().into_iter().chain(closing).min()
     }
 
     // ---- from the agent ----
@@ -165,12 +155,12 @@ impl Ward {
     fn close(&mut self) -> io::Result<()> {
         self.closing = Some(Instant::now() + self.limits.proof);
         self.keepers.keys().copied().for_each(kill_tree);
-        self.begin_sweep();
+        self.orphans.begin_sweep();
         Ok(())
     }
 
     fn spawn(&mut self, ticket: Ticket, fds: Vec<OwnedFd>, fds_lost: bool) {
-        let errand = match errand(ticket, fds) {
+        let errand = match Errand::new(ticket, fds) {
             Some(errand) if !fds_lost => errand,
             _ if fds_lost => return self.fail(ticket, Stage::Warden, libc::EMFILE),
             _ => return self.fail(ticket, Stage::Warden, libc::EBADMSG),
@@ -274,12 +264,7 @@ impl Ward {
             attempt.leader_told = true;
             self.tell(attempt.ticket, &Report::LeaderLost, None);
         }
-        self.orphaned.push(Orphaned { attempt, overdue: Some(Instant::now() + self.limits.proof) });
-        self.begin_sweep();
-    }
-
-    fn begin_sweep(&mut self) {
-        self.sweep_at.get_or_insert_with(Instant::now);
+        self.orphans.add(attempt.ticket, attempt.started, Instant::now() + self.limits.proof);
     }
 
     fn meet_deadlines(&mut self, now: Instant) {
@@ -288,33 +273,11 @@ impl Ward {
             self.keepers.keys().for_each(|keeper| send_to_child(*keeper, libc::SIGKILL));
             self.closing = Some(now + self.limits.proof);
         }
-        if self.sweep_at.is_some_and(|at| at <= now) {
-            self.sweep_at = Some(now + SWEEP_AGAIN);
-            let keepers: HashSet<Pid> = self.keepers.keys().copied().collect();
-            if sweep(&keepers).is_ok_and(|swept| swept == Swept::Clean) {
-                self.sweep_at = None;
-                self.tell_orphaned(Proof::Swept, now);
+        if self.orphans.deadline().is_some_and(|at| at <= now) {
+            let keepers = self.keepers.keys().copied().collect();
+            for (ticket, report) in self.orphans.turn(now, &keepers) {
+                self.tell(ticket, &report, None);
             }
-        }
-        self.tell_orphaned(Proof::None, now);
-    }
-
-    /// Gives orphaned attempts their last word, or with [`Proof::None`] the word that it is late.
-    fn tell_orphaned(&mut self, proof: Proof, now: Instant) {
-        let mut waiting = std::mem::take(&mut self.orphaned);
-        for orphaned in &mut waiting {
-            if proof == Proof::None && orphaned.overdue.is_none_or(|overdue| now < overdue) {
-                continue;
-            }
-            orphaned.overdue = None;
-            let report = match orphaned.attempt.started {
-                true => Report::TreeEnded(proof),
-                false => Report::Failed(SpawnError { stage: Stage::Warden, errno: libc::EOWNERDEAD, proof }),
-            };
-            self.tell(orphaned.attempt.ticket, &report, None);
-        }
-        if proof == Proof::None {
-            self.orphaned = waiting;
         }
     }
 
@@ -347,11 +310,4 @@ struct Ready {
     child: bool,
     report: bool,
     agent: bool,
-}
-
-/// The descriptors of a spawn in their order: spec, stdout, stderr and, if the job has one, stdin.
-fn errand(ticket: Ticket, fds: Vec<OwnedFd>) -> Option<Errand> {
-    let mut fds = fds.into_iter();
-    let errand = Errand { ticket, spec: fds.next()?, stdout: fds.next()?, stderr: fds.next()?, stdin: fds.next() };
-    fds.next().is_none().then_some(errand)
 }

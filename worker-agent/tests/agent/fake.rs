@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
-use windlass_shared::convert::{self, FromAgent};
+use windlass_shared::convert::{self, FromAgent, ReportAck};
 use windlass_shared::domain::{AgentHello, Lease, LogStream, News, Outcome, ReportItem, StopOrder, Welcome};
 use windlass_shared::pb;
 use windlass_shared::pb::agent_service_server::{AgentService, AgentServiceServer};
@@ -82,7 +82,7 @@ impl Stream {
     pub(crate) async fn welcome(&self, lease_ttl: Duration) {
         let heartbeat_interval = lease_ttl / 5;
         let session = self.hello.session;
-        let welcome = Welcome { session, lease_ttl, heartbeat_interval, incarnation: 1, epoch: 1 };
+        let welcome = Welcome { session, lease_ttl, heartbeat_interval, incarnation: 1, epoch: 1, revision: 1 };
         self.say(convert::welcome(&welcome)).await;
     }
 
@@ -112,6 +112,11 @@ impl Stream {
         self.say(convert::stop(&[StopOrder { lease, reason }])).await;
     }
 
+    pub(crate) async fn ack(&self, sequence: u64, stale: &[Lease]) {
+        let ack = ReportAck { sequence, stale: stale.to_vec(), revision: sequence + 1 };
+        self.say(convert::ack(&ack)).await;
+    }
+
     pub(crate) async fn say(&self, message: pb::ConnectResponse) {
         self.down.send(Ok(message)).await.unwrap();
     }
@@ -128,7 +133,7 @@ impl Stream {
                 Some(FromAgent::Report(number, items)) => {
                     self.news = items;
                     if self.acks {
-                        self.say(convert::ack(number, &[])).await;
+                        self.ack(number, &[]).await;
                     }
                 }
                 other => panic!("wanted news, got {other:?}"),

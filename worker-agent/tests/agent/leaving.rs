@@ -102,3 +102,16 @@ async fn an_agent_whose_starter_is_gone_kills_everything_and_leaves_nothing_on_d
     assert_eq!(agent.exit().await.code(), Some(0));
     assert!(!agent.dir().join("parent").exists());
 }
+
+#[tokio::test]
+async fn an_agent_that_is_killed_outright_leaves_no_process() {
+    let (fake, mut agent, mut stream) = cluster(&[]).await;
+    let tether = Tether::new(&agent);
+    let cut = tether.cut();
+    stream.assign(lease(1), &bytes(&tether.hold("trap '' TERM; setsid sleep 1000 & sleep 1000"))).await;
+    stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
+    agent.kill();
+    cut.await;
+    assert_eq!(agent.exit().await.code(), None);
+}

@@ -101,6 +101,20 @@ impl Agent {
         rustix::process::kill_process(self.process(), rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Without a chance to do anything about it.
+    pub(crate) fn kill(&mut self) {
+        self.child.as_mut().unwrap().kill().unwrap();
+    }
+
+    /// Its only child.
+    pub(crate) fn kill_warden(&self) {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        let children = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+        let children: String = children.collect();
+        let warden = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(warden, rustix::process::Signal::KILL).unwrap();
+    }
+
     fn process(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_raw(self.pid.try_into().unwrap()).unwrap()
     }

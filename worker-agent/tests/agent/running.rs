@@ -113,7 +113,7 @@ async fn a_program_that_is_not_there_fails_with_its_name_the_stage_and_the_errno
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_and_calls_without_a_pool_are_rejected() {
+async fn what_cannot_be_read_and_what_this_agent_cannot_do_are_rejected() {
     let (_fake, agent, mut stream) = cluster(&[]).await;
     stream.assign(lease(1), &bytes(&exec(&[]))).await;
     let outcome = stream.ended(lease(1)).await;
@@ -126,6 +126,11 @@ async fn what_cannot_be_read_and_calls_without_a_pool_are_rejected() {
     let outcome = stream.ended(lease(2)).await;
     assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
     assert!(outcome.detail.unwrap().contains("resize"));
+
+    let fenced = pb::JobSpec { on_disconnect: pb::job_spec::OnDisconnect::Fence.into(), ..exec(&["true"]) };
+    stream.assign(lease(3), &bytes(&fenced)).await;
+    let outcome = stream.ended(lease(3)).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
     agent.finish(&mut stream).await;
 }
 

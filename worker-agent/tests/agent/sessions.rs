@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use windlass_shared::domain::{AttemptState, News};
+use windlass_shared::convert::FromAgent;
+use windlass_shared::domain::{AttemptState, LogStream, News, Reason, Seen};
 
 use crate::fake::Fake;
 use crate::{Agent, bytes, cluster, exec, fifo, lease, open_gate, sh};
@@ -18,6 +19,7 @@ async fn a_job_outlives_its_stream_and_its_end_is_told_until_it_is_acknowledged(
 
     let mut stream = fake.session().await;
     assert_eq!((stream.hello.session, &stream.hello.inventory[..]), (2, &[lease(1)][..]));
+    assert_eq!(stream.hello.seen, Some(Seen { incarnation: 1, epoch: 1, revision: 2 }));
     stream.withhold_acks();
     open_gate(gate).await;
     let told = stream.ended(lease(1)).await;
@@ -46,33 +48,58 @@ async fn a_start_that_nobody_acknowledged_is_told_again() {
     drop(stream);
     let mut stream = fake.session().await;
     stream.started(lease(1)).await;
-    stream.stop(lease(1), windlass_shared::domain::Reason::CancelRequested).await;
+    stream.stop(lease(1), Reason::CancelRequested).await;
     assert_eq!(stream.ended(lease(1)).await.state, AttemptState::Cancelled);
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_end_that_is_on_record_already_is_forgotten_and_its_output_is_shipped_all_the_same() {
+    let (mut fake, agent, mut stream) = cluster(&[]).await;
+    fake.logs.stall(true);
+    stream.withhold_acks();
+    stream.assign(lease(1), &bytes(&sh("echo done"))).await;
+    assert_eq!(stream.ran(lease(1)).await.stdout_bytes, 5);
+    drop(stream);
+
+    // Only the word that it is on record was lost; to this coordinator the lease is one of the past.
+    let mut stream = fake.session().await;
+    stream.withhold_acks();
+    assert_eq!(stream.hello.inventory, [lease(1)]);
+    stream.stop(lease(1), Reason::AgentLost).await;
+    // Answered after the order was carried out.
+    stream.assign(lease(2), &bytes(&exec(&[]))).await;
+    while stream.news().await.lease != lease(2) {}
+    drop(stream);
+
+    let mut stream = fake.session().await;
+    assert_eq!(stream.hello.inventory, [lease(2)]);
+    assert_eq!(stream.ended(lease(2)).await.state, AttemptState::Rejected);
+    fake.logs.stall(false);
+    assert_eq!(fake.logs.full(lease(1), LogStream::Stdout, 5).await.data, b"done\n");
     agent.finish(&mut stream).await;
 }
 
 #[tokio::test]
 async fn reports_that_wait_go_in_one_message() {
     let (mut fake, agent, stream) = cluster(&["--slots", "8"]).await;
-    let hello = {
-        for number in 1..=8 {
-            stream.assign(lease(number), &bytes(&sh("echo done"))).await;
-        }
-        for number in 1..=8 {
-            fake.logs.full(lease(number), windlass_shared::domain::LogStream::Stdout, 5).await;
-        }
-        drop(stream);
-        fake.hello().await
-    };
-    // What ends while nobody listens gathers; by the welcome all of it waits.
-    assert!(hello.hello.inventory.len() <= 8);
-    hello.welcome(Duration::from_secs(60)).await;
-    let mut stream = hello;
-    let mut ended = 0;
+    for number in 1..=8 {
+        stream.assign(lease(number), &bytes(&sh("echo done"))).await;
+    }
+    for number in 1..=8 {
+        fake.logs.full(lease(number), LogStream::Stdout, 5).await;
+    }
+    drop(stream);
+    // Nothing was acknowledged, so all eight starts are said again, in one message with whatever ended meanwhile.
+    let mut stream = fake.session().await;
+    assert_eq!(stream.hello.inventory.len(), 8);
+    let Some(FromAgent::Report(number, items)) = stream.next().await else { panic!("no report") };
+    assert!(number >= 8 && items.len() >= 8, "{number}: {items:?}");
+    let mut ended = items.iter().filter(|item| matches!(item.news, News::Ended(_))).count();
+    stream.ack(number, &[]).await;
     while ended < 8 {
-        if let News::Ended(_) = stream.news().await.news {
-            ended += 1;
-        }
+        assert!(matches!(stream.news().await.news, News::Ended(_)));
+        ended += 1;
     }
     agent.finish(&mut stream).await;
 }

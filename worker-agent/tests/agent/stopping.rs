@@ -114,7 +114,26 @@ async fn an_attempt_named_stale_in_an_acknowledgement_is_killed_likewise() {
     stream.withhold_acks();
     stream.started(lease(1)).await;
     fake.logs.says(lease(1), "held").await;
-    stream.say(windlass_shared::convert::ack(1, &[lease(1)])).await;
+    stream.ack(1, &[lease(1)]).await;
     cut.await;
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_killed_warden_costs_what_ran_under_it_and_nothing_else() {
+    let (fake, agent, mut stream) = cluster(&["--slots", "1"]).await;
+    let tether = Tether::new(&agent);
+    let cut = tether.cut();
+    stream.assign(lease(1), &bytes(&tether.hold("sleep 1000"))).await;
+    stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "held").await;
+    agent.kill_warden();
+    let outcome = stream.ended(lease(1)).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Interrupted, Some(Reason::SupervisorLost)));
+    let exit = outcome.exit.unwrap();
+    assert_eq!((exit.status, exit.proof), (ExitStatus::Unknown, Proof::Swept));
+    cut.await;
+    stream.assign(lease(2), &bytes(&exec(&["true"]))).await;
+    assert_eq!(stream.ran(lease(2)).await.state, AttemptState::Succeeded);
     agent.finish(&mut stream).await;
 }

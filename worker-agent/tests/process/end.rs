@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use windlass_worker_agent::process::{ExitKind, Proof, WardenOptions};
 
 use crate::support::*;
@@ -19,7 +20,7 @@ alone! {
         let mut process = warden.spawn(sh(DAEMON)).await.unwrap();
         read_until(&mut process.stdout, "daemon").await;
         assert_eq!(status(process.events.leader_exit().await), ExitKind::Code(0));
-        assert_eq!(marked().len(), 1, "the daemon outlives its leader, for its grace");
+        eventually("the daemon outlives its leader, for its grace", || marked().len() == 1).await;
         assert_eq!(process.events.tree_end().await.proof, Proof::Keeper);
         assert_only_the_warden_is_left(&warden).await;
     }
@@ -53,6 +54,30 @@ alone! {
         // exec: the program that takes over the shell's place knows nothing of its children.
         let ended = within(Duration::from_secs(5), run(&warden, sh("true & true & exec sleep 0.3"))).await;
         assert_eq!((status(ended.leader), ended.proof), (ExitKind::Code(0), Proof::Keeper));
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    async fn hundreds_that_end_at_once_while_the_warden_is_stopped_all_get_their_last_word_through() {
+        let warden = start(options());
+        let dir = scratch();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let mut waiting = Vec::new();
+        // More than fit into the socket between keepers and warden.
+        for _ in 0..350 {
+            let process = warden.spawn(spec(&["cat", fifo.to_str().unwrap()])).await.unwrap();
+            waiting.push(process.events);
+        }
+        let pid = warden_pid(&warden);
+        kill(pid, Signal::STOP);
+        drop(std::fs::File::options().write(true).open(&fifo).unwrap());
+        eventually("all have ended", || marked().is_empty()).await;
+        kill(pid, Signal::CONT);
+        for mut events in waiting {
+            assert_eq!(status(within(Duration::from_secs(5), events.leader_exit()).await), ExitKind::Code(0));
+            assert_eq!(events.tree_end().await.proof, Proof::Keeper);
+        }
+        assert_eq!(warden_pid(&warden), pid);
         assert_only_the_warden_is_left(&warden).await;
     }
 

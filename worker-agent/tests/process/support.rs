@@ -32,7 +32,7 @@ pub(crate) use alone;
 /// Runs `body` here if this process was started for it, and else starts that process and waits for it.
 pub(crate) fn run_alone(path: &str, body: impl AsyncFnOnce()) {
     if std::env::var_os(ALONE).is_some() {
-        return runtime().block_on(body());
+        return runtime().block_on(within(Duration::from_secs(60), body()));
     }
     let (_crate_name, name) = path.split_once("::").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())

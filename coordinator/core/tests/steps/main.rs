@@ -5,4 +5,5 @@ mod cancel;
 mod order;
 mod outcomes;
 mod replay;
+mod restarts;
 mod rig;

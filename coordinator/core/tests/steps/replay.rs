@@ -17,7 +17,11 @@ fn story(seed: u64) -> Vec<String> {
     for _ in 0..400 {
         let a = random.usize(0..3);
         let n = u8::try_from(a + 1).expect("small");
-        lines.extend(match random.u8(0..12) {
+        lines.extend(match random.u8(0..13) {
+            12 => {
+                rig.restart();
+                Vec::new()
+            }
             0..=2 if submitted < 250 => {
                 submitted += 1;
                 rig.submit_retrying(submitted, random.u16(1..4))

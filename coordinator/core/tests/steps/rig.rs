@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use windlass_core::{Core, Effect, Input, Options, Reply, Submission, Ticket};
+use windlass_core::{Core, Effect, Input, Live, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Execution, Exit, ExitStatus, JobHeader, Lease, News, OnAgentLost, Outcome, Preset, Proof,
-    Reason, ReportItem, RetryPolicy,
+    AgentHello, AttemptState, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost, Outcome,
+    Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
-use windlass_shared::time::{Now, Timestamp};
+use windlass_shared::time::{Moment, Now, Timestamp};
 
 /// Jobs and agents are numbered; sessions are `agent * 10 + nth`.
 pub(crate) struct Rig {
@@ -18,6 +18,9 @@ pub(crate) struct Rig {
     ticket: u64,
     leases: BTreeMap<(u8, u32), Lease>,
     names: BTreeMap<SessionId, String>,
+    options: Options,
+    /// What a store would hold: the newest record of every job, and its newest attempt.
+    rows: BTreeMap<JobId, Live>,
 }
 
 pub(crate) fn job(n: u8) -> JobId {
@@ -77,14 +80,44 @@ impl Rig {
     pub(crate) fn new(options: Options) -> Self {
         let mut options = options;
         (options.incarnation, options.epoch) = (7, 1);
-        let core = Core::new(options);
-        Self { core, now: Now::default(), ticket: 0, leases: BTreeMap::new(), names: BTreeMap::new() }
+        let core = Core::new(options.clone());
+        Self {
+            core,
+            now: Now::default(),
+            ticket: 0,
+            leases: BTreeMap::new(),
+            names: BTreeMap::new(),
+            options,
+            rows: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn step(&mut self, input: Input) -> Vec<String> {
         let effects = self.core.handle(self.now, input);
         self.core.check();
+        effects.iter().for_each(|effect| self.store(effect));
         effects.iter().map(|effect| self.show(effect)).collect()
+    }
+
+    fn store(&mut self, effect: &Effect) {
+        let Effect::Record(change) = effect else { return };
+        let row = self.rows.entry(change.job.id).or_insert_with(|| (change.job.clone(), None));
+        row.0 = change.job.clone();
+        row.1 = change.attempt.clone().or_else(|| row.1.take());
+    }
+
+    /// The coordinator is killed and starts again with what was stored; its monotonic clock begins anew.
+    pub(crate) fn restart(&mut self) {
+        self.options.epoch += 1;
+        self.now.mono = Moment(0);
+        let live = self.rows.values().filter(|(job, _)| !job.state.is_final()).cloned().collect();
+        self.core = Core::restore(self.options.clone(), self.now, self.core.revision(), live);
+        self.core.check();
+    }
+
+    /// The newest record of a job.
+    pub(crate) fn record(&self, n: u8) -> &JobRecord {
+        &self.rows[&job(n)].0
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {

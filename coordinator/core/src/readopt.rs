@@ -1,0 +1,48 @@
+//! An attempt that was given up as LOST and is there after all. As long as no other was begun in its place, it goes on: the
+//! work it has done is worth more than the order of our notes.
+
+use windlass_shared::domain::{AttemptState, JobState, Lease};
+use windlass_shared::time::Now;
+
+use crate::keys::{AgentIx, Slot};
+use crate::timers::Timer;
+use crate::{Change, Core, Effect};
+
+impl Core {
+    /// Takes the attempt back, where the lease is the very one it was lost under and no successor was cut.
+    pub(crate) fn readopt(&mut self, now: Now, ix: AgentIx, lease: &Lease, out: &mut Vec<Effect>) -> Option<Slot> {
+        let slot = self.jobs.find(lease.job)?;
+        let job = self.jobs.get(slot);
+        let lost = job.lost.as_ref()?;
+        if lost.agent != ix || job.lease_under(lost, self.options.incarnation) != *lease {
+            return None;
+        }
+        self.ready.remove(slot, job);
+        if let Some(ready) = &job.ready {
+            self.timers.unset(ready.0, Timer::Ready(slot));
+        }
+        self.take_back(now, slot, ix, out);
+        Some(slot)
+    }
+
+    fn take_back(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
+        let job = self.jobs.get_mut(slot);
+        job.held = job.lost.take();
+        job.ready = None;
+        job.reason = None;
+        // It was no loss after all.
+        job.infra_losses = job.infra_losses.saturating_sub(1);
+        let started = job.held.as_ref().is_some_and(|held| held.started_at.is_some());
+        self.with_agent(ix, |agent| {
+            agent.held.insert(slot);
+            agent.running += u32::from(started);
+        });
+        let (state, attempt) =
+            if started { (JobState::Running, AttemptState::Running) } else { (JobState::Leased, AttemptState::Leased) };
+        self.move_to(now, slot, state);
+        out.push(Effect::Record(Box::new(Change {
+            job: self.jobs.record(slot),
+            attempt: self.attempt_record(slot, attempt),
+        })));
+    }
+}

@@ -1,0 +1,179 @@
+//! What a restart of the coordinator, and a return from the lost, must not change.
+
+use std::time::Duration;
+
+use windlass_core::Input;
+use windlass_shared::domain::RetryPolicy;
+use windlass_shared::domain::{
+    AgentHello, AttemptState, Execution, JobHeader, JobState, News, OnAgentLost, Reason, Seen,
+};
+use windlass_shared::ids::SessionId;
+
+use crate::rig::{Rig, header, hello, outcome};
+
+const NOTHING: [&str; 0] = [];
+
+/// Agent 1 says hello again, on session 11, holding attempt `attempt` of job 1.
+fn back_with(rig: &Rig, attempt: u32) -> AgentHello {
+    let mut hello = hello(1, 1);
+    hello.session = 2;
+    hello.inventory = vec![rig.lease(1, attempt)];
+    hello
+}
+
+fn running() -> Rig {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    rig.submit(1);
+    rig.started(1, 1, 1);
+    rig
+}
+
+fn running_as(change: impl FnOnce(&mut JobHeader)) -> Rig {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    let mut header = header(0, RetryPolicy { attempts_max: 5, ..RetryPolicy::NONE });
+    change(&mut header);
+    rig.submit_as(1, header);
+    rig.started(1, 1, 1);
+    rig
+}
+
+#[test]
+fn a_job_that_runs_while_the_coordinator_restarts_runs_on_and_its_end_is_recorded_once() {
+    let mut rig = running();
+    rig.restart();
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back), ["welcome a1/1"]);
+    let news = News::Ended(outcome(AttemptState::Succeeded, None));
+    assert_eq!(rig.report_on(11, rig.lease(1, 1), news.clone()), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/1"]);
+    assert_eq!(rig.report_on(11, rig.lease(1, 1), news), ["ack a1/1 stale"]);
+}
+
+#[test]
+fn nothing_is_lost_before_its_agent_had_a_whole_lease_and_the_margin_to_come_back() {
+    let mut rig = running();
+    rig.restart();
+    assert_eq!(rig.pass(Duration::from_millis(19_900)), NOTHING);
+    assert_eq!(rig.pass(Duration::from_millis(200)), ["record 1 QUEUED (agent lost), 1 LOST"]);
+}
+
+#[test]
+fn a_lease_that_was_cut_and_never_delivered_is_given_out_again_after_the_restart() {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    rig.submit(1);
+    rig.restart();
+    let mut empty_handed = hello(1, 1);
+    empty_handed.session = 2;
+    let lines = rig.greet(11, empty_handed);
+    assert_eq!(
+        lines[1..],
+        ["record 1 QUEUED (returned), 1 RETURNED", "record 1 LEASED (returned), 2 LEASED", "assign 1.2 to a1/1"]
+    );
+    assert!(rig.lease(1, 2).fencing_token > rig.lease(1, 1).fencing_token, "tokens grow over restarts");
+    assert_eq!(rig.lease(1, 2).epoch, 2);
+}
+
+#[test]
+fn waiting_delayed_and_cancelling_jobs_go_on_as_they_were() {
+    let mut rig = running();
+    rig.submit_retrying(2, 2);
+    rig.cancel(1);
+    rig.join(2, 1);
+    rig.failed(2, 2, 1);
+    assert_eq!(rig.record(2).state, JobState::Delayed);
+    rig.submit_as(3, header(5, RetryPolicy::NONE));
+    rig.submit_as(4, header(9, RetryPolicy::NONE));
+    let before = rig.core.jobs_live();
+    rig.restart();
+    assert_eq!(rig.core.jobs_live(), before);
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back), ["welcome a1/1", "stop 1.1 at a1/1 (cancel requested)"]);
+    let mut second = hello(2, 1);
+    second.session = 2;
+    // Job 3 was assigned to agent 2 before the restart; only that hello shows that it was never delivered.
+    let lines = rig.greet(21, second);
+    assert!(lines.contains(&"record 3 QUEUED (returned), 1 RETURNED".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"assign 4.1 to a2/1".to_owned()), "higher priority first: {lines:?}");
+    let later = rig.pass_hearing(Duration::from_secs(1), &[11, 21]);
+    assert_eq!(later, ["record 2 QUEUED (exit code)"]);
+}
+
+#[test]
+fn a_lost_attempt_that_comes_back_before_another_was_begun_goes_on_and_is_no_loss() {
+    let mut rig = running();
+    rig.pass(Duration::from_secs(21));
+    assert_eq!((rig.record(1).state, rig.record(1).infra_losses), (JobState::Queued, 1));
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back), ["welcome a1/1", "record 1 RUNNING, 1 RUNNING"]);
+    assert_eq!(rig.record(1).infra_losses, 0);
+    let news = News::Ended(outcome(AttemptState::Succeeded, None));
+    assert_eq!(rig.report_on(11, rig.lease(1, 1), news), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/1"]);
+}
+
+#[test]
+fn a_lost_attempt_is_taken_back_after_a_restart_too() {
+    let mut rig = running();
+    rig.pass(Duration::from_secs(21));
+    rig.restart();
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back), ["welcome a1/1", "record 1 RUNNING, 1 RUNNING"]);
+}
+
+#[test]
+fn what_was_lost_is_not_taken_back_from_another_agent_or_under_another_lease() {
+    let mut rig = running();
+    rig.pass(Duration::from_secs(21));
+    let mut thief = hello(2, 1);
+    thief.capacity = 1;
+    thief.inventory = vec![rig.lease(1, 1)];
+    let lines = rig.greet(20, thief);
+    assert_eq!(lines[..2], ["welcome a2/0", "stop 1.1 at a2/0 (agent lost)"]);
+}
+
+#[test]
+fn work_that_may_begin_once_never_begins_again() {
+    let at_most_once = |header: &mut JobHeader| header.execution = Execution::AtMostOnce;
+    let mut rig = running_as(at_most_once);
+    assert_eq!(rig.failed(1, 1, 1), ["record 1 FAILED (exit code), 1 FAILED", "ack a1/0"]);
+    let mut rig = running_as(at_most_once);
+    let lines = rig.ended(1, 1, 1, AttemptState::Interrupted, Some(Reason::Drain));
+    assert_eq!(lines, ["record 1 FAILED (drain), 1 INTERRUPTED", "ack a1/0"]);
+    let mut rig = running_as(at_most_once);
+    assert_eq!(rig.pass(Duration::from_secs(21)), ["close a1/0 LEASE_EXPIRED", "record 1 FAILED (agent lost), 1 LOST"]);
+    // Given back unstarted is the one end that is known not to be a beginning.
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    let mut once = header(0, RetryPolicy::NONE);
+    at_most_once(&mut once);
+    rig.submit_as(1, once);
+    let lines = rig.report(1, 1, 1, News::Returned(Reason::Drain));
+    assert_eq!(lines.last().map(String::as_str), Some("assign 1.2 to a1/0"));
+}
+
+#[test]
+fn a_job_says_what_becomes_of_it_when_its_agent_is_lost() {
+    let mut rig = running_as(|header| header.on_agent_lost = OnAgentLost::Fail);
+    assert_eq!(rig.pass(Duration::from_secs(21)), ["close a1/0 LEASE_EXPIRED", "record 1 FAILED (agent lost), 1 LOST"]);
+    let mut rig = running_as(|header| header.on_agent_lost = OnAgentLost::Wait);
+    assert_eq!(rig.pass(Duration::from_secs(600)), ["close a1/0 LEASE_EXPIRED"]);
+    assert_eq!(rig.record(1).state, JobState::Running);
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back), ["welcome a1/1"]);
+    let news = News::Ended(outcome(AttemptState::Succeeded, None));
+    assert_eq!(rig.report_on(11, rig.lease(1, 1), news), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/1"]);
+}
+
+#[test]
+fn an_agent_that_has_seen_more_of_the_record_than_is_here_is_refused() {
+    let mut rig = running();
+    let mut ahead = hello(2, 1);
+    ahead.seen = Some(Seen { incarnation: 7, epoch: 1, revision: rig.core.revision() + 1 });
+    assert_eq!(rig.greet(20, ahead.clone()), ["close a2/0 RECORD_BEHIND"]);
+    ahead.seen = Some(Seen { incarnation: 7, epoch: 2, revision: 0 });
+    assert_eq!(rig.greet(21, ahead.clone()), ["close a2/1 RECORD_BEHIND"]);
+    ahead.seen = Some(Seen { incarnation: 8, epoch: 9, revision: 999 });
+    assert_eq!(rig.greet(22, ahead), ["welcome a2/2"], "another record altogether");
+    rig.step(Input::Closed { session: SessionId(22) });
+}

@@ -1,0 +1,79 @@
+//! Repeated submits: the same request id and the same spec are answered with the job there is.
+//!
+//! Looked up by primary key between two commits, so what is on record is everything there is, but for the jobs of the tick
+//! being put together; those are remembered here until it is committed.
+
+use std::collections::HashMap;
+
+use windlass_core::Submission;
+use windlass_shared::ids::JobId;
+use windlass_shared::time::Timestamp;
+
+use super::handle::{Incoming, RequestKey, SubmitError};
+use crate::store::{Batch, Request, Store};
+
+/// What is known of a job before the core is asked.
+pub(crate) enum Resolved {
+    /// New: the core decides.
+    New(JobId),
+    /// There is one, or none may be.
+    Known(Result<JobId, SubmitError>),
+}
+
+/// The request ids of the tick that is being put together.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    of_this_tick: HashMap<Box<str>, Request>,
+}
+
+impl Repeats {
+    /// Sorts one job into those that are new, which go into the batch and to the core, and those that are known.
+    pub(super) fn resolve(
+        &mut self,
+        incoming: Incoming,
+        at: Timestamp,
+        store: &dyn Store,
+        batch: &mut Batch,
+        jobs: &mut Vec<Submission>,
+    ) -> Resolved {
+        let Incoming { job, header, spec, request } = incoming;
+        if let Some(key) = request {
+            match self.find(&key.id, store) {
+                Ok(None) => {
+                    let request = Request { id: key.id.clone(), digest: key.digest, job, at };
+                    self.of_this_tick.insert(key.id, request);
+                }
+                Ok(Some(known)) => return Resolved::Known(same(key, &known)),
+                Err(unreadable) => return Resolved::Known(Err(unreadable)),
+            }
+        }
+        batch.specs.push((job, spec));
+        jobs.push(Submission { job, header });
+        Resolved::New(job)
+    }
+
+    /// Forgets those whose jobs the core refused: a refused submit may be tried again under the same id.
+    pub(super) fn keep(&mut self, taken: impl Fn(JobId) -> bool) {
+        self.of_this_tick.retain(|_, request| taken(request.job));
+    }
+
+    /// What the tick has to make durable.
+    pub(super) fn into_requests(self) -> Vec<Request> {
+        self.of_this_tick.into_values().collect()
+    }
+
+    fn find(&self, id: &str, store: &dyn Store) -> Result<Option<Request>, SubmitError> {
+        match self.of_this_tick.get(id) {
+            Some(request) => Ok(Some(request.clone())),
+            None => Ok(store.request(id)?),
+        }
+    }
+}
+
+fn same(key: RequestKey, known: &Request) -> Result<JobId, SubmitError> {
+    if key.digest == known.digest {
+        Ok(known.job)
+    } else {
+        Err(SubmitError::RequestIdTaken { id: key.id, job: known.job })
+    }
+}

@@ -1,0 +1,77 @@
+//! What a keeper is forked for, and the fork of its leader.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::process::Pid;
+
+use super::spec;
+use super::wire::Ticket;
+use crate::process::Stage;
+use crate::sys;
+use crate::sys::child::{self, CStrings, Launch, Step};
+use crate::sys::fork::SingleThread;
+
+/// One request to start a process, with its descriptors.
+pub(super) struct Errand {
+    pub(super) ticket: Ticket,
+    spec: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    stdin: Option<OwnedFd>,
+}
+
+/// A leader between fork and exec.
+pub(super) struct Forked {
+    pub(super) leader: Pid,
+    /// Tells whether exec succeeded.
+    pub(super) report: OwnedFd,
+}
+
+impl Errand {
+    /// From the descriptors of a spawn, in their order: spec, stdout, stderr and, if the job has one, stdin.
+    pub(super) fn new(ticket: Ticket, fds: Vec<OwnedFd>) -> Option<Self> {
+        let mut fds = fds.into_iter();
+        let (spec, stdout, stderr, stdin) = (fds.next()?, fds.next()?, fds.next()?, fds.next());
+        fds.next().is_none().then_some(Self { ticket, spec, stdout, stderr, stdin })
+    }
+
+    /// The descriptors a keeper must not close before it has forked the leader.
+    pub(super) fn raw_fds(&self) -> impl Iterator<Item = i32> {
+        [&self.spec, &self.stdout, &self.stderr].into_iter().chain(&self.stdin).map(AsRawFd::as_raw_fd)
+    }
+
+    /// Forks the leader; the error is a stage with its errno.
+    pub(super) fn fork_leader(&self, thread: &SingleThread) -> Result<Forked, (Stage, i32)> {
+        let prepare = |error: io::Error| (Stage::Prepare, error.raw_os_error().unwrap_or(libc::EBADMSG));
+        let bytes = sys::fd::read_all(&self.spec).map_err(prepare)?;
+        let spec = spec::decode(&bytes).ok_or((Stage::Prepare, libc::EBADMSG))?;
+        let candidates = spec.candidates();
+        let (report, write) = sys::fd::polled_pipe().map_err(prepare)?;
+        let launch = Launch {
+            candidates: CStrings::new(candidates.iter().map(CString::as_c_str)),
+            argv: CStrings::new(spec.argv.iter().copied()),
+            envp: CStrings::new(spec.env.iter().copied()),
+            cwd: spec.cwd,
+            stdin: self.stdin.as_ref().map(AsFd::as_fd),
+            stdout: self.stdout.as_fd(),
+            stderr: self.stderr.as_fd(),
+        };
+        let leader = child::launch(thread, &launch, &write);
+        let leader = leader.map_err(|error| (Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
+        Ok(Forked { leader, report })
+    }
+}
+
+/// The stage, as callers know it, of a step the child failed at.
+pub(super) fn stage(step: Step) -> Stage {
+    match step {
+        Step::Session => Stage::Session,
+        Step::Stdio => Stage::Stdio,
+        Step::Chdir => Stage::Chdir,
+        Step::Guard => Stage::Guard,
+        Step::Signals => Stage::Signals,
+        Step::Exec => Stage::Exec,
+    }
+}

@@ -1,0 +1,75 @@
+//! Attempts whose keeper died before its last word: the warden has inherited their trees, sweeps, and says it for them.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use super::tree::{Swept, sweep};
+use super::wire::{Report, Ticket};
+use crate::process::{Proof, SpawnError, Stage};
+
+/// Pause between two rounds of a sweep.
+const SWEEP_AGAIN: Duration = Duration::from_millis(10);
+
+/// One of them.
+#[derive(Debug)]
+struct Orphan {
+    ticket: Ticket,
+    started: bool,
+    /// When to say that there is no proof yet; None once that was said.
+    overdue: Option<Instant>,
+}
+
+/// All of them. Their processes cannot be told apart any more, so they are proven gone together.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    waiting: Vec<Orphan>,
+    sweep_at: Option<Instant>,
+}
+
+impl Orphans {
+    pub(super) fn add(&mut self, ticket: Ticket, started: bool, overdue: Instant) {
+        self.waiting.push(Orphan { ticket, started, overdue: Some(overdue) });
+        self.begin_sweep();
+    }
+
+    pub(super) fn begin_sweep(&mut self) {
+        self.sweep_at.get_or_insert_with(Instant::now);
+    }
+
+    /// No sweep is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sweep_at.is_none()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.iter().filter_map(|orphan| orphan.overdue).chain(self.sweep_at).min()
+    }
+
+    /// Does what is due and gives what is to be told by it. `keepers` and what is below them are left alone.
+    pub(super) fn turn(&mut self, now: Instant, keepers: &HashSet<Pid>) -> Vec<(Ticket, Report)> {
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = Some(now + SWEEP_AGAIN);
+            if sweep(keepers).is_ok_and(|swept| swept == Swept::Clean) {
+                self.sweep_at = None;
+                return self.waiting.drain(..).map(|orphan| orphan.word(Proof::Swept)).collect();
+            }
+        }
+        let late = self.waiting.iter_mut().filter(|orphan| orphan.overdue.is_some_and(|overdue| overdue <= now));
+        late.map(Orphan::late_word).collect()
+    }
+}
+
+impl Orphan {
+    /// Said once; the sweep goes on.
+    fn late_word(&mut self) -> (Ticket, Report) {
+        self.overdue = None;
+        self.word(Proof::None)
+    }
+
+    fn word(&self, proof: Proof) -> (Ticket, Report) {
+        let failed = SpawnError { stage: Stage::Warden, errno: libc::EOWNERDEAD, proof };
+        (self.ticket, if self.started { Report::TreeEnded(proof) } else { Report::Failed(failed) })
+    }
+}
