@@ -3,4 +3,7 @@
 mod by_hand;
 mod leftovers;
 mod local;
+mod proxy;
+mod restarts;
 mod rig;
+mod witness;

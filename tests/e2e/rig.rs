@@ -146,11 +146,18 @@ impl Rig {
         });
     }
 
-    /// A coordinator on a free port.
+    /// A coordinator on a free port, with its record on disk.
     pub(crate) fn coordinator(&self) -> Running {
+        self.coordinator_at("127.0.0.1:0", &[])
+    }
+
+    /// A coordinator at this address; started again at the same one, it goes on with the same record.
+    pub(crate) fn coordinator_at(&self, listen: &str, args: &[&str]) -> Running {
         let mut child = self
             .command("windlass-coordinator")
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen, "--data"])
+            .arg(self.dir.path().join("coordinator"))
+            .args(args)
             .env("WINDLASS_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

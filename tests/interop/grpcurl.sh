@@ -97,7 +97,7 @@ unknown=0193a5b0-7c3e-7f00-8000-0123456789ab
 
 # ---- by hand ---------------------------------------------------------------------------------------------------------
 
-"$built/windlass-coordinator" --listen 127.0.0.1:0 >"$room/said" 2>"$room/coordinator.log" &
+"$built/windlass-coordinator" --listen 127.0.0.1:0 --data "$room/c" >"$room/said" 2>"$room/coordinator.log" &
 coordinator=$!
 for _ in $(seq 100); do
   grep -q . "$room/said" && break
@@ -291,7 +291,8 @@ refused "an unknown state" 3 'fields == ["states[0]"]' JobService/ListJobs '{"st
 refused "a log without a stream" 3 'fields == ["stream"]' JobService/ReadJobLogs "{\"job_id\": \"$hello\"}"
 refused "an attempt that never was" 5 True JobService/ReadJobLogs "{\"job_id\": \"$hello\", \"attempt\": 9, \"stream\": \"STREAM_STDOUT\"}"
 refused "an id to watch that is none" 3 'fields == ["job_ids[0]"]' JobService/WatchJobs '{"job_ids": ["nonsense"]}'
-refused "a request id that cannot be honoured" 12 True JobService/SubmitJob '{"spec": {"exec": {"argv": ["a"]}}, "request_id": "r-1"}'
+refused "a request id that is too long" 3 'fields == ["request_id"]' \
+  JobService/SubmitJob '{"spec": {"exec": {"argv": ["a"]}}, "request_id": "0123456789012345678901234567890123456"}'
 refused "what a handler answered is UNIMPLEMENTED" 12 True JobService/GetJobResult "{\"job_id\": \"$hello\"}"
 refused "pausing a queue is UNIMPLEMENTED" 12 'details["ErrorInfo"]["reason"] == "UNIMPLEMENTED"' QueueService/PauseQueue '{"queue": "default"}'
 refused "resuming one too" 12 True QueueService/ResumeQueue '{"queue": "default"}'
@@ -299,6 +300,37 @@ refused "cordoning an agent too" 12 True FleetService/CordonAgent "{\"agent_id\"
 
 call windlass.v1.JobService/ListJobs '{"page_size": 1000}'
 expect "no refusal left a job behind" 'len(a["jobs"]) == len(json.load(open("'"$room"'/whole"))["jobs"])'
+
+# ---- repeats ---------------------------------------------------------------------------------------------------------
+
+call windlass.v1.JobService/SubmitJob '{"spec": {"exec": {"argv": ["true"]}}, "request_id": "r-1"}'
+once=$(value 'a["job"]["id"]')
+call windlass.v1.JobService/SubmitJob '{"spec": {"exec": {"argv": ["true"]}}, "request_id": "r-1"}'
+expect "a submit repeated under its request id makes one job" 'a["job"]["id"] == x[0]' "$once"
+refused "the same id with another spec is refused, naming the job" 6 'details["ErrorInfo"]["reason"] == "REQUEST_ID_TAKEN"' \
+  JobService/SubmitJob '{"spec": {"exec": {"argv": ["false"]}}, "request_id": "r-1"}'
+
+# ---- a coordinator that dies -----------------------------------------------------------------------------------------
+
+call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
+cp "$room/answer" "$room/events"
+kill -9 "$coordinator"
+wait "$coordinator" || true
+"$built/windlass-coordinator" --listen "$address" --data "$room/c" >"$room/said" 2>>"$room/coordinator.log" &
+coordinator=$!
+for _ in $(seq 100); do
+  grep -q . "$room/said" && break
+  kill -0 "$coordinator" || exit 1
+  sleep 0.05
+done
+call windlass.v1.JobService/ListJobs '{"page_size": 1000}'
+expect "knows every job after kill -9" 'len(a["jobs"]) == 1 + len(json.load(open("'"$room"'/whole"))["jobs"])'
+call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
+expect "and every change" 'a["events"][:len(json.load(open("'"$room"'/events"))["events"])] == json.load(open("'"$room"'/events"))["events"]'
+call windlass.v1.JobService/SubmitJob '{"spec": {"exec": {"argv": ["true"]}}, "request_id": "r-1"}'
+expect "and what was submitted under which request id" 'a["job"]["id"] == x[0]' "$once"
+until_so 'a.get("agents", [{}])[0].get("state") == "STATE_CONNECTED"' windlass.v1.FleetService/ListAgents '{}'
+expect "and its agent is back" 'a["agents"][0]["state"] == "STATE_CONNECTED"'
 
 # ---- leaving ---------------------------------------------------------------------------------------------------------
 

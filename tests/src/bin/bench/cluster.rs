@@ -39,6 +39,7 @@ impl Cluster {
     pub(crate) async fn start(agents: usize, slots: usize) -> Result<Self, OsString> {
         let home = tempfile::tempdir().map_err(|err| format!("a temporary directory: {err}"))?;
         let mut command = Command::new(sibling("windlass-coordinator")?);
+        command.arg("--data").arg(home.path().join("coordinator"));
         let mut coordinator = start(command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()))?;
         let mut line = String::new();
         if let Some(stdout) = &mut coordinator.stdout {
