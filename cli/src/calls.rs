@@ -8,7 +8,6 @@ use windlass_shared::pb;
 
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::patience::Patience;
 use crate::spec::span;
 
 /// No single call takes this long on a coordinator that works, even one that commits a full batch to a slow disk.
@@ -32,8 +31,7 @@ fn owed<T>(field: Option<T>) -> Answer<T> {
 }
 
 impl Client {
-    pub(crate) async fn submit(&self, spec: bytes::Bytes) -> Answer<pb::Job> {
-        let request = pb::SubmitJobRequest { spec, request_id: String::new() };
+    pub(crate) async fn submit(&self, request: pb::SubmitJobRequest) -> Answer<pb::Job> {
         owed(self.jobs().submit_job(timed(request)).await?.into_inner().job)
     }
 
@@ -99,13 +97,13 @@ impl Client {
         }
     }
 
-    /// Makes a call that is harmless to repeat, again and again while the connection is broken, as long as [`Patience`]
+    /// Makes a call that is harmless to repeat, again and again while the connection is broken, as long as patience
     /// lasts.
     pub(crate) async fn patiently<T, F>(&self, doing: &str, call: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Answer<T>>,
     {
-        let mut patience = Patience::default();
+        let mut patience = self.patience();
         loop {
             match call().await {
                 Ok(answer) => return Ok(answer),

@@ -1,19 +1,21 @@
 //! The command line as a whole: what there is to type, and how each answer reaches the exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::client::DEFAULT_ADDRESS;
-use crate::commands::{self, completion, job_cancel, job_list, job_logs, job_wait, run};
+use crate::commands::{self, completion, dev, job_cancel, job_list, job_logs, job_wait, job_watch, run, submit};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::humane::parse_duration;
 use crate::output::{self, Format};
 use crate::refs::RefArgs;
-use crate::spec::WorkArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
+  windlass dev                                               # a coordinator and an agent to try things on
   windlass run -- echo hello                                 # one job, as if it ran here
   windlass run --local 2 --each 'src/*.c' -- gcc -c {}       # many, on a cluster that lasts as long as the command
   windlass submit --retry default -- ./nightly.sh            # leave it to the cluster,
@@ -23,7 +25,8 @@ Examples:
 Exit codes:
   0 ok   1 other   2 wrong usage   3 a job failed   4 a job was cancelled   5 not found   6 not allowed
   7 coordinator out of reach   8 not now (precondition)   124 time ran out   130 Ctrl-C
-  `run` of one job passes its own code through: 128+n on signal n, 127 no such program, 126 cannot be started";
+  `run` of one job passes its own code through: 128+n on signal n, 127 no such program, 126 cannot be started
+  `dev` answers 78 where the port or the directory is taken";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -39,7 +42,23 @@ const SUBMIT_HELP: &str = "\
 Examples:
   windlass submit --queue nightly --label team=ml -- python3 train.py
   id=$(windlass submit -o id -- ./build.sh) && windlass wait $id
-  windlass submit --each '/data/*.csv' -o id -- ./import {} | windlass wait -";
+  windlass submit --each '/data/*.csv' -o id -- ./import {} | windlass wait -
+  windlass submit --at-most-once --request-id invoice-4711 -- ./charge 4711    # may be typed again: it is one job
+
+Every submit carries an id of its own, so one whose answer got lost is repeated without making a second job.";
+
+const DEV_HELP: &str = "\
+Examples:
+  windlass dev                                           # what is submitted is there again at the next start
+  windlass dev --data \"$(mktemp -d)\" --listen 127.0.0.1:0
+
+Ctrl-C stops the agent first: running jobs have 5 s to finish, and begin again at the next start if they have not.";
+
+const WATCH_HELP: &str = "\
+Examples:
+  windlass job watch                                     # everything, until Ctrl-C
+  windlass job watch @last                               # until all of them are over
+  windlass job watch --after 4711 -o jsonl               # go on where another watch ended";
 
 /// Runs jobs on a fleet of hosts, and is never wrong about a running one.
 #[derive(Debug, Parser)]
@@ -58,6 +77,11 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "WINDLASS_ADDRESS", hide_env_values = true, default_value = DEFAULT_ADDRESS, value_name = "URL")]
     #[arg(help_heading = "Global")]
     pub(crate) address: String,
+    /// How long to bear with a coordinator that is out of reach; where it is given, also before the first answer
+    /// [default: 30s, once connected]
+    #[arg(long, global = true, env = "WINDLASS_PATIENCE", hide_env_values = true, value_name = "TIME")]
+    #[arg(value_parser = parse_duration, help_heading = "Global")]
+    pub(crate) patience: Option<Duration>,
     /// How results are written: table for people, json (one document) or jsonl (one object a line) by the protobuf mapping,
     /// or id alone
     #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
@@ -73,11 +97,14 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Put jobs on record and leave them to the cluster; prints their ids
     #[command(after_help = SUBMIT_HELP)]
-    Submit(WorkArgs),
+    Submit(submit::Args),
     /// Wait until jobs are over; the exit code says how they ended
     Wait(job_wait::Args),
     /// Show what jobs wrote
     Logs(job_logs::Args),
+    /// Run a coordinator and an agent here, in the foreground, to try things on
+    #[command(after_help = DEV_HELP)]
+    Dev(dev::Args),
     /// Look after jobs
     #[command(subcommand)]
     Job(JobVerb),
@@ -102,6 +129,9 @@ pub(crate) enum JobVerb {
     Wait(job_wait::Args),
     /// Show what jobs wrote
     Logs(job_logs::Args),
+    /// Show every change of jobs as it is recorded
+    #[command(after_help = WATCH_HELP)]
+    Watch(job_watch::Args),
     /// Stop jobs: signal, grace, kill, to their whole process trees
     Cancel(job_cancel::Args),
 }
@@ -170,6 +200,8 @@ mod tests {
         assert!(parses("windlass -o json job list"));
         assert!(parses("windlass job list -o json --state failed --state RUNNING"));
         assert!(parses("windlass run --local 2 -a h:1 -- echo -o json"));
+        assert!(parses("windlass --patience 5m submit --request-id a --at-most-once --on-disconnect fence -- true"));
+        assert!(parses("windlass job watch") && parses("windlass job watch --after 7 @last -o jsonl"));
     }
 
     #[test]
@@ -184,6 +216,12 @@ mod tests {
             "windlass job get",
             "windlass job list --state lost",
             "windlass logs -f --attempt 2 @last",
+            "windlass submit --request-id a --each - -- true",
+            "windlass submit --at-most-once --retry default -- true",
+            "windlass submit --on-agent-lost forget -- true",
+            "windlass run --request-id a -- true",
+            "windlass dev --slots 0",
+            "windlass dev --listen localhost",
         ] {
             assert!(!parses(line), "{line}");
         }

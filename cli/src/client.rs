@@ -10,6 +10,7 @@ use windlass_shared::pb::job_service_client::JobServiceClient;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::{self, Patience};
 
 /// Where a coordinator listens unless told otherwise.
 pub(crate) const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7070";
@@ -28,11 +29,15 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * (crate::follow::WINDO
 pub(crate) struct Client {
     channel: Channel,
     address: String,
+    patience: Duration,
 }
 
 impl Client {
     /// Connects to `address`, such as `http://127.0.0.1:7070`; without a scheme it is taken for plain HTTP/2.
-    pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
+    ///
+    /// Once connected, it bears with a coordinator out of reach for as long as `patience`. The first connection waits only
+    /// where patience was asked for: most likely nobody has started a coordinator, and to say so at once is the help.
+    pub(crate) async fn connect(address: &str, patience: Option<Duration>) -> Result<Self, Failure> {
         let address = complete(address)?;
         let endpoint = Endpoint::from_shared(address.clone())
             .map_err(|err| Failure::usage(format!("{address:?} is no address: {err}")))?
@@ -43,8 +48,25 @@ impl Client {
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        let channel = endpoint.connect().await.map_err(|err| unreachable(&address, &innermost(&err)))?;
-        Ok(Self { channel, address })
+        let mut first = Patience::new(patience.unwrap_or_default());
+        let channel = loop {
+            match endpoint.connect().await {
+                Ok(channel) => break channel,
+                Err(_) if first.pause(None).await => {}
+                Err(err) => return Err(unreachable(&address, &innermost(&err))),
+            }
+        };
+        Ok(Self { channel, address, patience: patience.unwrap_or(patience::DEFAULT) })
+    }
+
+    /// Patience with this coordinator, unspent.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::new(self.patience)
+    }
+
+    /// How long it lasts.
+    pub(crate) fn patience_limit(&self) -> Duration {
+        self.patience
     }
 
     /// Where the coordinator is.
@@ -73,9 +95,9 @@ impl Client {
 }
 
 /// Whether the call failed on its way, so that asking again may help: the coordinator never sends a source, only what is
-/// between us does.
+/// between us does. A deadline may have passed on either side.
 pub(crate) fn is_broken(status: &Status) -> bool {
-    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || std::error::Error::source(status).is_some()
 }
 
 fn cause(status: &Status) -> String {
@@ -84,7 +106,7 @@ fn cause(status: &Status) -> String {
 
 fn unreachable(address: &str, cause: &str) -> Failure {
     Failure::new(Exit::UNREACHABLE, "UNAVAILABLE", format!("cannot reach the coordinator at {address}: {cause}"))
-        .remedy("start one with `windlass-coordinator`, or use `windlass run --local 2 -- …`")
+        .remedy("start one with `windlass dev`, or use `windlass run --local 2 -- …`")
 }
 
 // The last of the chain is the system's own word, such as "Connection refused"; the ones before only wrap it.
@@ -119,15 +141,23 @@ mod tests {
     #[tokio::test]
     async fn a_coordinator_that_is_not_there_is_named_with_a_way_out() {
         // Port 1 is reserved and never listened on.
-        let failure = Client::connect("127.0.0.1:1").await.expect_err("nobody there");
+        let failure = Client::connect("127.0.0.1:1", None).await.expect_err("nobody there");
         assert_eq!(failure.exit, Exit::UNREACHABLE);
         assert!(failure.what.contains("http://127.0.0.1:1") && failure.what.contains("refused"), "{failure}");
         assert!(failure.to_string().contains("windlass run --local 2"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn with_patience_the_first_connection_is_waited_for_too() {
+        let start = tokio::time::Instant::now();
+        let failure = Client::connect("127.0.0.1:1", Some(Duration::from_secs(7))).await.expect_err("nobody there");
+        assert_eq!((failure.exit, start.elapsed().as_secs()), (Exit::UNREACHABLE, 7));
+    }
+
     #[test]
     fn only_what_failed_on_its_way_is_worth_asking_again() {
         assert!(is_broken(&Status::unavailable("shutting down")));
+        assert!(is_broken(&Status::deadline_exceeded("too slow")));
         assert!(is_broken(&Status::from_error(Box::new(std::io::Error::other("reset")))));
         assert!(!is_broken(&Status::not_found("no such job")));
         assert!(!is_broken(&Status::internal("bug")));

@@ -20,6 +20,8 @@ impl Exit {
     pub(crate) const AUTH: Self = Self(6);
     pub(crate) const UNREACHABLE: Self = Self(7);
     pub(crate) const PRECONDITION: Self = Self(8);
+    /// What sysexits calls `EX_CONFIG`: starting again without a change is pointless.
+    pub(crate) const CONFIG: Self = Self(78);
     /// What GNU `timeout` answers.
     pub(crate) const TIMED_OUT: Self = Self(124);
     /// What a shell answers where the program is there but cannot be started.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::interject;
+use crate::state;
 
 /// Remembers the ids. Without a place for them nothing is kept, and only `@last` will miss it.
 pub(crate) fn remember<'a>(address: &str, ids: impl Iterator<Item = &'a String>) {
@@ -43,12 +44,8 @@ fn write<'a>(file: &Path, ids: impl Iterator<Item = &'a String>) -> io::Result<(
 }
 
 fn file(address: &str, var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // The base directory specification has relative paths ignored.
-    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let state = var("XDG_STATE_HOME").and_then(absolute);
-    let state = state.or_else(|| Some(var("HOME").and_then(absolute)?.join(".local/state")))?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' };
-    Some(state.join("windlass/last").join(address.chars().map(safe).collect::<String>()))
+    Some(state::dir(var)?.join("last").join(address.chars().map(safe).collect::<String>()))
 }
 
 #[cfg(test)]
@@ -65,10 +62,6 @@ mod tests {
         let name = "windlass/last/http___127.0.0.1_7070";
         assert_eq!(file_with(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), Some(Path::new("/s").join(name)));
         assert_eq!(file_with(&[("HOME", "/h")]), Some(Path::new("/h/.local/state").join(name)));
-        assert_eq!(
-            file_with(&[("XDG_STATE_HOME", "rel"), ("HOME", "/h")]),
-            Some(Path::new("/h/.local/state").join(name))
-        );
         assert_eq!(file_with(&[]), None);
     }
 

@@ -1,25 +1,20 @@
-//! `run --local`: a throw-away coordinator and agents, real processes of this very executable, in a temporary directory.
+//! `run --local`: a throw-away coordinator and agents, [`Member`]s in a temporary directory.
 //!
-//! Each child holds a pipe from us as standard input. When its end comes, be it because we closed it or because we died,
-//! the child stops, removes its own directory and tries to remove the one all share; so nothing stays behind, however we
-//! go. Each also leads a process group of its own, so that Ctrl-C at the terminal reaches us alone.
+//! Where a lifeline ends, the child removes its own directory and tries to remove the one all share; so nothing stays
+//! behind, however we go.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use windlass_shared::pb;
 
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::member::{Log, Member};
 use crate::output::interject;
 
 /// Starting takes a fraction of a second; a loaded machine may need a few.
@@ -28,10 +23,6 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// How often we look whether the agents are there, and whether a child is gone.
 const POLL: Duration = Duration::from_millis(20);
-/// Last lines of a child's log shown where it failed.
-const LOG_LINES: usize = 20;
-/// And of these no more than this.
-const LOG_BYTES: u64 = 16 << 10;
 
 /// The cluster. Dropping it lets go of the lifelines, and the children end by themselves.
 #[derive(Debug)]
@@ -39,17 +30,6 @@ pub(crate) struct Cluster {
     home: TempDir,
     coordinator: Option<Member>,
     agents: Vec<Member>,
-}
-
-/// One child.
-#[derive(Debug)]
-struct Member {
-    name: String,
-    child: Child,
-    lifeline: Option<ChildStdin>,
-    // Held so that a late word on it is no broken pipe.
-    _stdout: Option<BufReader<ChildStdout>>,
-    log: File,
 }
 
 impl Cluster {
@@ -75,7 +55,7 @@ impl Cluster {
         for number in 1..=agents {
             self.start_agent(number, slots, &url)?;
         }
-        let client = Client::connect(&url).await?;
+        let client = Client::connect(&url, None).await?;
         loop {
             let known =
                 client.list_agents().await.map_err(|status| client.failure("list the local agents", &status))?;
@@ -93,17 +73,9 @@ impl Cluster {
         let data = self.home.path().join("coordinator");
         let args = ["__coordinator", "--listen", "127.0.0.1:0", "--lifeline", "--ephemeral", "--data"].map(OsStr::new);
         let args = args.into_iter().chain([data.as_os_str()]);
-        let member = Member::start("coordinator".into(), args, Stdio::piped(), self.home.path())?;
-        let member = self.coordinator.insert(member);
-        let mut line = String::new();
-        if let Some(stdout) = &mut member._stdout {
-            stdout.read_line(&mut line).await.map_err(|err| Failure::io("hear from the local coordinator", &err))?;
-        }
-        match line.trim_end().strip_prefix("listening on ") {
-            Some(url) => Ok(url.to_owned()),
-            None if line.is_empty() => Err(failed("the coordinator ended before it listened")),
-            None => Err(failed(&format!("the coordinator said {line:?} where its address was due"))),
-        }
+        let log = Log::Kept(self.home.path());
+        let member = self.coordinator.insert(Member::start("coordinator", args, Stdio::piped(), log)?);
+        member.listening().await.map_err(|why| failed(&why))
     }
 
     fn start_agent(&mut self, number: usize, slots: u32, url: &str) -> Result<(), Failure> {
@@ -112,7 +84,7 @@ impl Cluster {
         let slots = slots.to_string();
         let args = ["__agent", "--coordinator", url, "--name", &name, "--slots", &slots, "--lifeline", "--ephemeral"];
         let args = args.into_iter().map(OsStr::new).chain([OsStr::new("--data"), data.as_os_str()]);
-        self.agents.push(Member::start(name.clone(), args, Stdio::null(), self.home.path())?);
+        self.agents.push(Member::start(&name, args, Stdio::null(), Log::Kept(self.home.path()))?);
         Ok(())
     }
 
@@ -166,59 +138,12 @@ impl Cluster {
 }
 
 async fn end(members: &mut [Member], deadline: Instant) {
-    for member in &mut *members {
-        member.lifeline = None;
-    }
+    members.iter_mut().for_each(Member::let_go);
     for member in members {
-        if timeout_at(deadline, member.child.wait()).await.is_err() {
-            interject(&format!("{} did not stop in time and is killed", member.name));
-            let _ = member.child.kill().await;
-        }
+        member.end_by(deadline).await;
     }
 }
 
 fn failed(why: &str) -> Failure {
     Failure::new(Exit::OTHER, "LOCAL_CLUSTER", format!("cannot start the local cluster: {why}"))
-}
-
-impl Member {
-    fn start<'a>(
-        name: String,
-        args: impl Iterator<Item = &'a OsStr>,
-        stdout: Stdio,
-        home: &Path,
-    ) -> Result<Self, Failure> {
-        let cannot = |err: std::io::Error| Failure::io(format_args!("start {name}"), &err);
-        // Without a name in the directory: there is nothing to remove, whoever dies first.
-        let log = tempfile::tempfile_in(home).map_err(cannot)?;
-        let mut command = Command::new("/proc/self/exe");
-        command.args(args).stdin(Stdio::piped()).stdout(stdout).stderr(log.try_clone().map_err(cannot)?);
-        command.process_group(0);
-        let level = std::env::var_os("WINDLASS_LOG").unwrap_or_else(|| "warn".into());
-        // What configures the caller's own cluster is not for this one.
-        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"WINDLASS_")) {
-            command.env_remove(variable);
-        }
-        let mut child = command.env("WINDLASS_LOG", level).spawn().map_err(cannot)?;
-        let (lifeline, stdout) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        Ok(Self { name, child, lifeline, _stdout: stdout, log })
-    }
-
-    /// How it ended, where it has.
-    fn gone(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok().flatten()?;
-        Some(format!("{} ended ({status})", self.name))
-    }
-
-    // By position: the child writes through the same open file.
-    fn log_lines(&self) -> Vec<String> {
-        let length = self.log.metadata().map_or(0, |meta| meta.len());
-        let from = length.saturating_sub(LOG_BYTES);
-        let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
-        let read = self.log.read_at(&mut bytes, from).unwrap_or(0);
-        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        let from = lines.len().saturating_sub(LOG_LINES);
-        lines[from..].iter().map(|line| format!("{}: {line}", self.name)).collect()
-    }
 }

@@ -1,7 +1,7 @@
 //! `windlass`: the operator's hand. Runs, submits, watches and looks after jobs and agents.
 //!
 //! One verb a file in `commands/`; `run` is a [`session`] over the jobs that [`follow`] reads, and with `--local` brings a
-//! [`local`] cluster of processes of this very executable. Not here: scheduling, supervision, and anything a client of the
+//! [`local`] cluster; that and `dev` start [`member`]s, processes of this very executable. Not here: scheduling, supervision, and anything a client of the
 //! API could not do.
 
 mod calls;
@@ -18,12 +18,14 @@ mod humane;
 mod interrupts;
 mod last;
 mod local;
+mod member;
 mod output;
 mod patience;
 mod refs;
 mod roles;
 mod session;
 mod spec;
+mod state;
 mod submit;
 mod summary;
 

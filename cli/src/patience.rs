@@ -10,16 +10,21 @@ use windlass_shared::status::told;
 use crate::client::is_broken;
 
 /// A restart takes seconds; whoever waits longer than this for a coordinator should be told.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT: Duration = Duration::from_secs(30);
 
-/// Paces attempts to reach a coordinator, and ends after [`LIMIT`] without one.
-#[derive(Debug, Default)]
+/// Paces attempts to reach a coordinator, and ends after its limit without one.
+#[derive(Debug)]
 pub(crate) struct Patience {
+    limit: Duration,
     pace: Reconnect,
     since: Option<Instant>,
 }
 
 impl Patience {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, pace: Reconnect::default(), since: None }
+    }
+
     /// Waits before the next attempt.
     ///
     /// # Errors
@@ -29,13 +34,18 @@ impl Patience {
         if !is_broken(&status) && hint.is_none() {
             return Err(status);
         }
-        let left = LIMIT.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed());
+        if self.pause(hint).await { Ok(()) } else { Err(status) }
+    }
+
+    /// Waits before the next attempt, at least as long as the hint; false: patience ran out.
+    pub(crate) async fn pause(&mut self, hint: Option<Duration>) -> bool {
+        let left = self.limit.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed());
         if left.is_zero() {
-            return Err(status);
+            return false;
         }
         let wait = self.pace.next_wait().max(hint.unwrap_or_default());
         tokio::time::sleep(wait.min(left)).await;
-        Ok(())
+        true
     }
 
     /// The connection works again.
@@ -50,11 +60,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_broken_connection_is_borne_for_30_s_and_no_longer() {
-        let mut patience = Patience::default();
+    async fn a_broken_connection_is_borne_as_long_as_patience_lasts_and_no_longer() {
+        let mut patience = Patience::new(DEFAULT);
         let start = Instant::now();
         while patience.bear(Status::unavailable("gone")).await.is_ok() {}
-        assert_eq!(start.elapsed().as_secs(), LIMIT.as_secs());
+        assert_eq!(start.elapsed().as_secs(), DEFAULT.as_secs());
         patience.renew();
         assert!(patience.bear(Status::unavailable("gone")).await.is_ok());
     }
@@ -62,7 +72,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_no_is_a_no_at_once() {
         let start = Instant::now();
-        assert!(Patience::default().bear(Status::not_found("no such job")).await.is_err());
+        assert!(Patience::new(DEFAULT).bear(Status::not_found("no such job")).await.is_err());
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -20,7 +20,7 @@ const CANDIDATES_MAX: usize = 5;
 pub(crate) struct RefArgs {
     /// Id, unique beginning of one, `@last` for what was submitted last, or `-` for ids on standard input
     #[arg(required = true, value_name = "JOB")]
-    jobs: Vec<String>,
+    pub(crate) jobs: Vec<String>,
 }
 
 /// One reference as it was written.

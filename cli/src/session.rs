@@ -10,12 +10,12 @@ use windlass_shared::pb;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::{Board, Changes, Lineup, Piece, Stream};
+use crate::follow::{Board, Changes, From, Lineup, News, Piece, Stream};
 use crate::output::Screen;
 use crate::spec::Plan;
 use crate::submit::{Submission, submit};
 use crate::summary::Tally;
-use crate::{explain, fanout, humane, last, patience};
+use crate::{explain, fanout, humane, last};
 
 /// Ten a second: smooth to the eye, nothing to the terminal.
 const PAINT_INTERVAL: Duration = Duration::from_millis(100);
@@ -48,10 +48,7 @@ impl Session<'_> {
         let mut show = Show::new(self, screen, jobs, started);
         show.refused(&submission).await;
         if let Some(failure) = submission.broken {
-            show.cancel().await;
-            let sent =
-                format!("{} of {} jobs were on record before; they are cancelled", show.jobs.len(), self.plan.len());
-            return Err(failure.because((!show.jobs.is_empty()).then_some(sent)));
+            return Err(show.broke_off(failure).await);
         }
         if with_bar {
             show.watch(before);
@@ -113,7 +110,8 @@ impl<'a> Show<'a> {
 
     fn watch(&mut self, before: Option<u64>) {
         let ids: Vec<String> = self.jobs.iter().map(|(_, id)| id.clone()).collect();
-        self.changes = Some(Changes::watch(self.session.client.clone(), &ids, before));
+        let from = before.map_or(From::Now, From::After);
+        self.changes = Some(Changes::watch(self.session.client.clone(), &ids, from));
     }
 
     async fn follow(mut self) -> Result<Exit, Failure> {
@@ -195,11 +193,24 @@ impl<'a> Show<'a> {
     // coordinator that is out of reach, they go on, and their ids are kept for a later look.
     async fn give_up(mut self, failure: Failure) -> Failure {
         if failure.exit == Exit::UNREACHABLE {
-            let tried = format!("tried for {} s; jobs on record go on without us", patience::LIMIT.as_secs());
+            let limit = humane::show_duration(self.session.client.patience_limit());
+            let tried = format!("tried for {limit}; jobs on record go on without us");
             return failure.because([tried]).remedy("`windlass wait @last` when it is back");
         }
         self.cancel().await;
         failure
+    }
+
+    // Some jobs could not be submitted: the others are of no use. What is out of reach cannot be cancelled either, and what
+    // was being sent may be on record.
+    async fn broke_off(mut self, failure: Failure) -> Failure {
+        let sent = format!("{} of {} jobs were on record before", self.jobs.len(), self.session.plan.len());
+        if failure.exit == Exit::UNREACHABLE {
+            let on = "the next ones may be too; jobs on record go on without us".to_owned();
+            return failure.because([sent, on]).remedy("`windlass job list` when it is back");
+        }
+        self.cancel().await;
+        failure.because((!self.jobs.is_empty()).then(|| sent + "; they are cancelled"))
     }
 
     async fn cancel(&mut self) {
@@ -209,9 +220,15 @@ impl<'a> Show<'a> {
 }
 
 async fn next_events(changes: &mut Option<Changes>) -> Vec<pb::JobEvent> {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
+    loop {
+        match changes {
+            Some(changes) => match changes.next().await {
+                News::Events(events) => return events,
+                // The bar alone misses something: the jobs themselves are followed one by one.
+                News::Gap { .. } | News::Over(_) => {}
+            },
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -53,6 +53,17 @@ pub(crate) struct WorkArgs {
     /// Attempts in all, the first included [default: the preset's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Job")]
     max_attempts: Option<u32>,
+    /// Begin the work once at most: where an attempt that began ends badly, or nobody knows how, the job fails and is not
+    /// tried again
+    #[arg(long, conflicts_with_all = ["retry", "max_attempts"], help_heading = "Promises")]
+    at_most_once: bool,
+    /// While the agent is out of touch with the coordinator: `continue` runs on, `fence` kills the process tree before
+    /// another attempt may begin, so that two never overlap [default: continue]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, help_heading = "Promises")]
+    on_disconnect: Option<OnDisconnect>,
+    /// Once the agent is silent past its lease: `retry` elsewhere, `fail`, or `wait` until it is back [default: retry]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, help_heading = "Promises")]
+    on_agent_lost: Option<OnAgentLost>,
     /// One job for each match of the glob (quote it), or for each line of standard input with `-`: the item takes the
     /// place of every `{}` in the command, or comes last where there is none
     #[arg(long, value_name = "GLOB|-", help_heading = "Many jobs")]
@@ -73,6 +84,21 @@ enum Retry {
     Conservative,
     /// 10 attempts, 100 ms doubling to 10 s
     Aggressive,
+}
+
+/// The contract's `OnDisconnect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnDisconnect {
+    Continue,
+    Fence,
+}
+
+/// The contract's `OnAgentLost`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnAgentLost {
+    Retry,
+    Fail,
+    Wait,
 }
 
 /// The jobs to submit. Specs are made one at a time, so that a million items do not mean a million environments.
@@ -155,7 +181,25 @@ fn base(args: &WorkArgs) -> pb::JobSpec {
         stop_grace: args.grace.map(span),
         stop_signal: args.signal,
         retry: asked.then_some(pb::RetryPolicy { preset, max_attempts: args.max_attempts }),
+        execution: if args.at_most_once { pb::job_spec::Execution::AtMostOnce.into() } else { 0 },
+        on_disconnect: args.on_disconnect.map_or(0, |what| on_disconnect(what).into()),
+        on_agent_lost: args.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),
         work: None,
+    }
+}
+
+fn on_disconnect(what: OnDisconnect) -> pb::job_spec::OnDisconnect {
+    match what {
+        OnDisconnect::Continue => pb::job_spec::OnDisconnect::Continue,
+        OnDisconnect::Fence => pb::job_spec::OnDisconnect::Fence,
+    }
+}
+
+fn on_agent_lost(what: OnAgentLost) -> pb::job_spec::OnAgentLost {
+    match what {
+        OnAgentLost::Retry => pb::job_spec::OnAgentLost::Retry,
+        OnAgentLost::Fail => pb::job_spec::OnAgentLost::Fail,
+        OnAgentLost::Wait => pb::job_spec::OnAgentLost::Wait,
     }
 }
 

@@ -1,6 +1,8 @@
 use clap::Parser;
 use windlass_shared::convert;
-use windlass_shared::domain::{Preset, Work};
+use windlass_shared::domain::{
+    Execution, OnAgentLost as OnAgentLostMode, OnDisconnect as OnDisconnectMode, Preset, Work,
+};
 
 use super::*;
 
@@ -34,6 +36,14 @@ fn flags_reach_the_fields_of_the_contract() {
     assert_eq!(exec.argv, ["echo", "hi"]);
     assert_eq!(exec.env, [("K".to_owned(), "V=W".to_owned())]);
     assert_eq!(exec.cwd.as_deref(), Some(std::path::Path::new("/tmp")));
+}
+
+#[test]
+fn promises_reach_the_fields_of_the_contract() {
+    let spec = spec("--at-most-once --on-disconnect fence --on-agent-lost wait -- true");
+    assert_eq!(spec.header.execution, Execution::AtMostOnce);
+    assert_eq!(spec.header.on_agent_lost, OnAgentLostMode::Wait);
+    assert_eq!(spec.on_disconnect, OnDisconnectMode::Fence);
 }
 
 #[test]

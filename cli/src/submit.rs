@@ -4,11 +4,10 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use windlass_shared::pb::{self, batch_submit_jobs_result::Result as ItemResult};
-use windlass_shared::status::told;
 
-use crate::client::{Client, is_broken};
+use crate::client::Client;
+use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience::Patience;
 use crate::spec::Plan;
 
 /// Jobs in one call: enough that calls cost nothing beside the jobs, few enough that Ctrl-C is heard soon.
@@ -65,9 +64,14 @@ pub(crate) async fn submit(client: &Client, plan: &Plan, stop: &CancellationToke
     let mut submission = Submission::default();
     let mut index = 0;
     while index < plan.len() && !stop.is_cancelled() {
-        let batch = next_batch(plan, index);
-        index += batch.len();
-        match submit_batch(client, plan, batch).await {
+        let sent = match next_batch(plan, index) {
+            Ok(batch) => {
+                index += batch.len();
+                submit_batch(client, plan, batch, stop).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match sent {
             Ok(results) => submission.results.extend(results),
             Err(failure) => {
                 submission.broken = Some(failure);
@@ -78,11 +82,11 @@ pub(crate) async fn submit(client: &Client, plan: &Plan, stop: &CancellationToke
     submission
 }
 
-fn next_batch(plan: &Plan, from: usize) -> Vec<pb::SubmitJobRequest> {
+fn next_batch(plan: &Plan, from: usize) -> Result<Vec<pb::SubmitJobRequest>, Failure> {
     let mut batch = Vec::new();
     let mut bytes = 0;
     for index in (from..plan.len()).take(BATCH_ITEMS_MAX) {
-        let request = pb::SubmitJobRequest { spec: plan.spec(index), request_id: String::new() };
+        let request = pb::SubmitJobRequest { spec: plan.spec(index), request_id: request_id()? };
         bytes += request.encoded_len() + 8;
         // One alone goes out whatever its size: the coordinator names the limit it breaks.
         if bytes > BATCH_BYTES_MAX && !batch.is_empty() {
@@ -90,20 +94,21 @@ fn next_batch(plan: &Plan, from: usize) -> Vec<pb::SubmitJobRequest> {
         }
         batch.push(request);
     }
-    batch
+    Ok(batch)
 }
 
 async fn submit_batch(
     client: &Client,
     plan: &Plan,
     batch: Vec<pb::SubmitJobRequest>,
+    stop: &CancellationToken,
 ) -> Result<Vec<pb::BatchSubmitJobsResult>, Failure> {
-    if !plan.is_each() {
-        let job = submit_one(client, plan).await?;
+    if let (false, [request]) = (plan.is_each(), &*batch) {
+        let job = admitted(client, stop, || client.submit(request.clone())).await?;
         return Ok(vec![pb::BatchSubmitJobsResult { result: Some(ItemResult::JobId(job.id)) }]);
     }
     let sent = batch.len();
-    let results = admitted(client, || client.submit_batch(batch.clone())).await?;
+    let results = admitted(client, stop, || client.submit_batch(batch.clone())).await?;
     if results.len() == sent {
         return Ok(results);
     }
@@ -111,32 +116,54 @@ async fn submit_batch(
     Err(Failure::refused("submit the jobs", &status))
 }
 
-/// Submits the one job of a plan.
-pub(crate) async fn submit_one(client: &Client, plan: &Plan) -> Result<pb::Job, Failure> {
-    admitted(client, || client.submit(plan.spec(0))).await
+/// Submits the one job of a plan under this request id.
+pub(crate) async fn submit_one(client: &Client, plan: &Plan, id: &str) -> Result<pb::Job, Failure> {
+    let request = pb::SubmitJobRequest { spec: plan.spec(0), request_id: id.to_owned() };
+    admitted(client, &CancellationToken::new(), || client.submit(request.clone())).await
 }
 
-// Repeats only what the coordinator turned away with a time to come back: of a call that broke on its way nobody knows
-// whether the job is on record.
-async fn admitted<T, F>(client: &Client, call: impl Fn() -> F) -> Result<T, Failure>
+/// A fresh id for a submit.
+pub(crate) fn request_id() -> Result<String, Failure> {
+    let mut random = [0; 16];
+    let drawn = getrandom::fill(&mut random);
+    drawn.map_err(|err| Failure::new(Exit::OTHER, "IO", format!("cannot draw a request id: {err}")))?;
+    Ok(uuid::Builder::from_random_bytes(random).into_uuid().to_string())
+}
+
+// Repeats what the coordinator turned away with a time to come back, and what broke on its way: nobody knows whether that
+// is on record, and under the same request ids it makes no difference.
+async fn admitted<T, F>(client: &Client, stop: &CancellationToken, call: impl Fn() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Status>>,
 {
-    let mut patience = Patience::default();
+    let mut patience = client.patience();
     loop {
         let status = match call().await {
             Ok(answer) => return Ok(answer),
             Err(status) => status,
         };
-        let turned_away = !is_broken(&status) && told(&status).retry_after.is_some();
-        let verdict = if turned_away { patience.bear(status).await } else { Err(status) };
-        verdict.map_err(|status| client.failure("submit", &status))?;
+        let failure = client.failure("submit", &status);
+        let borne = tokio::select! {
+            verdict = patience.bear(status) => verdict.is_ok(),
+            () = stop.cancelled() => false,
+        };
+        if !borne {
+            return Err(failure);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_request_has_an_id_of_its_own_that_the_coordinator_takes() {
+        let (one, other) = (request_id().expect("random"), request_id().expect("random"));
+        assert_ne!(one, other);
+        assert_eq!(windlass_shared::convert::request_id("request_id", &one), Ok(()));
+        assert_eq!((one.len(), one.as_bytes()[14]), (36, b'4'));
+    }
 
     #[test]
     fn field_paths_count_within_the_whole_input() {

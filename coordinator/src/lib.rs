@@ -22,24 +22,27 @@ mod store;
 mod watch;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use windlass_core::Core;
+use windlass_shared::clock;
 use windlass_shared::task::Tasks;
 
 pub use config::{ConfigError, Options};
+pub use driver::CrashAt;
 pub use logs::LogLimits;
 pub use run::main;
-pub use store::Retention;
+pub use store::{OpenError, Retention, StoreOptions};
 
 use api::Api;
 use bells::Bells;
-use driver::Driver;
+use driver::{Driver, Parts};
 use logs::Logs;
 use records::Records;
 use sessions::Registry;
-use store::{MemoryStore, Store};
+use store::Opened;
 use watch::Watch;
 
 /// A coordinator that serves.
@@ -63,26 +66,47 @@ impl Running {
     }
 }
 
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be served at.
+    #[error("--listen {0}: {1}; give another --listen, or stop what serves there")]
+    Listen(SocketAddr, std::io::Error),
+    /// The record cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The logs cannot be opened.
+    #[error("--data {dir}: the logs cannot be opened: {err}", dir = .0.display(), err = .1)]
+    Logs(PathBuf, #[source] std::io::Error),
+}
+
 /// Puts a coordinator together and starts it. It stops with `stop`.
 ///
 /// # Errors
-/// Where the address cannot be served at.
-pub async fn start(options: Options, stop: CancellationToken) -> std::io::Result<Running> {
-    let (listener, addr) = server::bind(options.listen).await?;
-    let tasks = Tasks::new(stop.clone());
+/// Where the record cannot be opened, or the address not served at.
+pub async fn start(options: Options, stop: CancellationToken) -> Result<Running, StartError> {
+    // The address first: a second coordinator must not touch the record, not even its epoch.
+    let bound = server::bind(options.listen).await;
+    let (listener, addr) = bound.map_err(|err| StartError::Listen(options.listen, err))?;
+    let opened = open_store(&options)?;
     let bells = Bells::default();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(options.retention.clone()));
-    let watch = Arc::new(Watch::new(options.events_kept_max, bells.clone()));
+    let logs = open_logs(&options, bells.clone())?;
+    let tasks = Tasks::new(stop.clone());
     let registry = Arc::new(Registry::default());
-    let (core, beat) = new_core(&options);
-    let (driver, handle) = Driver::new(core, store.clone(), registry.clone(), watch.clone(), beat);
+    let watch = Arc::new(Watch::resume(opened.revision, opened.events, options.events_kept_max, bells.clone()));
+    let core_options = core_options(&options, opened.incarnation, opened.epoch);
+    let beat = core_options.heartbeat_interval();
+    let (jobs, epoch, revision) = (opened.live.len(), opened.epoch, opened.revision);
+    let core = Core::restore(core_options, clock::now(), opened.revision, opened.live);
+    let parts = Parts { store: opened.store.clone(), registry: registry.clone(), watch: watch.clone() };
+    let (driver, handle) = Driver::new(core, parts, beat, options.crash_at.clone());
     let failed = CancellationToken::new();
     tasks.spawn("driver", drive(driver, stop.clone(), failed.clone()));
     let api = Api {
         driver: handle,
-        records: Records::new(store, bells.clone()),
+        records: Records::new(opened.store, bells),
         watch,
-        logs: Arc::new(Logs::new(options.logs.clone(), bells)),
+        logs: Arc::new(logs),
         registry,
         tasks: tasks.clone(),
         lease_ttl: options.lease_ttl,
@@ -90,28 +114,42 @@ pub async fn start(options: Options, stop: CancellationToken) -> std::io::Result
     };
     let shutdown_max = options.shutdown_max;
     tasks.spawn("server", server::serve(api, listener, options, stop.clone()));
-    tracing::info!(%addr, "serving");
+    tracing::info!(%addr, jobs, epoch, revision, "serving");
     Ok(Running { addr, stop, tasks, failed, shutdown_max })
 }
 
-fn new_core(options: &Options) -> (Core, std::time::Duration) {
-    let mut random = [0; 16];
-    // Without randomness two lives of a coordinator may share an incarnation, which only ever makes a stale lease's chances
-    // of being recognised by its fencing token alone; the wall clock tells them apart then.
-    if getrandom::fill(&mut random).is_err() {
-        random[..8].copy_from_slice(&windlass_shared::clock::wall().0.to_le_bytes());
+fn open_store(options: &Options) -> Result<Opened, OpenError> {
+    match &options.data {
+        Some(dir) => store::open(dir, &options.store, random()),
+        None => Ok(store::memory(Retention::in_memory(), random())),
     }
-    let [incarnation, seed] =
-        [&random[..8], &random[8..]].map(|half| half.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
-    let core = windlass_core::Options {
+}
+
+fn open_logs(options: &Options, bells: Bells) -> Result<Logs, StartError> {
+    match &options.data {
+        Some(dir) => Logs::open(dir, options.logs.clone(), bells).map_err(|err| StartError::Logs(dir.clone(), err)),
+        None => Ok(Logs::new(options.logs.clone(), bells)),
+    }
+}
+
+fn core_options(options: &Options, incarnation: u64, epoch: u64) -> windlass_core::Options {
+    windlass_core::Options {
         incarnation,
-        seed,
+        epoch,
+        seed: random(),
         lease_ttl: options.lease_ttl,
         jobs_live_max: options.jobs_live_max,
         ..windlass_core::Options::default()
-    };
-    let beat = core.heartbeat_interval();
-    (Core::new(core), beat)
+    }
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // Without randomness the wall clock tells two lives apart.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = clock::wall().0.to_le_bytes();
+    }
+    u64::from_le_bytes(bytes)
 }
 
 // The core has no undo: after a failed commit it knows things that are not so. The process ends, and nobody was told.

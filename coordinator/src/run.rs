@@ -47,9 +47,12 @@ fn run(args: &Args) -> ExitCode {
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let lifeline = if args.lifeline { lifeline::watch(stop.clone()) } else { Ok(()) };
-        match lifeline.and(crate::start(options, stop.clone()).await) {
+        if let Err(err) = lifeline {
+            return refuse(&err);
+        }
+        match crate::start(options, stop.clone()).await {
             Ok(running) => serve(running, stop).await,
-            Err(err) => refuse(&format!("--listen {}: {err}", args.listen)),
+            Err(err) => refuse(&err),
         }
     })
 }

@@ -64,10 +64,13 @@ struct Ring {
 }
 
 impl Watch {
-    /// An empty ring of `kept_max` changes.
-    pub(crate) fn new(kept_max: usize, bells: Bells) -> Self {
-        let ring = Ring { events: VecDeque::new(), kept_max, oldest: 0 };
-        Self { ring: Mutex::new(ring), newest: watch::Sender::new(0), bells }
+    /// A ring of `kept_max` changes that goes on at `revision`, with what is on record of the changes before.
+    pub(crate) fn resume(revision: u64, events: Vec<Event>, kept_max: usize, bells: Bells) -> Self {
+        // Everything after the change before the first one kept is kept; where none is, everything after now.
+        let oldest = events.first().map_or(revision, |first| first.revision - 1);
+        let mut ring = Ring { events: VecDeque::new(), kept_max, oldest };
+        ring.push(events);
+        Self { ring: Mutex::new(ring), newest: watch::Sender::new(revision), bells }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_watcher_that_goes_on_from_where_it_was_misses_nothing_and_sees_nothing_twice() {
-        let watch = Watch::new(100, Bells::default());
+        let watch = Watch::resume(0, Vec::new(), 100, Bells::default());
         watch.publish((1..=5).map(|n| event(n, 1)).collect());
         let first = watch.after(0, &BTreeSet::new(), 3).expect("kept");
         assert_eq!((revisions(&first), first.revision), (vec![1, 2, 3], 3));
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_filter_moves_the_revision_past_what_it_leaves_out() {
-        let watch = Watch::new(100, Bells::default());
+        let watch = Watch::resume(0, Vec::new(), 100, Bells::default());
         watch.publish(vec![event(1, 1), event(2, 2), event(3, 1)]);
         let only = BTreeSet::from([JobId::from_bytes([2; 16])]);
         let page = watch.after(0, &only, 10).expect("kept");
@@ -169,11 +172,22 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_is_refused_rather_than_skipped() {
-        let watch = Watch::new(2, Bells::default());
+        let watch = Watch::resume(0, Vec::new(), 2, Bells::default());
         watch.publish((1..=5).map(|n| event(n, 1)).collect());
         let refused = watch.after(2, &BTreeSet::new(), 10);
         assert_eq!(refused, Err(BadRevision::TooOld { asked: 2, oldest: 3 }));
         assert_eq!(revisions(&watch.after(3, &BTreeSet::new(), 10).expect("kept")), vec![4, 5]);
         assert_eq!(watch.after(9, &BTreeSet::new(), 10), Err(BadRevision::Ahead { asked: 9, newest: 5 }));
+    }
+
+    #[test]
+    fn watchers_go_on_over_a_restart_as_far_back_as_changes_are_on_record() {
+        let watch = Watch::resume(5, (3..=5).map(|n| event(n, 1)).collect(), 100, Bells::default());
+        assert_eq!(revisions(&watch.after(2, &BTreeSet::new(), 10).expect("kept")), vec![3, 4, 5]);
+        assert_eq!(revisions(&watch.after(4, &BTreeSet::new(), 10).expect("kept")), vec![5]);
+        assert_eq!(watch.after(1, &BTreeSet::new(), 10), Err(BadRevision::TooOld { asked: 1, oldest: 2 }));
+        let empty = Watch::resume(5, Vec::new(), 100, Bells::default());
+        assert_eq!(empty.after(5, &BTreeSet::new(), 10), Ok(Events { events: vec![], revision: 5 }));
+        assert_eq!(empty.after(4, &BTreeSet::new(), 10), Err(BadRevision::TooOld { asked: 4, oldest: 5 }));
     }
 }

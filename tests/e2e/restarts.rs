@@ -134,12 +134,14 @@ fn jobs_run_on_while_the_coordinator_is_away_for_longer_than_the_lease() {
 
 #[test]
 fn no_point_of_a_tick_is_a_bad_one_to_die_at() {
-    let points = ["before-commit", "after-commit", "before-reply", "after-reply", "before-send", "after-send"];
+    // One batch has one reply; commits and sends come by the dozen.
+    let points =
+        ["before-commit:12", "after-commit:12", "before-reply:0", "after-reply:0", "before-send:12", "after-send:12"];
     for point in points {
         let mut cluster = Cluster::new(1, 4, &[]);
         // Started again with the failpoint armed; the agent and the submitter come along.
         cluster.kill_coordinator();
-        cluster.start_coordinator(&["--crash-at", &format!("{point}:12")]);
+        cluster.start_coordinator(&["--crash-at", point]);
         let submitting = cluster.submitting(30, "0.02");
         let died = within(PATIENCE, "the coordinator to die", || cluster.coordinator.child.try_wait().expect("ours"));
         assert_eq!(

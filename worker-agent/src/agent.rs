@@ -14,9 +14,8 @@ use crate::drain::{Drain, Stopper};
 use crate::executor::{self, Orchestrator, Parts, Surroundings};
 use crate::identity::{DataDir, DataError, Identity};
 use crate::logs::{Logs, Shipper};
-use crate::outbox::Outbox;
 use crate::process::{Warden, WardenOptions};
-use crate::session::{Plan, Refused, Session};
+use crate::session::{Horizon, Plan, Refused, Session};
 
 /// An agent at work.
 pub struct Running {
@@ -54,7 +53,8 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
     let warden = start_warden(&data, &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");
 
-    let (outbox, logs) = (Outbox::default(), Logs::new(options.log_buffer_bytes));
+    let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
+    tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
     let (executor, inbox) = executor::channel();
     let overrun = Arc::new(Notify::new());
     let (orchestrator, active) = Orchestrator::new(Parts {
@@ -68,9 +68,11 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
         handle: executor.clone(),
     });
     tasks.spawn("executor", orchestrator.run(inbox));
-    let shipper = Shipper::new(dialer.clone(), logs.clone());
+    let shipper = Shipper::new(dialer.clone(), logs.clone(), outbox.clone());
     tasks.spawn("logs", shipper.run(tasks.stop_token().clone()));
 
+    let (horizon, recorder) = Horizon::open(data.seen());
+    tasks.spawn("seen", recorder.run(tasks.stop_token().clone()));
     let (plan, planned) = watch::channel(Plan::default());
     let session = Session {
         dialer,
@@ -81,7 +83,7 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
         overrun,
         plan: planned,
         stop: tasks.stop_token().clone(),
-        seen: None,
+        horizon,
     };
     let (refuse, refused) = oneshot::channel();
     let (session_ends, session_over) = oneshot::channel();

@@ -34,8 +34,8 @@ pub(crate) const LOG_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes kept of attempts that are over, as a multiple of what one attempt may keep: room for a burst of loud ones, and a
 /// bound where the coordinator takes reports but no logs.
 pub(crate) const LOG_BUFFERS_ENDED: u64 = 4;
-/// Time for reports and logs to be acknowledged before the agent leaves. Past it they are lost with this version of the
-/// outbox, and the coordinator finds out by the lease.
+/// Time for reports and logs to be acknowledged before the agent leaves. Past it reports wait on disk for the next start,
+/// and logs are lost.
 pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where the agent was told to leave at once: most likely nobody is left to listen.
 pub(crate) const FLUSH_TIMEOUT_FORCED: Duration = Duration::from_secs(1);

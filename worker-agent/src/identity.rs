@@ -11,10 +11,13 @@ use std::sync::Arc;
 use windlass_shared::ids::AgentId;
 
 use crate::config::is_name;
+use crate::outbox::Outbox;
 
 const LOCK: &str = "lock";
 const AGENT_ID: &str = "agent-id";
 const SCRATCH: &str = "scratch";
+const OUTBOX: &str = "outbox";
+const SEEN: &str = "seen";
 
 /// Who this agent is.
 #[derive(Debug, Clone)]
@@ -86,6 +89,17 @@ impl DataDir {
     /// Where attempts get directories of their own.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join(SCRATCH)
+    }
+
+    /// What the coordinator has not acknowledged, from this life and those before.
+    pub(crate) fn outbox(&self) -> Result<Outbox, DataError> {
+        let path = self.root.join(OUTBOX);
+        Outbox::open(&path).map_err(at(&path))
+    }
+
+    /// Where to keep how far the coordinator was seen.
+    pub(crate) fn seen(&self) -> PathBuf {
+        self.root.join(SEEN)
     }
 
     fn clear_scratch(&self) -> Result<(), DataError> {

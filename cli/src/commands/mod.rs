@@ -2,13 +2,15 @@
 
 mod agent_list;
 pub(crate) mod completion;
+pub(crate) mod dev;
 pub(crate) mod job_cancel;
 mod job_get;
 pub(crate) mod job_list;
 pub(crate) mod job_logs;
 pub(crate) mod job_wait;
+pub(crate) mod job_watch;
 pub(crate) mod run;
-mod submit;
+pub(crate) mod submit;
 
 use crate::cli::{AgentVerb, Command, Global, JobVerb};
 use crate::client::Client;
@@ -20,7 +22,8 @@ pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit,
     match command {
         Command::Run(args) => run::run(global, args).await,
         Command::Completion(args) => completion::print(&args),
-        other => with_client(&Client::connect(&global.address).await?, global, other).await,
+        Command::Dev(args) => dev::dev(args).await,
+        other => with_client(&Client::connect(&global.address, global.patience).await?, global, other).await,
     }
 }
 
@@ -31,8 +34,9 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Logs(args) | Command::Job(JobVerb::Logs(args)) => job_logs::logs(client, global, &args).await,
         Command::Job(JobVerb::Get(args)) => job_get::get(client, global, &args).await,
         Command::Job(JobVerb::List(args)) => job_list::list(client, global, &args).await,
+        Command::Job(JobVerb::Watch(args)) => job_watch::watch(client, global, &args).await,
         Command::Job(JobVerb::Cancel(args)) => job_cancel::cancel(client, global, &args).await,
         Command::Agent(AgentVerb::List) => agent_list::list(client, global).await,
-        Command::Run(_) | Command::Completion(_) => unreachable!("they make their own way"),
+        Command::Run(_) | Command::Dev(_) | Command::Completion(_) => unreachable!("they make their own way"),
     }
 }

@@ -44,15 +44,15 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
     let interrupts = Interrupts::listen()?;
     match args.local {
         Some(agents) => local(plan.in_callers_place()?, agents.into(), args.slots, interrupts).await,
-        None => remote(&plan, &global.address, interrupts).await,
+        None => remote(&plan, global, interrupts).await,
     }
 }
 
-async fn remote(plan: &Plan, address: &str, mut interrupts: Interrupts) -> Result<Exit, Failure> {
+async fn remote(plan: &Plan, global: &Global, mut interrupts: Interrupts) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
     let work = async {
         let client = tokio::select! {
-            client = Client::connect(address) => client?,
+            client = Client::connect(&global.address, global.patience) => client?,
             () = stop.cancelled() => return Ok(Exit::OK),
         };
         Session { client: &client, plan, stop: &stop, throw_away: false }.run().await

@@ -10,13 +10,25 @@ use crate::failure::Failure;
 use crate::last;
 use crate::output::{Format, Json, interject, print};
 use crate::spec::{Plan, WorkArgs};
-use crate::submit::{Submission, submit as submit_all, submit_one};
+use crate::submit::{Submission, request_id, submit as submit_all, submit_one};
+
+/// What to submit, and as what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Id of this very submit, up to 36 printable ASCII characters: for 24 h the same id makes no second job
+    /// [default: a random one]
+    #[arg(long, value_name = "ID", conflicts_with = "each", help_heading = "Promises")]
+    request_id: Option<String>,
+    #[command(flatten)]
+    work: WorkArgs,
+}
 
 /// Submits and prints the ids.
-pub(crate) async fn submit(client: &Client, global: &Global, args: &WorkArgs) -> Result<Exit, Failure> {
-    let plan = Plan::new(args)?;
+pub(crate) async fn submit(client: &Client, global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let plan = Plan::new(&args.work)?;
     if !plan.is_each() {
-        let job = submit_one(client, &plan).await?;
+        let id = args.request_id.clone().map_or_else(request_id, Ok)?;
+        let job = submit_one(client, &plan, &id).await.map_err(|failure| in_doubt(failure, &id))?;
         last::remember(client.address(), std::iter::once(&job.id));
         print(&one(global.output, &job)?)?;
         return Ok(Exit::OK);
@@ -60,6 +72,16 @@ fn without_details(results: &[pb::BatchSubmitJobsResult]) -> Vec<pb::BatchSubmit
     results
 }
 
+// Of a call that broke on its way nobody knows whether the job is on record; under the same id it is safe to ask again.
+fn in_doubt(failure: Failure, id: &str) -> Failure {
+    if failure.exit != Exit::UNREACHABLE {
+        return failure;
+    }
+    failure
+        .because(["the job may be on record all the same".to_owned()])
+        .remedy(format!("the same command with --request-id {id}: it makes no second job"))
+}
+
 // The ids are out; what was refused is told beside them, and decides the exit code.
 fn tell(plan: &Plan, submission: Submission) -> Result<Exit, Failure> {
     let refused = submission.refused(plan);
@@ -68,7 +90,9 @@ fn tell(plan: &Plan, submission: Submission) -> Result<Exit, Failure> {
     }
     if let Some(failure) = submission.broken {
         let (done, all) = (submission.results.len(), plan.len());
-        return Err(failure.because([format!("{done} of {all} items were sent and answered before")]));
+        let unsure = (failure.exit == Exit::UNREACHABLE).then(|| "the next ones may be on record all the same".into());
+        let told = format!("{done} of {all} items were sent and answered before");
+        return Err(failure.because([told]).because(unsure));
     }
     Ok(refused.first().map_or(Exit::OK, |failure| failure.exit))
 }

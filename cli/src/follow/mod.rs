@@ -1,17 +1,19 @@
-//! Following jobs: what each writes ([`tail`]), one after the other in the order they were asked for ([`lineup`]), and how
-//! all of them stand ([`watch`]).
+//! Following jobs: what each writes ([`tail`]), one after the other in the order they were asked for ([`lineup`]), what
+//! changes, as it is recorded ([`changes`]), and how all of them stand ([`board`]).
 
+mod board;
+mod changes;
 mod lineup;
 mod tail;
-mod watch;
 
 use bytes::Bytes;
 use windlass_shared::pb;
 
 use crate::failure::Failure;
 
+pub(crate) use board::Board;
+pub(crate) use changes::{Changes, From, News};
 pub(crate) use lineup::Lineup;
-pub(crate) use watch::{Board, Changes};
 
 /// Jobs followed at a time: the one being shown, and the next ones, so that their output is there when their turn comes.
 pub(crate) const WINDOW: usize = 16;

@@ -33,7 +33,7 @@ impl Tail {
     }
 
     async fn follow(&mut self) -> Result<pb::Job, Failure> {
-        let mut patience = Patience::default();
+        let mut patience = self.client.patience();
         loop {
             if let Err(status) = self.stream(&mut patience).await {
                 let doing = "follow what the job writes";

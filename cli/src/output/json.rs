@@ -20,7 +20,7 @@ macro_rules! documents {
     };
 }
 
-documents!(Job, Agent, ListJobsResponse, ListAgentsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
+documents!(Job, JobEvent, Agent, ListJobsResponse, ListAgentsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
 
 /// Writes messages as JSON.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::humane::one_line;
 
 pub(crate) use json::{Json, failure};
 pub(crate) use screen::{Screen, interject};
-pub(crate) use table::{agent_table, job_sheet, job_table};
+pub(crate) use table::{agent_table, event_head, event_lines, job_sheet, job_table};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

@@ -37,6 +37,28 @@ pub(crate) fn job_table(jobs: &[pb::Job]) -> String {
     render(["ID", "STATE", "AGE", "REASON", "COMMAND"], rows)
 }
 
+/// The head over [`event_lines`].
+pub(crate) fn event_head() -> String {
+    event_line(["TIME", "REVISION", "JOB", "STATE", "ATTEMPT", "AGENT", "REASON"])
+}
+
+/// Changes, a line each, in columns of fixed width: what is still to come cannot be measured.
+pub(crate) fn event_lines(events: &[pb::JobEvent]) -> String {
+    let lines = events.iter().map(|event| {
+        let (time, revision) = (show_instant(event.time.as_ref()), event.revision.to_string());
+        let attempt = if event.attempt == 0 { String::new() } else { event.attempt.to_string() };
+        // Its first part is enough to tell agents apart; the whole is in jsonl.
+        let agent = event.agent_id.split('-').next().unwrap_or_default();
+        event_line([&time, &revision, &event.job_id, job_state(event.state), &attempt, agent, reason(event.reason)])
+    });
+    lines.collect()
+}
+
+fn event_line([time, revision, job, state, attempt, agent, reason]: [&str; 7]) -> String {
+    let line = format!("{time:<24}  {revision:>9}  {job:<36}  {state:<10}  {attempt:>7}  {agent:<8}  {reason}");
+    line.trim_end().to_owned() + "\n"
+}
+
 /// Agents, a line each.
 pub(crate) fn agent_table(agents: &[pb::Agent]) -> String {
     let rows = agents.iter().map(|agent| {
@@ -108,6 +130,26 @@ mod tests {
     fn columns_line_up_without_borders_or_trailing_blanks() {
         let rows = [["a".to_owned(), "bb".to_owned()], ["ccc".to_owned(), String::new()]];
         assert_eq!(render(["X", "LONGER"], rows.into_iter()), "X    LONGER\na    bb\nccc\n");
+    }
+
+    #[test]
+    fn changes_line_up_under_their_head() {
+        let event = pb::JobEvent {
+            revision: 12,
+            time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+            job_id: "0193a5b0-7c3e-7f00-8000-0123456789ab".into(),
+            state: 4,
+            attempt: 1,
+            agent_id: "f81d4fae-7dec-41d0-a765-00a0c91e6bf6".into(),
+            reason: 6,
+        };
+        let waiting = pb::JobEvent { attempt: 0, agent_id: String::new(), reason: 0, state: 3, ..event.clone() };
+        let wanted = concat!(
+            "TIME                       REVISION  JOB                                   STATE       ATTEMPT  AGENT     REASON\n",
+            "2023-11-14T22:13:20.000Z         12  0193a5b0-7c3e-7f00-8000-0123456789ab  LEASED            1  f81d4fae  drain\n",
+            "2023-11-14T22:13:20.000Z         12  0193a5b0-7c3e-7f00-8000-0123456789ab  QUEUED\n",
+        );
+        assert_eq!(event_head() + &event_lines(&[event, waiting]), wanted);
     }
 
     #[test]

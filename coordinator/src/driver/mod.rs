@@ -9,6 +9,7 @@
 //! Two inboxes, so that a flood of submits cannot starve results. Nothing leaves before the commit of its tick: what nobody
 //! may lose, nobody may see early. The task awaits only its inboxes, its next deadline and the store.
 
+mod crash;
 mod handle;
 mod repeats;
 mod tick;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_core::{Core, Ticket};
 use windlass_shared::clock;
 
+pub use crash::CrashAt;
 pub(crate) use handle::{Control, DriverHandle, Incoming, Progress, RequestKey, Submit, SubmitError};
 
 use handle::Taken;
@@ -38,6 +40,13 @@ const SUBMIT_INBOX: usize = 4_096;
 /// Messages taken into one tick: bounds the commit, and with it the wait of whoever comes next.
 const TICK_MESSAGES_MAX: usize = 1_024;
 
+/// What the driver works with.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) watch: Arc<Watch>,
+}
+
 /// Everything the task owns.
 pub(crate) struct Driver {
     core: Core,
@@ -48,6 +57,7 @@ pub(crate) struct Driver {
     submits: mpsc::Receiver<Submit>,
     progress: Arc<Progress>,
     beat: Duration,
+    crash_at: Option<CrashAt>,
     waiting: HashMap<Ticket, Waiting>,
     next_ticket: u64,
 }
@@ -61,19 +71,15 @@ enum Waiting {
 
 impl Driver {
     /// The task, and the handle everyone else holds. `beat`: time between ticks when nothing happens.
-    pub(crate) fn new(
-        core: Core,
-        store: Arc<dyn Store>,
-        registry: Arc<Registry>,
-        watch: Arc<Watch>,
-        beat: Duration,
-    ) -> (Self, DriverHandle) {
+    pub(crate) fn new(core: Core, parts: Parts, beat: Duration, crash_at: Option<CrashAt>) -> (Self, DriverHandle) {
         let (control_tx, control) = mpsc::channel(CONTROL_INBOX);
         let (submit_tx, submits) = mpsc::channel(SUBMIT_INBOX);
         let progress = Arc::new(Progress::new());
-        let handle = DriverHandle::new(control_tx, submit_tx, store.clone(), progress.clone());
+        let handle = DriverHandle::new(control_tx, submit_tx, parts.store.clone(), progress.clone());
+        let Parts { store, registry, watch } = parts;
         let waiting = HashMap::new();
-        let driver = Self { core, store, registry, watch, control, submits, progress, beat, waiting, next_ticket: 0 };
+        let driver =
+            Self { core, store, registry, watch, control, submits, progress, beat, crash_at, waiting, next_ticket: 0 };
         (driver, handle)
     }
 

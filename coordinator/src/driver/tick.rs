@@ -7,6 +7,7 @@ use windlass_shared::convert::ReportAck;
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
+use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
 use super::{Control, Driver, Submit, SubmitError, Waiting};
 use crate::sessions::ToAgent;
@@ -88,13 +89,30 @@ impl Driver {
         }
         if !batch.changes.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
+            self.pass(Point::BeforeCommit);
             self.store.commit(batch).await?;
+            self.pass(Point::AfterCommit);
             self.watch.publish(events);
         }
         Ok(rest)
     }
 
+    fn pass(&mut self, point: Point) {
+        if let Some(crash_at) = &mut self.crash_at {
+            crash_at.pass(point);
+        }
+    }
+
     fn release(&mut self, effect: Effect) {
+        let reply = matches!(effect, Effect::Reply(..));
+        let (before, after) =
+            if reply { (Point::BeforeReply, Point::AfterReply) } else { (Point::BeforeSend, Point::AfterSend) };
+        self.pass(before);
+        self.hand_over(effect);
+        self.pass(after);
+    }
+
+    fn hand_over(&mut self, effect: Effect) {
         match effect {
             Effect::Record(_) => {} // taken out by `commit`
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),

@@ -1,35 +1,21 @@
 //! The store of tests and of `--ephemeral`: nothing survives the process, and the bounds say what is forgotten before.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use windlass_core::Change;
 use windlass_shared::domain::{AttemptRecord, JobRecord, JobView};
 use windlass_shared::ids::JobId;
 
-use super::{Batch, Commit, Filter, NoRoom, Page, ReadError, Request, Store};
+use super::{
+    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, Page, ROWS_SCANNED_MAX, ReadError, Request, Retention, Store,
+};
 
-/// Attempts shown of one job; the oldest go first.
-const ATTEMPTS_KEPT: usize = 100;
-/// Rows looked at for one page, so that a filter nothing passes cannot hold the store.
-const ROWS_SCANNED_MAX: usize = 10_000;
-
-/// What is kept, and how long.
-#[derive(Debug, Clone)]
-pub struct Retention {
-    /// Finished jobs kept; the first to finish go first.
-    pub finished_jobs_max: usize,
-    /// Bytes of specs kept, finished jobs' included. Past it finished jobs go early, then submits are refused.
-    pub spec_bytes_max: usize,
-    /// Request ids kept; the oldest go first.
-    pub requests_max: usize,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { finished_jobs_max: 100_000, spec_bytes_max: 1 << 30, requests_max: 1_000_000 }
-    }
+/// A store in memory, empty. It cannot be opened again, so each life has an incarnation of its own.
+pub(crate) fn memory(retention: Retention, incarnation: u64) -> Opened {
+    let store = Arc::new(MemoryStore::new(retention));
+    Opened { store, incarnation, epoch: 1, revision: 0, live: Vec::new(), events: Vec::new() }
 }
 
 /// Jobs in memory.
@@ -62,8 +48,6 @@ impl Row {
 }
 
 impl MemoryStore {
-    /// An empty store.
-    #[must_use]
     pub(crate) fn new(retention: Retention) -> Self {
         Self { retention, tables: Mutex::default() }
     }
@@ -164,14 +148,5 @@ impl Store for MemoryStore {
         let (tables, max) = (self.tables(), self.retention.spec_bytes_max);
         let fits = !tables.finished.is_empty() || tables.spec_bytes.saturating_add(bytes) <= max;
         if fits { Ok(()) } else { Err(NoRoom::Specs { max }) }
-    }
-}
-
-impl Filter {
-    /// Whether a job is one of those to list.
-    pub(super) fn passes(&self, job: &JobRecord) -> bool {
-        (self.states.is_empty() || self.states.contains(&job.state))
-            && self.queue.as_ref().is_none_or(|queue| *queue == job.header.queue)
-            && self.id_prefix.as_ref().is_none_or(|prefix| job.id.to_string().starts_with(&**prefix))
     }
 }

@@ -1,6 +1,11 @@
 //! Where jobs are on record. A tick is committed whole or not at all, and nothing of it is visible before.
 
+mod filter;
 mod memory;
+mod options;
+mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;
@@ -10,13 +15,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use windlass_core::Change;
-use windlass_shared::domain::{AttemptRecord, Event, JobRecord, JobState, JobView};
+use windlass_shared::domain::{AttemptRecord, Event, JobRecord, JobView};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
-pub(crate) use memory::MemoryStore;
-pub use memory::Retention;
+pub(crate) use filter::Filter;
+pub(crate) use memory::{MemoryStore, memory};
+pub use options::{Retention, StoreOptions};
+pub use sqlite::OpenError;
+pub(crate) use sqlite::open;
+
+/// Attempts kept of one job; the oldest go first.
+const ATTEMPTS_KEPT: usize = 100;
+/// Rows looked at for one page, so that a filter nothing passes cannot hold the store.
+const ROWS_SCANNED_MAX: usize = 10_000;
 
 /// What one tick changed.
 #[derive(Debug, Default)]
@@ -43,7 +56,7 @@ pub(crate) struct Request {
 }
 
 /// The store could not make a tick durable. The core has no undo, so the process ends.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the store failed: {0}")]
 pub(crate) struct CommitError(pub(crate) String);
 
@@ -119,17 +132,6 @@ impl Fault for NoRoom {
 
 /// A commit under way.
 pub(crate) type Commit<'a> = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send + 'a>>;
-
-/// Which jobs to list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Filter {
-    /// In one of these states; empty: all.
-    pub(crate) states: Vec<JobState>,
-    /// Of this queue.
-    pub(crate) queue: Option<Arc<str>>,
-    /// With an id that begins so.
-    pub id_prefix: Option<Box<str>>,
-}
 
 /// A page of jobs, newest first, without their attempts.
 #[derive(Debug, Default)]

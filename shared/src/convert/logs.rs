@@ -66,3 +66,33 @@ pub fn pushed_logs(wire: pb::PushLogsRequest) -> Result<Vec<PushedLog>, Invalid>
 pub fn log_ack(lease: &Lease, stream: LogStream, offset: u64) -> pb::LogAck {
     pb::LogAck { lease: Some(lease_to_wire(lease)), stream: stream_to_wire(stream), offset }
 }
+
+/// The coordinator's word as it was sent: everything of the stream before the offset is there.
+///
+/// # Errors
+/// Where it names no attempt or no stream.
+impl TryFrom<pb::LogAck> for (Lease, LogStream, u64) {
+    type Error = Invalid;
+
+    fn try_from(wire: pb::LogAck) -> Result<Self, Invalid> {
+        Ok((lease("acks.lease", wire.lease)?, log_stream("acks.stream", wire.stream)?, wire.offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+
+    #[test]
+    fn an_acknowledgement_comes_back_as_it_was_said_and_one_that_names_nothing_is_refused() {
+        let job = JobId::new(7, &[1; 10]);
+        let lease = Lease { job, generation: 1, attempt: 2, incarnation: 3, epoch: 4, fencing_token: 5 };
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            assert_eq!(log_ack(&lease, stream, 99).try_into(), Ok((lease, stream, 99)));
+        }
+        let unnamed = pb::LogAck { stream: 0, ..log_ack(&lease, LogStream::Stdout, 1) };
+        assert!(<(Lease, LogStream, u64)>::try_from(unnamed).is_err());
+        assert!(<(Lease, LogStream, u64)>::try_from(pb::LogAck::default()).is_err());
+    }
+}

@@ -12,7 +12,7 @@ use super::attempt::Attempt;
 use super::context::Context;
 use super::seen::Seen;
 use super::{Active, Event, Halt, Handle, Inbox, Input, Surroundings, verdict};
-use crate::logs::Logs;
+use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
 
@@ -63,7 +63,11 @@ impl Orchestrator {
     pub(crate) fn new(parts: Parts) -> (Self, Active) {
         let (active, watcher) = watch::channel(0);
         let free = parts.slots;
-        let (held, waiting, seen) = (BTreeMap::new(), VecDeque::new(), Seen::default());
+        let (held, waiting, mut seen) = (BTreeMap::new(), VecDeque::new(), Seen::default());
+        // What a former life ended is over in this one too.
+        for lease in parts.outbox.ended() {
+            seen.note(&lease);
+        }
         (Self { parts, free, held, waiting, seen, draining: None, active }, watcher)
     }
 
@@ -108,7 +112,7 @@ impl Orchestrator {
             tracing::debug!(job = %lease.job, attempt = lease.attempt, "assignment repeated, dropped");
             return;
         }
-        if let Some(reason) = self.draining {
+        if let Some(reason) = self.not_now() {
             self.report(lease, News::Returned(reason));
             return;
         }
@@ -123,6 +127,11 @@ impl Orchestrator {
             }
             Err(invalid) => self.end(lease, verdict::rejected(&invalid.to_string())),
         }
+    }
+
+    /// Why nothing new is begun, where that is so: the word of it and an assignment may cross.
+    fn not_now(&self) -> Option<Reason> {
+        self.draining.or_else(|| self.parts.outbox.is_stuck().then_some(Reason::Returned))
     }
 
     fn on_stop(&mut self, order: StopOrder) {
@@ -215,11 +224,14 @@ impl Orchestrator {
     fn end(&self, lease: Lease, outcome: Outcome) {
         let (state, reason) = (outcome.state.name(), outcome.reason.map(Reason::name));
         tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, "attempt ended");
-        self.report(lease, News::Ended(Box::new(outcome)));
+        let Parts { outbox, logs, .. } = &self.parts;
+        outbox.push(ReportItem { lease, news: News::Ended(Box::new(outcome)) }, logs.shipped(&lease));
+        // Once more: what was shipped between the two would be news to nobody.
+        outbox.shipped(&lease, logs.shipped(&lease));
     }
 
     fn report(&self, lease: Lease, news: News) {
-        self.parts.outbox.push(ReportItem { lease, news });
+        self.parts.outbox.push(ReportItem { lease, news }, Offsets::ALL);
     }
 
     /// The one place that gives slots away, whatever freed them.

@@ -25,6 +25,11 @@ pub(crate) struct Offsets {
     pub(crate) stderr: u64,
 }
 
+impl Offsets {
+    /// Beyond every end.
+    pub(crate) const ALL: Self = Self { stdout: u64::MAX, stderr: u64::MAX };
+}
+
 impl Capture {
     /// Reads for the attempt of `lease`.
     pub(crate) fn new(logs: Logs, lease: Lease) -> Self {

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::sync::Notify;
 use windlass_shared::domain::{Lease, LogChunk, LogStream, PushedLog};
 
+use super::Offsets;
 use super::reel::Reel;
 use crate::config::{LOG_BUFFERS_ENDED, LOG_MESSAGE_BYTES_MAX, LOGS_UNACKED_BYTES_MAX};
 
@@ -84,6 +85,11 @@ impl Logs {
     pub(super) fn ack(&self, lease: &Lease, stream: LogStream, offset: u64) {
         self.change(|hub| hub.ack(lease, stream, offset));
         self.0.waiting.notify_one();
+    }
+
+    /// How far the coordinator has what an attempt wrote; [`Offsets::ALL`] where nothing is left to ship.
+    pub(crate) fn shipped(&self, lease: &Lease) -> Offsets {
+        self.hub().reels.get(lease).map_or(Offsets::ALL, Reel::acked)
     }
 
     /// A new stream to the coordinator: what was under way on the old one is handed out again.
@@ -256,9 +262,11 @@ mod tests {
         write(&logs, 1, b"abc");
         assert_eq!(batch(&logs), [(1, 0, 3)]);
         logs.ack(&lease(1), LogStream::Stdout, 3);
+        assert_eq!(logs.shipped(&lease(1)), Offsets { stdout: 3, stderr: 0 });
         assert!(!logs.is_empty());
         logs.close(&lease(1));
         assert!(logs.is_empty());
+        assert_eq!(logs.shipped(&lease(1)), Offsets::ALL);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use windlass_shared::domain::LogStream;
 
+use super::Offsets;
 use super::tape::Tape;
 
 #[derive(Debug, Default)]
@@ -73,6 +74,11 @@ impl Reel {
     /// Whether nothing is left to do for it.
     pub(super) fn is_done(&self) -> bool {
         self.closed && self.tapes.iter().all(Tape::is_empty)
+    }
+
+    /// How far the coordinator has each stream.
+    pub(super) fn acked(&self) -> Offsets {
+        Offsets { stdout: self.tapes[0].acked(), stderr: self.tapes[1].acked() }
     }
 
     pub(super) fn kept(&self) -> usize {

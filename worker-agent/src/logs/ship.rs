@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use windlass_shared::convert;
 use windlass_shared::domain::{Lease, LogStream};
-use windlass_shared::ids::JobId;
 use windlass_shared::pb;
 use windlass_shared::resilience::reconnect::Reconnect;
 
 use super::Logs;
 use crate::config::WELCOME_TIMEOUT;
 use crate::dial::Dialer;
+use crate::outbox::Outbox;
 
 /// Messages handed to the transport ahead of it: what waits longer gathers in the hub, into fewer and larger ones.
 const AHEAD: usize = 2;
@@ -22,6 +22,8 @@ const AHEAD: usize = 2;
 pub(crate) struct Shipper {
     dialer: Dialer,
     logs: Logs,
+    /// Told how far the logs of attempts are that it has the ends of.
+    outbox: Outbox,
 }
 
 /// Why a stream ended.
@@ -39,8 +41,8 @@ enum Broken {
 
 impl Shipper {
     /// Ships from `logs`.
-    pub(crate) fn new(dialer: Dialer, logs: Logs) -> Self {
-        Self { dialer, logs }
+    pub(crate) fn new(dialer: Dialer, logs: Logs, outbox: Outbox) -> Self {
+        Self { dialer, logs, outbox }
     }
 
     /// Runs until `stop`. Dials only once there is something to ship.
@@ -121,18 +123,13 @@ impl Shipper {
         // A stream that got something across is one that works.
         pace.reset();
         for ack in answer.acks {
-            match read_ack(&ack) {
-                Some((lease, stream)) => self.logs.ack(&lease, stream, ack.offset),
-                None => tracing::warn!(?ack, "log acknowledgement that names no stream"),
+            match <(Lease, LogStream, u64)>::try_from(ack) {
+                Ok((lease, stream, offset)) => {
+                    self.logs.ack(&lease, stream, offset);
+                    self.outbox.shipped(&lease, self.logs.shipped(&lease));
+                }
+                Err(invalid) => tracing::warn!(%invalid, "log acknowledgement that cannot be read"),
             }
         }
     }
-}
-
-fn read_ack(ack: &pb::LogAck) -> Option<(Lease, LogStream)> {
-    let wire = ack.lease.as_ref()?;
-    let job = JobId::try_from(&wire.job_id[..]).ok()?;
-    let pb::Lease { generation, attempt, incarnation, epoch, fencing_token, .. } = *wire;
-    let lease = Lease { job, generation, attempt, incarnation, epoch, fencing_token };
-    Some((lease, convert::log_stream("ack.stream", ack.stream).ok()?))
 }

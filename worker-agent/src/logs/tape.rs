@@ -26,6 +26,8 @@ pub(super) struct Tape {
     flying: VecDeque<(u64, usize)>,
     /// Bytes in `pieces` and `tail`.
     kept: usize,
+    /// Everything before it is with the coordinator.
+    acked: u64,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Tape {
         }
         self.release(offset);
         self.sent = self.sent.max(offset);
+        self.acked = self.acked.max(offset);
         landed
     }
 
@@ -139,6 +142,10 @@ impl Tape {
     /// Whether the coordinator has everything.
     pub(super) fn is_empty(&self) -> bool {
         self.kept == 0 && self.flying.is_empty()
+    }
+
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
     }
 
     pub(super) fn kept(&self) -> usize {

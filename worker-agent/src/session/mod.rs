@@ -9,6 +9,8 @@
 //!
 //! Not here: what is done about anything the coordinator says ([`executor`](crate::executor)).
 
+mod horizon;
+pub(crate) mod stored;
 mod stream;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use crate::dial::Dialer;
 use crate::executor::Handle;
 use crate::identity::Identity;
 use crate::outbox::Outbox;
+pub(crate) use horizon::Horizon;
 use stream::{End, Stream};
 
 /// Messages handed to the transport ahead of it: what waits longer gathers into fewer and larger reports.
@@ -69,8 +72,7 @@ pub(crate) struct Session {
     pub(crate) overrun: Arc<Notify>,
     pub(crate) plan: watch::Receiver<Plan>,
     pub(crate) stop: CancellationToken,
-    /// The furthest we have seen a coordinator: one that is behind it has lost something. In memory in this version.
-    pub(crate) seen: Option<Seen>,
+    pub(crate) horizon: Horizon,
 }
 
 /// Why there is no stream, or none any more.
@@ -120,6 +122,11 @@ impl Session {
         }
     }
 
+    /// Attempts it takes at a time from now on.
+    fn credit(&self) -> u32 {
+        if self.outbox.is_stuck() { 0 } else { self.slots }
+    }
+
     // A copy: a borrow held on to would block whoever changes the plan.
     fn plan(&self) -> Plan {
         *self.plan.borrow()
@@ -134,7 +141,7 @@ impl Session {
         };
         self.outbox.rewind();
         let Welcome { incarnation, epoch, revision, .. } = welcome;
-        self.see(Seen { incarnation, epoch, revision });
+        self.horizon.see(Seen { incarnation, epoch, revision });
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
         let welcomed = Instant::now();
         let end = Stream::new(self, up, down, &welcome).serve().await;
@@ -175,20 +182,8 @@ impl Session {
             inventory: self.executor.inventory().await,
             host,
             version: env!("CARGO_PKG_VERSION").into(),
-            seen: self.seen,
+            seen: self.horizon.get(),
         }
-    }
-
-    /// Notes how far the coordinator is. It has checked our last word itself, so another record is one that it chose.
-    fn see(&mut self, now: Seen) {
-        self.seen = Some(match self.seen {
-            Some(seen) if seen.incarnation == now.incarnation => Seen {
-                incarnation: seen.incarnation,
-                epoch: seen.epoch.max(now.epoch),
-                revision: seen.revision.max(now.revision),
-            },
-            _ => now,
-        });
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {
@@ -240,7 +235,10 @@ fn remedy(broken: &Broken) -> Option<&'static str> {
         (Code::AlreadyExists, _) => "give one of the two agents another --name, or wait until the other is gone",
         (Code::ResourceExhausted, _) => "the coordinator takes no more agents: raise its limit, or stop one",
         (Code::Unauthenticated | Code::PermissionDenied, _) => "give this agent credentials that the coordinator takes",
-        (Code::DataLoss, _) => "the coordinator has an older record than this agent has seen: see its log",
+        (Code::DataLoss, _) => {
+            "the coordinator runs on an older copy of its record than this agent has seen: give it the newer one; or, where \
+             that is lost for good, restart this agent without the file `seen` in its --data"
+        }
         _ => return None,
     })
 }

@@ -33,6 +33,8 @@ pub(super) struct Stream<'a> {
     beats: Interval,
     beat: u64,
     beat_due: bool,
+    /// What the coordinator was told that we take.
+    credit_told: u32,
     /// The draining message went out.
     drain_told: bool,
 }
@@ -59,7 +61,21 @@ impl<'a> Stream<'a> {
         let lease_ttl = welcome.lease_ttl;
         let deaf_at = Instant::now() + lease_ttl;
         let number = welcome.session;
-        Self { session, number, up, down, lease_ttl, deaf_at, beats, beat: 0, beat_due: false, drain_told: false }
+        // By the hello.
+        let credit_told = session.slots;
+        Self {
+            session,
+            number,
+            up,
+            down,
+            lease_ttl,
+            deaf_at,
+            beats,
+            beat: 0,
+            beat_due: false,
+            credit_told,
+            drain_told: false,
+        }
     }
 
     pub(super) async fn serve(mut self) -> End {
@@ -120,6 +136,9 @@ impl<'a> Stream<'a> {
             } else if let (Plan::Draining(reason), false) = (self.session.plan(), self.drain_told) {
                 self.drain_told = true;
                 room.send(convert::draining(reason));
+            } else if self.session.credit() != self.credit_told {
+                self.credit_told = self.session.credit();
+                room.send(convert::credit(self.credit_told));
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
                 room.send(convert::report(number, &items));
             } else {
@@ -146,8 +165,8 @@ impl<'a> Stream<'a> {
             Some(FromCoordinator::Stop(orders)) => Some(Input::Stop(orders)),
             Some(FromCoordinator::Recall(leases)) => Some(Input::Recall(leases)),
             Some(FromCoordinator::ReportAck(ReportAck { sequence, stale, revision })) => {
-                if let Some(seen) = self.session.seen {
-                    self.session.see(Seen { revision, ..seen });
+                if let Some(seen) = self.session.horizon.get() {
+                    self.session.horizon.see(Seen { revision, ..seen });
                 }
                 self.session.outbox.ack(sequence);
                 (!stale.is_empty()).then_some(Input::Stale(stale))

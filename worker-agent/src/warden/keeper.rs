@@ -222,6 +222,14 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Where children still end, others may still be forked: the next round is worth more than the pause.
+    fn hurry(&mut self) {
+        if let Phase::Killing { again, pause, .. } = &mut self.phase {
+            *pause = KILL_AGAIN;
+            *again = (*again).min(Instant::now() + KILL_AGAIN);
+        }
+    }
+
     fn kill_round(&self) {
         let me = rustix::process::getpid();
         if tree::kill_below(me, &HashSet::new()).is_err() {
@@ -268,7 +276,7 @@ impl<'a> Keeper<'a> {
                     self.leader = None;
                     exit = Some(exit_info(&ended, self.forked.elapsed()));
                 }
-                Ok(Reaped::Child(..)) => {}
+                Ok(Reaped::Child(..)) => self.hurry(),
                 Ok(Reaped::Empty) => {
                     self.tell_empty(exit);
                     return true;

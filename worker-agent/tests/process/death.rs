@@ -186,7 +186,8 @@ impl Agent {
 
     fn assert_nothing_is_left(self) {
         let nothing = || !self.below.iter().any(|pid| exists(*pid));
-        runtime().block_on(eventually("no process of the agent is left", nothing));
+        let gone = eventually("no process of the agent is left", nothing);
+        runtime().block_on(within(Duration::from_secs(5), gone));
     }
 }
 

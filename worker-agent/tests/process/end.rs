@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use windlass_worker_agent::process::{ExitKind, Proof, WardenOptions};
 
 use crate::support::*;
@@ -62,17 +61,20 @@ alone! {
         let dir = scratch();
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let writer = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
         let mut waiting = Vec::new();
         // More than fit into the socket between keepers and warden.
         for _ in 0..350 {
-            let process = warden.spawn(spec(&["cat", fifo.to_str().unwrap()])).await.unwrap();
+            let job = sh(&format!("exec < {}; echo up; exec cat", fifo.display()));
+            let mut process = warden.spawn(job).await.unwrap();
+            read_until(&mut process.stdout, "up").await;
             waiting.push(process.events);
         }
         let pid = warden_pid(&warden);
-        kill(pid, Signal::STOP);
-        drop(std::fs::File::options().write(true).open(&fifo).unwrap());
+        let stopped = Stopped::new(pid);
+        drop(writer);
         eventually("all have ended", || marked().is_empty()).await;
-        kill(pid, Signal::CONT);
+        drop(stopped);
         for mut events in waiting {
             assert_eq!(status(within(Duration::from_secs(5), events.leader_exit()).await), ExitKind::Code(0));
             assert_eq!(events.tree_end().await.proof, Proof::Keeper);

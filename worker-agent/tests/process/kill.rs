@@ -70,6 +70,16 @@ alone! {
         assert_only_the_warden_is_left(&warden).await;
     }
 
+    async fn a_process_that_flees_by_forking_and_exiting_without_end_is_caught() {
+        let warden = start(options());
+        let mut process = warden.spawn(sh("flee() { flee & exit; }; echo up; flee")).await.unwrap();
+        read_until(&mut process.stdout, "up").await;
+        assert_eq!(status(process.events.leader_exit().await), ExitKind::Code(0));
+        process.control.kill();
+        assert_eq!(within(Duration::from_secs(9), process.events.tree_end()).await.proof, Proof::Keeper);
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
     async fn a_stopped_tree_is_killed_too() {
         let warden = start(options());
         let mut process = warden.spawn(sh("sleep 1000 & echo up; kill -STOP $$")).await.unwrap();

@@ -143,7 +143,7 @@ pub(crate) async fn assert_fds(what: &str, pid: i32, expected: usize) {
 
 /// Polls until `done`; a deadline stands for "never".
 pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(20);
     while !done() {
         assert!(Instant::now() < until, "never: {what}\n{}", table());
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -208,6 +208,22 @@ pub(crate) fn fds(pid: i32) -> usize {
 
 pub(crate) fn kill(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// A process that is stopped until this is dropped, also by a test that fails meanwhile: stopped, it would stay for ever.
+pub(crate) struct Stopped(i32);
+
+impl Stopped {
+    pub(crate) fn new(pid: i32) -> Self {
+        kill(pid, rustix::process::Signal::STOP);
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        kill(self.0, rustix::process::Signal::CONT);
+    }
 }
 
 pub(crate) fn leader(process: &Process) -> i32 {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +15,27 @@ use windlass_shared::pb::job_service_client::JobServiceClient;
 const START_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) struct Cluster {
-    _home: TempDir,
+    home: TempDir,
     members: Vec<Child>,
     channel: Channel,
+}
+
+/// Starts a coordinator with its record in `home`; its address, once it serves.
+fn start_coordinator(home: &Path) -> Result<(Child, String), OsString> {
+    let mut command = Command::new(sibling("windlass-coordinator")?);
+    command.arg("--data").arg(home.join("coordinator")).args(["--listen", "127.0.0.1:0"]);
+    let mut coordinator = start(command.stdout(Stdio::piped()))?;
+    let mut line = String::new();
+    if let Some(stdout) = &mut coordinator.stdout {
+        BufReader::new(stdout).read_line(&mut line).map_err(|err| format!("the coordinator: {err}"))?;
+    }
+    let url = line.trim().strip_prefix("listening on ").ok_or("the coordinator did not start")?.to_owned();
+    Ok((coordinator, url))
+}
+
+async fn connect(url: &str) -> Result<Channel, OsString> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|err| err.to_string())?;
+    endpoint.connect().await.map_err(|err| err.to_string().into())
 }
 
 fn sibling(name: &str) -> Result<PathBuf, OsString> {
@@ -38,23 +56,15 @@ fn start(command: &mut Command) -> Result<Child, OsString> {
 impl Cluster {
     pub(crate) async fn start(agents: usize, slots: usize) -> Result<Self, OsString> {
         let home = tempfile::tempdir().map_err(|err| format!("a temporary directory: {err}"))?;
-        let mut command = Command::new(sibling("windlass-coordinator")?);
-        command.arg("--data").arg(home.path().join("coordinator"));
-        let mut coordinator = start(command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()))?;
-        let mut line = String::new();
-        if let Some(stdout) = &mut coordinator.stdout {
-            BufReader::new(stdout).read_line(&mut line).map_err(|err| format!("the coordinator: {err}"))?;
-        }
-        let url = line.trim().strip_prefix("listening on ").ok_or("the coordinator did not start")?.to_owned();
+        let (coordinator, url) = start_coordinator(home.path())?;
         let mut members = vec![coordinator];
         for n in 1..=agents {
             let mut command = Command::new(sibling("windlass-worker-agent")?);
             command.args(["--coordinator", &url, "--name", &format!("a{n}"), "--slots", &slots.to_string(), "--data"]);
             members.push(start(command.arg(home.path().join(n.to_string())))?);
         }
-        let endpoint = Endpoint::from_shared(url).map_err(|err| err.to_string())?;
-        let channel = endpoint.connect().await.map_err(|err| err.to_string())?;
-        let cluster = Self { _home: home, members, channel };
+        let channel = connect(&url).await?;
+        let cluster = Self { home, members, channel };
         tokio::time::timeout(START_MAX, cluster.connected(agents))
             .await
             .map_err(|_| "the agents did not connect")??;
@@ -71,6 +81,25 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// The coordinator is killed and started again with the same record; until it answers.
+    pub(crate) async fn restart_coordinator(&mut self) -> Result<(), OsString> {
+        self.members[0]
+            .kill()
+            .and_then(|()| self.members[0].wait())
+            .map_err(|err| format!("the coordinator: {err}"))?;
+        let (coordinator, url) = start_coordinator(self.home.path())?;
+        self.members[0] = coordinator;
+        self.channel = connect(&url).await?;
+        Ok(())
+    }
+
+    /// Mebibytes the coordinator has in memory.
+    pub(crate) fn coordinator_rss_mib(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.members[0].id())).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+        Some(kib.trim().parse::<f64>().ok()? / 1024.0)
     }
 
     pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {

@@ -17,7 +17,7 @@ const AGENTS: usize = 2;
 const SLOTS: usize = 4;
 const BATCH: usize = 1_000;
 
-pub(crate) fn run(args: &Args) -> Result<Figure, OsString> {
+pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|err| format!("a runtime: {err}"))?;
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
@@ -26,13 +26,13 @@ pub(crate) fn run(args: &Args) -> Result<Figure, OsString> {
         limits.push(spawn_rate(AGENTS, SLOTS, args.jobs)?);
         rates.push(runtime.block_on(round(args.jobs))?);
     }
-    Ok(Figure {
+    Ok(vec![Figure::Rate {
         scenario: "exec_true",
         jobs_per_s: median(rates),
         limit: median(limits),
         limit_is: "raw spawns/s, same containment",
         floor: 0.7,
-    })
+    }])
 }
 
 async fn round(jobs: usize) -> Result<f64, OsString> {

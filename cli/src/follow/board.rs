@@ -1,81 +1,9 @@
-//! How the jobs stand, kept up to date by the coordinator's event stream. For showing only: what a command answers rests on
-//! the jobs themselves.
+//! How the jobs stand, for the progress bar. For showing only: what a command answers rests on the jobs themselves.
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::JoinSet;
-use tonic::{Code, Status};
 use windlass_shared::convert;
 use windlass_shared::domain::JobState;
-use windlass_shared::limits::WATCH_IDS_MAX;
-use windlass_shared::pb;
-
-use crate::client::Client;
-use crate::patience::Patience;
-
-/// Messages that may wait for the screen; the coordinator batches what comes faster.
-const WAITING: usize = 16;
-
-/// The changes of some jobs, as they are recorded. Dropping it ends the watch.
-#[derive(Debug)]
-pub(crate) struct Changes {
-    events: Receiver<Vec<pb::JobEvent>>,
-    _task: JoinSet<()>,
-}
-
-impl Changes {
-    /// Changes after `revision`; none: from now on.
-    pub(crate) fn watch(client: Client, ids: &[String], revision: Option<u64>) -> Self {
-        let (sender, events) = channel(WAITING);
-        // More than the coordinator takes: watch all jobs, the board knows its own.
-        let job_ids = if ids.len() > WATCH_IDS_MAX { Vec::new() } else { ids.to_vec() };
-        let mut task = JoinSet::new();
-        task.spawn(Watch { client, job_ids, revision, events: sender }.run());
-        Self { events, _task: task }
-    }
-
-    /// The next changes; waits for ever where the watch had to be given up.
-    pub(crate) async fn next(&mut self) -> Vec<pb::JobEvent> {
-        match self.events.recv().await {
-            Some(events) => events,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-struct Watch {
-    client: Client,
-    job_ids: Vec<String>,
-    revision: Option<u64>,
-    events: Sender<Vec<pb::JobEvent>>,
-}
-
-impl Watch {
-    async fn run(mut self) {
-        let mut patience = Patience::default();
-        loop {
-            let ended = self.stream(&mut patience).await;
-            let status = ended.err().unwrap_or_else(|| Status::unavailable("the watch ended"));
-            if status.code() == Code::OutOfRange {
-                self.revision = None;
-            } else if patience.bear(status).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn stream(&mut self, patience: &mut Patience) -> Result<(), Status> {
-        let request = pb::WatchJobsRequest { job_ids: self.job_ids.clone(), after_revision: self.revision };
-        let mut stream = self.client.watch_jobs(request).await?;
-        while let Some(news) = stream.message().await? {
-            patience.renew();
-            self.revision = Some(news.revision);
-            let _ = self.events.send(news.events).await;
-        }
-        Ok(())
-    }
-}
 
 /// How every job stands.
 #[derive(Debug, Default)]
@@ -117,7 +45,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pb::job::State;
+    use windlass_shared::pb::job::State;
 
     fn board() -> Board {
         Board::new(&["a".into(), "b".into(), "c".into(), "d".into()])

@@ -1,0 +1,228 @@
+//! `windlass dev`: a coordinator and an agent in the foreground, to try things on. What is submitted is kept.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use windlass_shared::pb;
+
+use crate::client::{Client, DEFAULT_ADDRESS};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::humane::count;
+use crate::interrupts::Interrupts;
+use crate::member::{Log, Member};
+use crate::output::{interject, print};
+use crate::state;
+
+/// A record of a million jobs is read in ten seconds; a loaded machine may need a few times that.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// What running jobs have to finish in when all of it stops; told to the agent as its flag.
+const DRAIN: &str = "5s";
+/// Longest wait for the agent to leave in order: its drain, and the default grace of a job that was told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+/// Longest wait for whoever was told to stop at once: a kill with proof takes up to 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// How often we look whether the agent is there.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where, and how much at a time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Directory for jobs, their logs and the agent's files [default: windlass/dev in your state directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to serve at, on this machine; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7070")]
+    listen: SocketAddr,
+    /// Jobs to run at a time [default: this host's processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    slots: Option<u32>,
+}
+
+/// Runs both until a signal comes or one of them goes.
+pub(crate) async fn dev(args: Args) -> Result<Exit, Failure> {
+    let mut interrupts = Interrupts::listen()?;
+    let home = home(args.data.as_deref())?;
+    is_free(args.listen)?;
+    let slots = args.slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+    let mut pair = Pair::default();
+    let began = tokio::select! {
+        began = timeout(START_LIMIT, pair.start(&home, args.listen, slots)) => Some(began),
+        _ = interrupts.next() => None,
+    };
+    let result = match began {
+        Some(Ok(Ok(url))) => {
+            print(&banner(&url, slots, &home))?;
+            tokio::select! {
+                _ = interrupts.next() => Ok(Exit::OK),
+                failure = pair.broke() => Err(failure),
+            }
+        }
+        Some(Ok(Err(failure))) => Err(failure),
+        Some(Err(_)) => Err(cannot_start(format!("it was not ready within {} s", START_LIMIT.as_secs()))),
+        None => Ok(Exit::OK),
+    };
+    pair.stop(&mut interrupts).await;
+    result
+}
+
+fn home(data: Option<&Path>) -> Result<PathBuf, Failure> {
+    let home = match data {
+        Some(data) => std::path::absolute(data).map_err(|err| Failure::io("find the working directory", &err))?,
+        None => state::dir(|name| std::env::var_os(name))
+            .ok_or_else(|| Failure::usage("there is no home directory to keep jobs in").remedy("--data DIR"))?
+            .join("dev"),
+    };
+    std::fs::create_dir_all(&home).map_err(|err| Failure::io(format_args!("make {}", home.display()), &err))?;
+    Ok(home)
+}
+
+// Looked at before anything starts: whoever finds the port taken should read that, and not a log.
+fn is_free(listen: SocketAddr) -> Result<(), Failure> {
+    let Err(err) = std::net::TcpListener::bind(listen) else { return Ok(()) };
+    let what = format!("cannot serve at --listen {listen}: {err}");
+    Err(Failure::new(Exit::CONFIG, "LISTEN", what).remedy("--listen 127.0.0.1:0 takes any free port"))
+}
+
+fn cannot_start(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::OTHER, "DEV", format!("cannot start: {why}"))
+}
+
+fn banner(url: &str, slots: u32, home: &Path) -> String {
+    let elsewhere = url != DEFAULT_ADDRESS;
+    let address = if elsewhere { format!("  export WINDLASS_ADDRESS={url}\n") } else { String::new() };
+    format!(
+        "\
+windlass is up at {url}, with {} for jobs; they are kept in {}
+
+In another terminal:
+{address}  windlass run -- echo hello
+  windlass submit --each 'src/**/*.rs' -- wc -l
+  windlass job watch
+
+Ctrl-C stops it.
+",
+        count(slots as usize, "slot"),
+        home.display()
+    )
+}
+
+/// The two children.
+#[derive(Debug, Default)]
+struct Pair {
+    coordinator: Option<Member>,
+    agent: Option<Member>,
+}
+
+impl Pair {
+    /// Starts both; the address of the coordinator, once the agent is connected.
+    async fn start(&mut self, home: &Path, listen: SocketAddr, slots: u32) -> Result<String, Failure> {
+        let (data, listen) = (home.join("coordinator"), listen.to_string());
+        let args = ["__coordinator", "--lifeline", "--listen", &listen, "--data"].map(OsStr::new);
+        let args = args.into_iter().chain([data.as_os_str()]);
+        let coordinator = self.coordinator.insert(Member::start("coordinator", args, Stdio::piped(), Log::Shown)?);
+        let url = match coordinator.listening().await {
+            Ok(url) => url,
+            Err(why) => return Err(refused(coordinator, why).await),
+        };
+        let (data, slots) = (home.join("agent"), slots.to_string());
+        let args = ["__agent", "--lifeline", "--coordinator", &url, "--name", "dev", "--slots", &slots];
+        let args = args.into_iter().chain(["--drain-timeout", DRAIN, "--data"]).map(OsStr::new);
+        let args = args.chain([data.as_os_str()]);
+        let agent = self.agent.insert(Member::start("agent", args, Stdio::null(), Log::Shown)?);
+        let client = Client::connect(&url, None).await?;
+        loop {
+            let agents = client.list_agents().await.map_err(|status| client.failure("list the agents", &status))?;
+            if agents.iter().any(|agent| agent.state() == pb::agent::State::Connected) {
+                return Ok(url);
+            }
+            if let Some(gone) = agent.gone() {
+                return Err(refused(agent, gone).await);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Comes back where one of them is gone.
+    async fn broke(&mut self) -> Failure {
+        let (Some(coordinator), Some(agent)) = (&mut self.coordinator, &mut self.agent) else {
+            return std::future::pending().await;
+        };
+        let (who, ended) = tokio::select! {
+            ended = coordinator.ended() => ("coordinator", ended),
+            ended = agent.ended() => ("agent", ended),
+        };
+        let how = ended.map_or_else(|err| err.to_string(), |status| status.to_string());
+        Failure::new(Exit::OTHER, "DEV", format!("the {who} ended by itself ({how}); its log is above"))
+    }
+
+    /// Stops the agent first, so that it can give back and report what it has; then the coordinator.
+    async fn stop(mut self, interrupts: &mut Interrupts) {
+        if let Some(agent) = &mut self.agent {
+            drain(agent, interrupts).await;
+        }
+        for member in self.agent.iter_mut().chain(&mut self.coordinator) {
+            member.let_go();
+            member.end_by(Instant::now() + STOP_LIMIT).await;
+        }
+    }
+}
+
+// Each further signal is passed on: the agent takes the second for "urgent", the third for "now".
+async fn drain(agent: &mut Member, interrupts: &mut Interrupts) {
+    if agent.gone().is_some() {
+        return;
+    }
+    interject(&format!("stopping; jobs that run have {DRAIN} to finish, Ctrl-C again stops them now"));
+    let deadline = Instant::now() + DRAIN_LIMIT;
+    loop {
+        agent.ask_to_stop();
+        tokio::select! {
+            _ = agent.ended() => return,
+            () = tokio::time::sleep_until(deadline) => return,
+            _ = interrupts.next() => {}
+        }
+    }
+}
+
+// Its log is on the screen and says why; 78 says that it is ours to change.
+async fn refused(member: &mut Member, why: String) -> Failure {
+    let code = timeout(STOP_LIMIT, member.ended()).await.ok().and_then(Result::ok).and_then(|status| status.code());
+    let failure = cannot_start(format!("{why}; its log is above"));
+    match code {
+        Some(78) => Failure { exit: Exit::CONFIG, ..failure }.remedy("another --listen or --data"),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named_with_its_flag_and_78() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let failure = is_free(taken.local_addr().expect("an address")).expect_err("taken");
+        assert_eq!(failure.exit, Exit::CONFIG);
+        assert!(failure.what.contains("--listen") && failure.to_string().contains("127.0.0.1:0"), "{failure}");
+    }
+
+    #[test]
+    fn the_banner_has_three_commands_that_can_be_typed_as_they_are() {
+        let text = banner(DEFAULT_ADDRESS, 4, Path::new("/d"));
+        let commands: Vec<_> = text.lines().filter(|line| line.starts_with("  ")).collect();
+        assert_eq!(commands.len(), 3);
+        assert!(commands.iter().all(|line| line.starts_with("  windlass ")), "{text}");
+        assert!(text.contains("4 slots") && text.contains("/d"), "{text}");
+    }
+
+    #[test]
+    fn at_another_address_the_commands_are_told_where() {
+        let text = banner("http://127.0.0.1:9", 1, Path::new("/d"));
+        assert!(text.contains("  export WINDLASS_ADDRESS=http://127.0.0.1:9\n  windlass run"), "{text}");
+    }
+}

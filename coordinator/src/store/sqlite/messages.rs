@@ -1,0 +1,171 @@
+//! The stored messages, field by field. A number once used is never used for anything else.
+
+use bytes::Bytes;
+use prost::Message;
+
+/// A job without its spec and its attempts; its id is the row's key.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HeadRow {
+    #[prost(uint32, tag = "1")]
+    pub(super) state: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) generation: u32,
+    #[prost(uint64, tag = "3")]
+    pub(super) revision: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) order: u64,
+    #[prost(sfixed64, tag = "5")]
+    pub(super) created_at: i64,
+    #[prost(sfixed64, tag = "6")]
+    pub(super) updated_at: i64,
+    #[prost(sfixed64, optional, tag = "7")]
+    pub(super) ended_at: Option<i64>,
+    #[prost(sfixed64, optional, tag = "8")]
+    pub(super) ready_at: Option<i64>,
+    #[prost(uint32, tag = "9")]
+    pub(super) reason: u32,
+    #[prost(string, optional, tag = "10")]
+    pub(super) detail: Option<String>,
+    #[prost(bool, tag = "11")]
+    pub(super) cancel_requested: bool,
+    #[prost(uint32, tag = "12")]
+    pub(super) failures: u32,
+    #[prost(uint32, tag = "13")]
+    pub(super) infra_losses: u32,
+    #[prost(uint32, tag = "14")]
+    pub(super) interruptions: u32,
+    #[prost(uint32, tag = "15")]
+    pub(super) attempts: u32,
+    #[prost(string, tag = "16")]
+    pub(super) queue: String,
+    #[prost(sint32, tag = "17")]
+    pub(super) priority: i32,
+    #[prost(uint32, tag = "18")]
+    pub(super) preset: u32,
+    #[prost(uint32, tag = "19")]
+    pub(super) attempts_max: u32,
+    #[prost(uint32, tag = "20")]
+    pub(super) execution: u32,
+    #[prost(uint32, tag = "21")]
+    pub(super) on_agent_lost: u32,
+}
+
+/// An attempt; its job's id is the row's key.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AttemptRow {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) state: u32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) agent: Bytes,
+    #[prost(string, tag = "4")]
+    pub(super) agent_name: String,
+    #[prost(fixed64, tag = "5")]
+    pub(super) agent_instance: u64,
+    #[prost(uint64, tag = "6")]
+    pub(super) fencing_token: u64,
+    #[prost(sfixed64, tag = "7")]
+    pub(super) leased_at: i64,
+    #[prost(sfixed64, optional, tag = "8")]
+    pub(super) started_at: Option<i64>,
+    #[prost(sfixed64, optional, tag = "9")]
+    pub(super) ended_at: Option<i64>,
+    #[prost(message, optional, tag = "10")]
+    pub(super) outcome: Option<OutcomeRow>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OutcomeRow {
+    #[prost(uint32, tag = "1")]
+    pub(super) state: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) reason: u32,
+    #[prost(string, optional, tag = "3")]
+    pub(super) detail: Option<String>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) exit: Option<ExitRow>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) spawn_failure: Option<SpawnRow>,
+    #[prost(uint64, tag = "6")]
+    pub(super) stdout_bytes: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) stderr_bytes: u64,
+}
+
+/// How a process ended: by a code, by a signal, or nobody saw.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExitRow {
+    #[prost(uint32, optional, tag = "1")]
+    pub(super) code: Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub(super) signal: Option<u32>,
+    #[prost(bool, tag = "3")]
+    pub(super) core_dumped: bool,
+    #[prost(message, optional, tag = "4")]
+    pub(super) user_time: Option<Span>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) system_time: Option<Span>,
+    #[prost(uint64, tag = "6")]
+    pub(super) max_rss_bytes: u64,
+    #[prost(message, optional, tag = "7")]
+    pub(super) wall_time: Option<Span>,
+    #[prost(uint32, tag = "8")]
+    pub(super) proof: u32,
+}
+
+/// Why no process was started.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SpawnRow {
+    #[prost(string, tag = "1")]
+    pub(super) stage: String,
+    #[prost(int32, tag = "2")]
+    pub(super) errno: i32,
+}
+
+/// A time span.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Span {
+    #[prost(uint64, tag = "1")]
+    pub(super) seconds: u64,
+    #[prost(uint32, tag = "2")]
+    pub(super) nanos: u32,
+}
+
+/// The changes of one commit.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EventsRow {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) events: Vec<EventRow>,
+}
+
+/// One change.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EventRow {
+    #[prost(uint64, tag = "1")]
+    pub(super) revision: u64,
+    #[prost(sfixed64, tag = "2")]
+    pub(super) time: i64,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) job: Bytes,
+    #[prost(uint32, tag = "4")]
+    pub(super) state: u32,
+    #[prost(uint32, tag = "5")]
+    pub(super) attempt: u32,
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub(super) agent: Option<Bytes>,
+    #[prost(uint32, tag = "7")]
+    pub(super) reason: u32,
+}
+
+/// A submit that may be repeated; its id is the row's key.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RequestRow {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) digest: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) job: Bytes,
+    #[prost(sfixed64, tag = "3")]
+    pub(super) at: i64,
+}

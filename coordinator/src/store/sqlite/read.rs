@@ -1,0 +1,192 @@
+//! Reads beside the writer: by key, or of a bounded number of rows. A job moves from `live` to `history` and never back, so
+//! whoever looks there in this order finds it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+use windlass_shared::domain::{AttemptRecord, JobView};
+use windlass_shared::ids::JobId;
+
+use super::error::{damaged, unreadable};
+use super::frame::Damage;
+use super::row::{self, Names};
+use crate::store::{ATTEMPTS_KEPT, Filter, Page, ROWS_SCANNED_MAX, ReadError, Request};
+
+/// Connections that read: as many threads rarely read at once, and each has a page cache.
+pub(super) const READERS: usize = 4;
+
+type Read<T> = std::result::Result<T, ReadError>;
+
+/// The connections that read.
+#[derive(Debug)]
+pub(super) struct Readers(Vec<Mutex<Connection>>);
+
+impl Readers {
+    pub(super) fn new(conns: Vec<Connection>) -> Self {
+        Self(conns.into_iter().map(Mutex::new).collect())
+    }
+
+    /// A free one, or the first where all are busy.
+    fn any(&self) -> MutexGuard<'_, Connection> {
+        let free = self.0.iter().find_map(|conn| conn.try_lock().ok());
+        // Nothing is left half done in a connection that reads.
+        free.unwrap_or_else(|| self.0[0].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn job(&self, id: JobId) -> Read<Option<JobView>> {
+        job(&self.any(), id)
+    }
+
+    pub(super) fn spec(&self, id: JobId) -> Read<Option<Bytes>> {
+        let conn = self.any();
+        let what = || format!("spec of job {id}");
+        let blob = spec_blob(&conn, id).map_err(|err| unreadable(what, &err))?;
+        blob.map(|blob| row::open_spec(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
+    }
+
+    pub(super) fn request(&self, id: &str) -> Read<Option<Request>> {
+        let conn = self.any();
+        let what = || format!("request {id}");
+        let blob = request_blob(&conn, id).map_err(|err| unreadable(what, &err))?;
+        blob.map(|blob| row::open_request(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
+    }
+
+    pub(super) fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Read<Page> {
+        let Some((least, greatest)) = bounds(filter, before) else { return Ok(Page::default()) };
+        let conn = self.any();
+        let failed = |err| unreadable(|| "a page of jobs".to_owned(), &err);
+        // One view of all of it: a job must not slip from one table to the other between two looks.
+        let tx = conn.unchecked_transaction().map_err(failed)?;
+        let mut statement = tx.prepare_cached(list_sql(filter)).map_err(failed)?;
+        let rows_max = ROWS_SCANNED_MAX + 1;
+        let range = (least.as_bytes(), greatest.as_bytes(), rows_max);
+        let mut rows = statement.query(range).map_err(failed)?;
+        let (mut page, mut names, mut scanned) = (Page::default(), Names::default(), 0);
+        while let Some(row) = rows.next().map_err(failed)? {
+            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX {
+                return Ok(page);
+            }
+            scanned += 1;
+            let (id, view) = listed(&tx, row, filter, &mut names)?;
+            page.next = Some(id);
+            page.jobs.extend(view);
+        }
+        page.next = None;
+        Ok(page)
+    }
+}
+
+/// A job with its attempts, from either table.
+pub(super) fn job(conn: &Connection, id: JobId) -> Read<Option<JobView>> {
+    let what = || format!("job {id}");
+    let Some((head, attempt, spec)) = blobs(conn, id).map_err(|err| unreadable(what, &err))? else { return Ok(None) };
+    let record = row::open_head(id, &head, &mut Names::default()).map_err(|damage| damaged(what, damage))?;
+    let spec = spec.ok_or(Damage::Corrupt).and_then(|spec| row::open_spec(id, &spec));
+    let spec = spec.map_err(|damage| damaged(|| format!("spec of job {id}"), damage))?;
+    let newest = attempt.map(|blob| row::open_attempt(id, &blob)).transpose();
+    let newest = newest.map_err(|damage| damaged(|| format!("newest attempt of job {id}"), damage))?;
+    let attempts = attempts(conn, id, newest)?;
+    Ok(Some(JobView { record, spec, attempts }))
+}
+
+type Blobs = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn blobs(conn: &Connection, id: JobId) -> Result<Option<Blobs>> {
+    const LIVE: &str =
+        "SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM live WHERE id = ?1";
+    const HISTORY: &str =
+        "SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM history WHERE id = ?1";
+    for sql in [LIVE, HISTORY] {
+        let get = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found = conn.prepare_cached(sql)?.query_row([id.as_bytes()], get).optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn spec_blob(conn: &Connection, id: JobId) -> Result<Option<Vec<u8>>> {
+    const SQL: [&str; 3] = [
+        "SELECT spec FROM live WHERE id = ?1 AND spec IS NOT NULL",
+        "SELECT spec FROM history WHERE id = ?1 AND spec IS NOT NULL",
+        "SELECT spec FROM specs WHERE id = ?1",
+    ];
+    for sql in SQL {
+        let found = conn.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn request_blob(conn: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
+    conn.prepare_cached("SELECT blob FROM requests WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+}
+
+/// The attempts that are kept, oldest first. Those before the newest ended, and do not change any more.
+fn attempts(conn: &Connection, id: JobId, newest: Option<AttemptRecord>) -> Read<Vec<AttemptRecord>> {
+    let Some(newest) = newest else { return Ok(Vec::new()) };
+    let mut attempts = Vec::new();
+    if newest.number > 1 {
+        let what = || format!("attempts of job {id}");
+        for (number, blob) in past_attempts(conn, id, newest.number).map_err(|err| unreadable(what, &err))? {
+            let attempt = row::open_attempt(id, &blob)
+                .and_then(|attempt| if attempt.number == number { Ok(attempt) } else { Err(Damage::Corrupt) });
+            attempts.push(attempt.map_err(|damage| damaged(|| format!("attempt {number} of job {id}"), damage))?);
+        }
+        attempts.reverse();
+    }
+    attempts.push(newest);
+    Ok(attempts)
+}
+
+fn past_attempts(conn: &Connection, id: JobId, before: u32) -> Result<Vec<(u32, Vec<u8>)>> {
+    let sql = "SELECT number, blob FROM attempts WHERE job = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map((id.as_bytes(), before, ATTEMPTS_KEPT - 1), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// The ids to look at, both ends included; none where there are none.
+fn bounds(filter: &Filter, before: Option<JobId>) -> Option<(JobId, JobId)> {
+    let (least, greatest) = filter.range()?;
+    let Some(before) = before else { return Some((least, greatest)) };
+    let last = u128::from_be_bytes(*before.as_bytes()).checked_sub(1)?;
+    let greatest = greatest.min(JobId::from_bytes(last.to_be_bytes()));
+    (least <= greatest).then_some((least, greatest))
+}
+
+/// Both tables are read in the order of their keys and merged; nothing is sorted. States say which table need not be read.
+fn list_sql(filter: &Filter) -> &'static str {
+    match (filter.wants_live(), filter.wants_final()) {
+        (true, false) => "SELECT id, head, spec FROM live WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3",
+        (false, true) => "SELECT id, head, spec FROM history WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3",
+        (true, true) | (false, false) => {
+            "SELECT id, head, spec FROM live WHERE id BETWEEN ?1 AND ?2
+             UNION ALL SELECT id, head, spec FROM history WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT ?3"
+        }
+    }
+}
+
+/// A row of the list, and the job where it passes.
+fn listed(conn: &Connection, row: &Row<'_>, filter: &Filter, names: &mut Names) -> Read<(JobId, Option<JobView>)> {
+    let page = |err| unreadable(|| "a page of jobs".to_owned(), &err);
+    let id = JobId::from_bytes(row.get(0).map_err(page)?);
+    let head = row.get_ref(1).and_then(|head| Ok(head.as_blob()?)).map_err(page)?;
+    let record = row::open_head(id, head, names).map_err(|damage| damaged(|| format!("job {id}"), damage))?;
+    if !filter.passes(&record) {
+        return Ok((id, None));
+    }
+    let what = || format!("spec of job {id}");
+    let inline: Option<Vec<u8>> = row.get(2).map_err(page)?;
+    let blob = match inline {
+        Some(blob) => Some(blob),
+        None => spec_blob(conn, id).map_err(|err| unreadable(what, &err))?,
+    };
+    let spec = blob.ok_or(Damage::Corrupt).and_then(|blob| row::open_spec(id, &blob));
+    let spec = spec.map_err(|damage| damaged(what, damage))?;
+    Ok((id, Some(JobView { record, spec, attempts: Vec::new() })))
+}

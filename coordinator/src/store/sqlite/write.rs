@@ -1,0 +1,185 @@
+//! One batch, one transaction. Every write is blind: nothing is read to be changed.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
+use windlass_core::Change;
+use windlass_shared::domain::{AttemptRecord, JobRecord};
+use windlass_shared::ids::JobId;
+
+use super::row;
+use super::schema::INLINE_SPEC_BYTES_MAX;
+use crate::store::{ATTEMPTS_KEPT, Batch, Request};
+
+/// What a batch added to the sums that are kept in memory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Added {
+    pub(super) spec_bytes: usize,
+    pub(super) finished: usize,
+}
+
+/// A batch could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// What we are told and what is on record do not fit together; nothing good comes of going on.
+    #[error("job {0} changed, and is not among the live ones on record")]
+    NotLive(JobId),
+}
+
+/// A job's changes of one batch as one row: only the last is worth writing.
+struct Folded<'a> {
+    job: &'a JobRecord,
+    attempt: Option<&'a AttemptRecord>,
+    /// The spec, where the job is new.
+    spec: Option<&'a Bytes>,
+}
+
+/// Writes a batch, durable when this returns.
+pub(super) fn write(conn: &mut Connection, batch: &Batch) -> std::result::Result<Added, WriteError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (mut added, mut buffers) = (Added::default(), Buffers::default());
+    for request in &batch.requests {
+        write_request(&tx, request)?;
+    }
+    for folded in fold(batch) {
+        write_job(&tx, &folded, &mut buffers, &mut added)?;
+    }
+    for change in &batch.changes {
+        write_past_attempt(&tx, change, &mut buffers)?;
+    }
+    if let Some(last) = batch.changes.last() {
+        let events = row::seal_events(last.job.revision, batch.changes.iter().map(Change::event));
+        let sql = "INSERT INTO events(last, blob) VALUES(?1, ?2)";
+        tx.prepare_cached(sql)?.execute(params![last.job.revision, events])?;
+    }
+    tx.commit()?;
+    Ok(added)
+}
+
+/// The jobs that are new in a batch, with their specs.
+pub(super) fn new_specs(batch: &Batch) -> impl Iterator<Item = (JobId, &[u8])> {
+    fold(batch).into_iter().filter_map(|folded| Some((folded.job.id, &folded.spec?[..])))
+}
+
+fn fold(batch: &Batch) -> Vec<Folded<'_>> {
+    // Specs of submits that the core refused are among these, and stay here.
+    let mut specs: HashMap<JobId, &Bytes> = batch.specs.iter().map(|(id, spec)| (*id, spec)).collect();
+    let mut places = HashMap::with_capacity(batch.changes.len());
+    let mut folded: Vec<Folded<'_>> = Vec::with_capacity(batch.changes.len());
+    for change in &batch.changes {
+        let place = *places.entry(change.job.id).or_insert_with(|| {
+            folded.push(Folded { job: &change.job, attempt: None, spec: specs.remove(&change.job.id) });
+            folded.len() - 1
+        });
+        folded[place].job = &change.job;
+        folded[place].attempt = change.attempt.as_ref().or(folded[place].attempt);
+    }
+    folded
+}
+
+/// One buffer for each blob of a row, for all rows of a batch.
+#[derive(Debug, Default)]
+struct Buffers {
+    head: Vec<u8>,
+    attempt: Vec<u8>,
+    spec: Vec<u8>,
+}
+
+fn write_job(
+    tx: &Transaction<'_>,
+    folded: &Folded<'_>,
+    buffers: &mut Buffers,
+    added: &mut Added,
+) -> std::result::Result<(), WriteError> {
+    let job = folded.job;
+    row::seal_head(&mut buffers.head, job);
+    if let Some(attempt) = folded.attempt {
+        row::seal_attempt(&mut buffers.attempt, job.id, attempt);
+    }
+    let (head, attempt) = (&buffers.head[..], folded.attempt.map(|_| &buffers.attempt[..]));
+    if job.state.is_final() {
+        added.finished += 1;
+    }
+    if let Some(spec) = folded.spec {
+        added.spec_bytes += spec.len();
+        row::seal_spec(&mut buffers.spec, job.id, spec);
+        return Ok(insert(tx, job, head, attempt, spec.len(), &buffers.spec)?);
+    }
+    let rows = if job.state.is_final() { finish(tx, job, head, attempt)? } else { update(tx, job.id, head, attempt)? };
+    if rows == 1 { Ok(()) } else { Err(WriteError::NotLive(job.id)) }
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    job: &JobRecord,
+    head: &[u8],
+    attempt: Option<&[u8]>,
+    spec_bytes: usize,
+    spec: &[u8],
+) -> Result<()> {
+    let id = job.id.as_bytes();
+    let inline = spec_bytes <= INLINE_SPEC_BYTES_MAX;
+    if !inline {
+        tx.prepare_cached("INSERT INTO specs(id, spec) VALUES(?1, ?2)")?.execute(params![id, spec])?;
+    }
+    let spec = inline.then_some(spec);
+    if job.state.is_final() {
+        let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+        tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, spec_bytes, spec])?;
+    } else {
+        let sql = "INSERT INTO live(id, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5)";
+        tx.prepare_cached(sql)?.execute(params![id, head, attempt, spec_bytes, spec])?;
+    }
+    Ok(())
+}
+
+/// A change that says nothing of attempts leaves the newest one as it is.
+fn update(tx: &Transaction<'_>, id: JobId, head: &[u8], attempt: Option<&[u8]>) -> Result<usize> {
+    match attempt {
+        Some(attempt) => tx.prepare_cached("UPDATE live SET head = ?2, attempt = ?3 WHERE id = ?1")?.execute(params![
+            id.as_bytes(),
+            head,
+            attempt
+        ]),
+        None => tx.prepare_cached("UPDATE live SET head = ?2 WHERE id = ?1")?.execute(params![id.as_bytes(), head]),
+    }
+}
+
+fn finish(tx: &Transaction<'_>, job: &JobRecord, head: &[u8], attempt: Option<&[u8]>) -> Result<usize> {
+    let id = job.id.as_bytes();
+    let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec)
+               SELECT id, ?2, ?3, ifnull(?4, attempt), spec_bytes, spec FROM live WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt])?;
+    tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute(params![id])
+}
+
+fn ended_at(job: &JobRecord) -> i64 {
+    job.ended_at.unwrap_or(job.updated_at).0
+}
+
+/// An attempt that ended while its job goes on will make room for the next one, so it gets a row of its own.
+fn write_past_attempt(tx: &Transaction<'_>, change: &Change, buffers: &mut Buffers) -> Result<()> {
+    let job = change.job.id;
+    let Some(attempt) = change.attempt.as_ref().filter(|attempt| attempt.state.is_final()) else { return Ok(()) };
+    if change.job.state.is_final() {
+        return Ok(());
+    }
+    row::seal_attempt(&mut buffers.attempt, job, attempt);
+    let sql = "INSERT OR REPLACE INTO attempts(job, number, blob) VALUES(?1, ?2, ?3)";
+    tx.prepare_cached(sql)?.execute(params![job.as_bytes(), attempt.number, buffers.attempt])?;
+    let oldest = i64::from(attempt.number) - i64::try_from(ATTEMPTS_KEPT).unwrap_or(i64::MAX);
+    if oldest > 0 {
+        let sql = "DELETE FROM attempts WHERE job = ?1 AND number <= ?2";
+        tx.prepare_cached(sql)?.execute(params![job.as_bytes(), oldest])?;
+    }
+    Ok(())
+}
+
+fn write_request(tx: &Transaction<'_>, request: &Request) -> Result<()> {
+    // A request id that is used again after its time replaces the one of before.
+    let sql = "INSERT OR REPLACE INTO requests(id, blob) VALUES(?1, ?2)";
+    tx.prepare_cached(sql)?.execute(params![&*request.id, row::seal_request(request)]).map(drop)
+}

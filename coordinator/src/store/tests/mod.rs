@@ -1,0 +1,26 @@
+//! What every store owes, told once and held against each: memory, SQLite, and SQLite opened anew after every commit. Then
+//! what a store on disk owes beyond: restarts, damage, a full disk.
+
+mod bed;
+mod conformance;
+mod lists;
+mod script;
+
+/// Each of these functions as a test of each store.
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod memory {
+            use crate::store::tests::bed::{Bed, Kind};
+            $(#[test] fn $name() { super::$name(&mut Bed::new(Kind::Memory)); })*
+        }
+        mod sqlite {
+            use crate::store::tests::bed::{Bed, Kind};
+            $(#[test] fn $name() { super::$name(&mut Bed::new(Kind::Sqlite)); })*
+        }
+        mod sqlite_reopened {
+            use crate::store::tests::bed::{Bed, Kind};
+            $(#[test] fn $name() { super::$name(&mut Bed::new(Kind::Reopened)); })*
+        }
+    };
+}
+use on_every_store;
