@@ -24,6 +24,7 @@ mod watch;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use windlass_core::Core;
@@ -45,6 +46,9 @@ use sessions::Registry;
 use store::Opened;
 use watch::Watch;
 
+/// Time for tasks to end after a failed commit: the process must be gone within a second.
+const FAILED_SHUTDOWN_MAX: Duration = Duration::from_millis(300);
+
 /// A coordinator that serves.
 #[derive(Debug)]
 pub struct Running {
@@ -54,15 +58,19 @@ pub struct Running {
     pub stop: CancellationToken,
     tasks: Tasks,
     failed: CancellationToken,
-    shutdown_max: std::time::Duration,
+    shutdown_max: Duration,
 }
 
 impl Running {
     /// Waits until it was told to stop and has, or had to end; whether it ended well.
     pub async fn done(self) -> bool {
         self.stop.cancelled().await;
-        let ended = self.tasks.shut_down(self.shutdown_max * 2).await;
-        ended && !self.failed.is_cancelled()
+        if self.failed.is_cancelled() {
+            // What was decided and not committed must not be acted on: nobody gets the time to finish anything.
+            self.tasks.shut_down(FAILED_SHUTDOWN_MAX).await;
+            return false;
+        }
+        self.tasks.shut_down(self.shutdown_max * 2).await
     }
 }
 
@@ -152,11 +160,28 @@ fn random() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-// The core has no undo: after a failed commit it knows things that are not so. The process ends, and nobody was told.
+// The core has no undo: after a failed commit, or a panic, it knows things that are not so. The process ends, and nobody was
+// told.
 async fn drive(driver: Driver, stop: CancellationToken, failed: CancellationToken) {
-    if let Err(err) = driver.run(stop.clone()).await {
-        tracing::error!(error = %err, "commit failed; stopping");
-        failed.cancel();
+    let mut end = DriverEnd { stop: stop.clone(), failed, well: false };
+    match driver.run(stop).await {
+        Ok(()) => end.well = true,
+        Err(err) => tracing::error!(error = %err, "commit failed; stopping"),
     }
-    stop.cancel();
+}
+
+/// Stops everything with the driver, however it ends.
+struct DriverEnd {
+    stop: CancellationToken,
+    failed: CancellationToken,
+    well: bool,
+}
+
+impl Drop for DriverEnd {
+    fn drop(&mut self) {
+        if !self.well {
+            self.failed.cancel();
+        }
+        self.stop.cancel();
+    }
 }

@@ -123,7 +123,11 @@ fn specs_come_back_byte_for_byte(bed: &mut Bed) {
     for (n, size) in (1..).zip(sizes) {
         let change = script.submit(n);
         let spec: Vec<u8> = (0..size).map(|at: usize| (at * 31) as u8).collect();
-        bed.commit(Batch { specs: vec![(id(n), spec.clone().into())], changes: vec![change.clone()], requests: vec![] });
+        bed.commit(Batch {
+            specs: vec![(id(n), spec.clone().into())],
+            changes: vec![change.clone()],
+            requests: vec![],
+        });
         assert_eq!(bed.store().spec(id(n)).expect("it reads").expect("it is there"), spec, "{size} bytes, live");
         let cancelled = script.cancel_waiting(&change);
         bed.record(vec![cancelled]);
