@@ -19,6 +19,7 @@ mod run;
 mod server;
 mod sessions;
 mod store;
+mod store_command;
 mod watch;
 
 use std::net::SocketAddr;

@@ -10,7 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use windlass_shared::{lifeline, telemetry};
 
-use crate::config::Args;
+use crate::config::{Args, Command};
+use crate::store_command;
 
 /// What sysexits calls `EX_CONFIG`: starting again without a change is pointless.
 const EXIT_CONFIG: u8 = 78;
@@ -28,6 +29,9 @@ pub fn main(args: &[OsString]) -> ExitCode {
         }
     };
     telemetry::start("info");
+    if let Some(Command::Store(command)) = &args.command {
+        return store_command::run(command);
+    }
     let code = run(&args);
     if let (true, Some(dir)) = (args.ephemeral, &args.data) {
         remove(dir);

@@ -12,10 +12,12 @@ use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVOR
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
 use crate::executor::{self, Orchestrator, Parts, Surroundings};
-use crate::identity::{DataDir, DataError, Identity};
+use crate::identity::{Claim, DataDir, DataError, Identity};
+use crate::leftovers;
 use crate::logs::{Logs, Shipper};
 use crate::process::{Warden, WardenOptions};
 use crate::session::{Horizon, Plan, Refused, Session};
+use crate::touch::Touch;
 
 /// An agent at work.
 pub struct Running {
@@ -34,32 +36,36 @@ pub enum StartError {
     /// It cannot have its data directory.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// It cannot see what a former life left running.
+    #[error("cannot look for processes of a former life: {0}")]
+    Leftovers(std::io::Error),
     /// It cannot start its warden.
     #[error("cannot start the warden: {0}")]
     Warden(#[from] std::io::Error),
 }
 
-/// Starts an agent, inside a tokio runtime; at most one a process. Its executable must play the role `__warden`.
+/// Starts an agent, inside a tokio runtime; at most one a process. Its executable must play the role `__warden`. It first
+/// waits until a former agent is gone, and then kills what that left. Cancelled while it waits, it has done nothing.
 ///
 /// # Errors
 /// Where an option is wrong or the host refuses something.
-pub fn start(options: &Options) -> Result<Running, StartError> {
-    options.check()?;
-    options.check_descriptors(rustix::process::getrlimit(rustix::process::Resource::Nofile).current)?;
-    let dialer = Dialer::new(&options.coordinator)?;
-    let data = DataDir::open(&options.data)?;
-    let identity = Identity::of(&data, options.name.as_deref())?;
+pub async fn start(options: &Options) -> Result<Running, StartError> {
+    let dialer = check(options)?;
+    let (data, identity, claim) = succeed(options).await?;
+    // From here on without a pause: whoever cancels a start must not find it half done.
+    let slots = options.slots().saturating_sub(clear(&data, &identity)?);
+    let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     let tasks = Tasks::new(CancellationToken::new());
     let warden = start_warden(&data, &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");
 
-    let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
     let (executor, inbox) = executor::channel();
     let overrun = Arc::new(Notify::new());
+    let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch()));
     let (orchestrator, active) = Orchestrator::new(Parts {
-        slots: options.slots(),
-        surroundings: Arc::new(Surroundings::new(identity.agent, data.scratch())),
+        slots,
+        surroundings,
         warden: warden.clone(),
         outbox: outbox.clone(),
         logs: logs.clone(),
@@ -73,24 +79,22 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
 
     let (horizon, recorder) = Horizon::open(data.seen());
     tasks.spawn("seen", recorder.run(tasks.stop_token().clone()));
+    let (touch, leash) = Touch::new(warden.clone(), executor.clone(), options.detach_max);
+    tasks.spawn("leash", leash.run(tasks.stop_token().clone()));
     let (plan, planned) = watch::channel(Plan::default());
     let session = Session {
         dialer,
         identity,
-        slots: options.slots(),
+        slots,
         outbox: outbox.clone(),
         executor: executor.clone(),
         overrun,
         plan: planned,
         stop: tasks.stop_token().clone(),
         horizon,
+        touch,
     };
-    let (refuse, refused) = oneshot::channel();
-    let (session_ends, session_over) = oneshot::channel();
-    tasks.spawn("session", async {
-        session.run(refuse).await;
-        drop(session_ends);
-    });
+    let (refused, session_over) = start_session(session, &tasks);
 
     let stop = Stopper::new();
     let drain_timeout = options.drain_timeout;
@@ -99,12 +103,34 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
         Drain { stopper, refused, drain_timeout, executor, active, plan, outbox, logs, warden, tasks, session_over };
     let done = async move {
         let result = drain.run().await;
+        drop(claim);
         if ephemeral {
             data.remove();
         }
         result
     };
     Ok(Running { stop, done: Box::pin(done) })
+}
+
+fn check(options: &Options) -> Result<Dialer, ConfigError> {
+    options.check()?;
+    options.check_descriptors(rustix::process::getrlimit(rustix::process::Resource::Nofile).current)?;
+    Dialer::new(&options.coordinator)
+}
+
+/// Becomes this agent, once the one before is gone.
+async fn succeed(options: &Options) -> Result<(DataDir, Identity, Claim), DataError> {
+    let data = DataDir::wait_for(&options.data, options.lock_timeout).await?;
+    let identity = Identity::of(&data, options.name.as_deref())?;
+    let claim = data.claim(identity.agent).await?;
+    Ok((data, identity, claim))
+}
+
+/// Clears what the one before left, processes first; how many slots something unkillable has.
+fn clear(data: &DataDir, identity: &Identity) -> Result<u32, StartError> {
+    let withheld = leftovers::sweep(identity.agent).map_err(StartError::Leftovers)?;
+    data.clear_scratch()?;
+    Ok(withheld)
 }
 
 fn start_warden(data: &DataDir, tasks: &Tasks) -> Result<Warden, StartError> {
@@ -117,4 +143,15 @@ fn start_warden(data: &DataDir, tasks: &Tasks) -> Result<Warden, StartError> {
     })?;
     tasks.spawn("warden", task);
     Ok(warden)
+}
+
+/// What tells of a refusal that no retry can mend, and what ends when the session does.
+fn start_session(session: Session, tasks: &Tasks) -> (oneshot::Receiver<Refused>, oneshot::Receiver<()>) {
+    let (refuse, refused) = oneshot::channel();
+    let (session_ends, session_over) = oneshot::channel();
+    tasks.spawn("session", async {
+        session.run(refuse).await;
+        drop(session_ends);
+    });
+    (refused, session_over)
 }

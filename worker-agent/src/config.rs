@@ -10,6 +10,10 @@ use windlass_shared::limits;
 
 /// A drain longer than a day is a unit mistaken.
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A month out of touch is a host that was given up.
+const DETACH_MAX_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What has not ended by then is not going to.
+const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// One full pipe and what is being read of the next.
 const LOG_BUFFER_BYTES_MIN: u64 = 128 << 10;
 /// More would be the agent's memory rather than a buffer.
@@ -81,6 +85,15 @@ pub struct Options {
     /// Time that running attempts have to finish after SIGTERM before they are stopped, such as 30s, 500ms, 5m, 1h.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub drain_timeout: Duration,
+    /// Time that jobs run on while the coordinator does not hear this agent; then they are stopped. Never shorter than the
+    /// coordinator's lease. Jobs with ON_DISCONNECT_FENCE are killed when the lease runs out, whatever this says.
+    // 10 min: a restart of the coordinator with all that can go wrong, and not the night in which nobody notices.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    pub detach_max: Duration,
+    /// Time to wait for --data while processes of a former agent are still ending.
+    // 15 s: what its warden takes to kill and to prove it, 10 s, and a little.
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_time)]
+    pub lock_timeout: Duration,
     /// Bytes of output kept for each attempt until the coordinator has them; past it the oldest are dropped.
     // 16 MiB: what the coordinator keeps of one log anyway; half a minute of a fast printer during an outage.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
@@ -130,6 +143,12 @@ impl Options {
         }
         if self.name.as_deref().is_some_and(|name| !is_name(name)) {
             return bad("name", format!("must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
+        }
+        if self.detach_max > DETACH_MAX_MAX {
+            return bad("detach-max", "must be at most 720h".into());
+        }
+        if self.lock_timeout > LOCK_TIMEOUT_MAX {
+            return bad("lock-timeout", "must be at most 1h".into());
         }
         if self.drain_timeout > DRAIN_TIMEOUT_MAX {
             return bad("drain-timeout", "must be at most 24h".into());
@@ -201,6 +220,8 @@ mod tests {
         assert_eq!(flag(&["--slots", "0"]), Err("--slots must be 1 to 20000".into()));
         assert_eq!(flag(&["--name", "a b"]), Err("--name must be 1 to 128 of [a-zA-Z0-9._-]".into()));
         assert_eq!(flag(&["--drain-timeout", "25h"]), Err("--drain-timeout must be at most 24h".into()));
+        assert_eq!(flag(&["--detach-max", "721h"]), Err("--detach-max must be at most 720h".into()));
+        assert_eq!(flag(&["--lock-timeout", "2h"]), Err("--lock-timeout must be at most 1h".into()));
         assert!(flag(&["--log-buffer-bytes", "1"]).unwrap_err().starts_with("--log-buffer-bytes must be"));
     }
 

@@ -153,7 +153,11 @@ impl Drain {
         }
         let (reports, logs) = (!self.outbox.is_empty(), !self.logs.is_empty());
         if reports || logs {
-            tracing::warn!(reports, logs, "leaving before the coordinator has everything: reports are told by the next start");
+            tracing::warn!(
+                reports,
+                logs,
+                "leaving before the coordinator has everything: reports are told by the next start"
+            );
         }
     }
 

@@ -53,9 +53,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         // Before anything is started, so that no signal finds us half-way without a handler.
-        let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let cut = lifeline(options)?;
-        let Running { stop, done } = crate::start(options).map_err(anyhow::Error::new)?;
+        let Running { stop, done } = tokio::select! {
+            started = crate::start(options) => started.map_err(anyhow::Error::new)?,
+            () = told(&mut signals, &cut) => return Ok(()),
+        };
         tokio::select! {
             result = done => Ok(result?),
             never = listen(signals, cut, stop) => match never {},
@@ -70,6 +73,15 @@ fn lifeline(options: &Options) -> io::Result<CancellationToken> {
         lifeline::watch(cut.clone())?;
     }
     Ok(cut)
+}
+
+/// Told to leave before there was anything to leave.
+async fn told([term, int]: &mut [Signal; 2], cut: &CancellationToken) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        () = cut.cancelled() => {}
+    }
 }
 
 async fn listen([mut term, mut int]: [Signal; 2], cut: CancellationToken, stop: Stopper) -> std::convert::Infallible {

@@ -4,10 +4,14 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use windlass_shared::ids::AgentId;
 
 use crate::config::is_name;
@@ -18,6 +22,11 @@ const AGENT_ID: &str = "agent-id";
 const SCRATCH: &str = "scratch";
 const OUTBOX: &str = "outbox";
 const SEEN: &str = "seen";
+
+/// Time between two tries of what another process holds.
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
+/// Time that a process which has let go of its lock may take to let go of the rest.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who this agent is.
 #[derive(Debug, Clone)]
@@ -40,6 +49,9 @@ pub enum DataError {
     /// Another agent, or what it left running, has it.
     #[error("--data {} is in use by another agent, or by the processes of a former one that are still ending", .0.display())]
     InUse(PathBuf),
+    /// An agent with the same id runs on this host, so this directory is a copy of its.
+    #[error("another agent with the id of --data {} runs on this host; if one was copied from the other, remove agent-id from the copy", .0.display())]
+    IdInUse(PathBuf),
     /// The file that keeps the id holds something else.
     #[error("{} holds no agent id; restore it, or remove it to become a new agent", .0.display())]
     BadId(PathBuf),
@@ -53,6 +65,10 @@ pub enum DataError {
     },
 }
 
+/// An agent's id, taken for as long as this lives: an abstract socket's name goes with its process.
+#[derive(Debug)]
+pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] UnixDatagram);
+
 /// A data directory, locked for as long as this, the warden or a keeper lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -61,7 +77,24 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where it is missing, locks it, and clears what a former agent left of its jobs.
+    /// As [`Self::open`], for as long as `patience` lets it: what a former agent ran may still be ending.
+    pub(crate) async fn wait_for(path: &Path, patience: Duration) -> Result<Self, DataError> {
+        let until = Instant::now() + patience;
+        let mut told = false;
+        loop {
+            match Self::open(path) {
+                Err(DataError::InUse(root)) if Instant::now() < until => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!(data = %root.display(), "waiting for a former agent's processes to end");
+                    }
+                    tokio::time::sleep(LOCK_AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Makes the directory where it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         // Readable by nobody else: what jobs put into scratch directories is theirs.
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
@@ -76,9 +109,7 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse(root)),
             Err(TryLockError::Error(source)) => return Err(DataError::Io { path: lock_path, source }),
         }
-        let this = Self { root, lock: Arc::new(lock.into()) };
-        this.clear_scratch()?;
-        Ok(this)
+        Ok(Self { root, lock: Arc::new(lock.into()) })
     }
 
     /// The lock, for the warden to hold as well: a successor must not speak for this agent before its trees are gone.
@@ -102,11 +133,32 @@ impl DataDir {
         self.root.join(SEEN)
     }
 
-    fn clear_scratch(&self) -> Result<(), DataError> {
+    /// Clears what a former agent left of its jobs' files, once nothing of them runs.
+    pub(crate) fn clear_scratch(&self) -> Result<(), DataError> {
         let scratch = self.scratch();
         match fs::remove_dir_all(&scratch) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DataError::Io { path: scratch, source }),
             Ok(()) | Err(_) => DirBuilder::new().mode(0o700).create(&scratch).map_err(at(&scratch)),
+        }
+    }
+
+    /// Takes the id for this process, on this host: a copy of a data directory has a lock of its own, and its agent would
+    /// take the original's jobs for leftovers.
+    pub(crate) async fn claim(&self, agent: AgentId) -> Result<Claim, DataError> {
+        let name = SocketAddr::from_abstract_name(format!("windlass-agent-{agent}")).map_err(at(&self.root))?;
+        let until = Instant::now() + CLAIM_TIMEOUT;
+        loop {
+            match UnixDatagram::bind_addr(&name) {
+                Ok(socket) => return Ok(Claim(socket)),
+                // The former agent has let go of the lock, and not of everything yet.
+                Err(err) if err.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                    tokio::time::sleep(LOCK_AGAIN).await;
+                }
+                Err(err) if err.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(DataError::IdInUse(self.root.clone()));
+                }
+                Err(source) => return Err(DataError::Io { path: self.root.clone(), source }),
+            }
         }
     }
 
@@ -204,6 +256,32 @@ mod tests {
         assert!(DataDir::open(dir.path()).is_ok());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_of_a_directory_is_no_second_agent_on_the_same_host() {
+        let (first, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = DataDir::open(first.path()).unwrap();
+        let agent = identity(&first).agent;
+        let copy = DataDir::open(copy.path()).unwrap();
+        let claim = first.claim(agent).await.unwrap();
+        assert!(matches!(copy.claim(agent).await, Err(DataError::IdInUse(_))));
+        drop(claim);
+        copy.claim(agent).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lock_is_waited_for_and_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        let patience = Duration::from_secs(15);
+        assert!(matches!(DataDir::wait_for(dir.path(), patience).await, Err(DataError::InUse(_))));
+        let freed = async {
+            tokio::time::sleep(patience / 2).await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(DataDir::wait_for(dir.path(), patience), freed);
+        assert!(second.is_ok());
+    }
+
     #[test]
     fn a_damaged_id_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
@@ -219,6 +297,7 @@ mod tests {
         let left = DataDir::open(&path).unwrap().scratch().join("job/file");
         fs::create_dir_all(&left).unwrap();
         let data = DataDir::open(&path).unwrap();
+        data.clear_scratch().unwrap();
         assert!(!left.exists() && data.scratch().exists());
         data.remove();
         assert!(!dir.path().join("parent").exists());

@@ -9,8 +9,9 @@
 //! | what | where |
 //! |---|---|
 //! | what it can be told | [`config`] |
-//! | who it is | [`identity`] |
+//! | who it is, and what a former life left | [`identity`], [`leftovers`] |
 //! | the stream to the coordinator | [`session`], over [`dial`] |
+//! | what follows from being out of touch | [`touch`] |
 //! | from an assignment to its outcome | [`executor`] |
 //! | reports until they are on record | [`outbox`] |
 //! | what jobs write | [`logs`] |
@@ -18,7 +19,7 @@
 //! | leaving | [`drain`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
 //!
-//! Not here: pools and `call` work, containment by control groups, reports on disk, TLS.
+//! Not here: pools and `call` work, containment by control groups, logs on disk, TLS.
 
 mod agent;
 mod config;
@@ -27,11 +28,13 @@ mod drain;
 mod entry;
 mod executor;
 mod identity;
+mod leftovers;
 mod logs;
 mod outbox;
 pub mod process;
 mod session;
 mod sys;
+mod touch;
 pub mod warden;
 
 pub use agent::{Running, StartError, start};

@@ -104,7 +104,7 @@ impl Watch {
         loop {
             let ended = self.stream(&mut patience).await;
             let status = ended.err().unwrap_or_else(|| Status::unavailable("the watch ended"));
-            if let (Code::OutOfRange, Some(after)) = (status.code(), self.view.lose()) {
+            if let Some(after) = self.view.lose(&status) {
                 let _ = self.news.send(News::Gap { after }).await;
                 continue;
             }
@@ -152,8 +152,12 @@ impl Watch {
 }
 
 impl View {
-    /// What was seen last is no longer kept: begin again with the present. None where that is what failed.
-    fn lose(&mut self) -> Option<u64> {
+    /// Where what follows on what was seen last is no longer kept: begins again with the present, and answers with what was
+    /// seen last. After any other failure the next stream goes on where this one ended.
+    fn lose(&mut self, status: &Status) -> Option<u64> {
+        if status.code() != Code::OutOfRange {
+            return None;
+        }
         let after = self.revision.take()?;
         self.look_after = Some(after);
         Some(after)
@@ -210,7 +214,8 @@ mod tests {
     #[test]
     fn after_a_gap_each_job_that_changed_is_told_once_and_in_order() {
         let mut view = View { revision: Some(5), ..View::default() };
-        assert_eq!((view.lose(), view.revision, view.look_after), (Some(5), None, Some(5)));
+        let too_old = Status::out_of_range("no longer kept");
+        assert_eq!((view.lose(&too_old), view.revision, view.look_after), (Some(5), None, Some(5)));
         let told = view.looked_at(&[job("a", 9), job("b", 7), job("c", 4)], 5);
         assert_eq!(revisions(&told), [7, 9]);
         assert_eq!((told[0].attempt, told[0].agent_id.as_str()), (2, "agent"));
@@ -220,7 +225,13 @@ mod tests {
 
     #[test]
     fn a_stream_that_begins_with_the_present_cannot_be_too_old() {
-        assert_eq!(View::default().lose(), None);
+        assert_eq!(View::default().lose(&Status::out_of_range("no longer kept")), None);
+    }
+
+    #[test]
+    fn after_a_break_the_watch_goes_on_where_it_was() {
+        let mut view = View { revision: Some(5), ..View::default() };
+        assert_eq!((view.lose(&Status::unavailable("gone")), view.revision), (None, Some(5)));
     }
 
     #[test]

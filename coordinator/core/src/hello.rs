@@ -180,8 +180,10 @@ impl Core {
         }
         self.with_agent(ix, |agent| agent.state = AgentState::Lost);
         for slot in self.agents.get(ix).held.clone() {
-            // One that waits is neither lost nor given away: its agent comes back and tells, or a person decides.
-            if self.jobs.get(slot).on_agent_lost != OnAgentLost::Wait {
+            // One that waits is neither lost nor given away: its agent comes back and tells, or a person decides. One that is
+            // to be cancelled has nothing to wait for.
+            let job = self.jobs.get(slot);
+            if job.on_agent_lost != OnAgentLost::Wait || job.cancel_requested {
                 self.settle(now, slot, End::Lost, out);
             }
         }

@@ -173,7 +173,7 @@ pub enum Refusal {
     /// Somebody has seen more of this record than is here: it was rolled back, or commits were lost.
     #[error(
         "this coordinator's record ends at revision {revision}, before what was seen of it: it was restored from an older \
-         copy, or its disk lost what it had acknowledged; nothing is served on it until that is settled"
+         copy, or its disk lost what it had acknowledged; this agent, which knows better, is not taken until that is settled"
     )]
     Behind {
         /// Where the record ends.

@@ -30,10 +30,16 @@ impl Core {
             match news {
                 News::Started(at) => self.started(now, slot, at, out),
                 News::Ended(outcome) => self.settle(now, slot, End::Outcome(outcome), out),
+                // Given back after it began? Whatever the agent means, the work began, and how it ended nobody said.
+                News::Returned(_) if self.has_started(slot) => self.settle(now, slot, End::Lost, out),
                 News::Returned(reason) => self.settle(now, slot, End::Returned(reason), out),
             }
         }
         out.push(Effect::Ack(session, sequence, stale));
+    }
+
+    fn has_started(&self, slot: Slot) -> bool {
+        self.jobs.get(slot).held.as_ref().is_some_and(|held| held.started_at.is_some())
     }
 
     /// The job held under exactly this lease by exactly this agent.

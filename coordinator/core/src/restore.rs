@@ -1,6 +1,7 @@
 //! Rows become state again. What ran before a restart is taken to run still: nothing is LOST before its agent has had a whole
 //! lease, and the margin, to say hello.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,10 +25,24 @@ impl Core {
         let mut core = Self::new(options);
         core.revision = revision;
         core.judge_from = now.mono.after(core.options.lease_ttl);
+        core.restore_holders(now, &live);
         for (record, attempt) in live {
             core.restore_one(now, record, attempt);
         }
         core
+    }
+
+    /// The agents that hold something, each as it was by its newest lease: an older row may speak of a former process.
+    fn restore_holders(&mut self, now: Now, live: &[Live]) {
+        let attempts = live.iter().filter_map(|(_, attempt)| attempt.as_ref());
+        let mut held: Vec<&AttemptRecord> = attempts.filter(|attempt| !attempt.state.is_final()).collect();
+        held.sort_unstable_by_key(|attempt| Reverse(attempt.fencing_token));
+        for attempt in held {
+            if self.agents.find(attempt.agent).is_none() {
+                let ix = self.restore_agent(now, attempt, AgentState::Suspect);
+                self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
+            }
+        }
     }
 
     fn restore_one(&mut self, now: Now, record: JobRecord, attempt: Option<AttemptRecord>) {
@@ -45,7 +60,9 @@ impl Core {
                 self.jobs.get_mut(slot).held = Some(held);
             }
             (_, Some(attempt)) if attempt.state == AttemptState::Lost => {
-                let agent = self.agents.find(attempt.agent).unwrap_or_else(|| self.restore_agent(now, &attempt));
+                // Known only from what it lost, it is not waited for, and owns neither name nor id.
+                let agent = self.agents.find(attempt.agent);
+                let agent = agent.unwrap_or_else(|| self.restore_agent(now, &attempt, AgentState::Lost));
                 self.jobs.get_mut(slot).lost = Some(Box::new(held(agent, &attempt)));
             }
             _ => {}
@@ -88,7 +105,8 @@ impl Core {
     }
 
     fn restore_held(&mut self, now: Now, slot: Slot, attempt: &AttemptRecord) -> Box<Held> {
-        let ix = self.agents.find(attempt.agent).unwrap_or_else(|| self.restore_agent(now, attempt));
+        let agent = self.agents.find(attempt.agent);
+        let ix = agent.unwrap_or_else(|| self.restore_agent(now, attempt, AgentState::Suspect));
         let held = held(ix, attempt);
         let started = held.started_at.is_some();
         self.with_agent(ix, |agent| {
@@ -99,15 +117,15 @@ impl Core {
     }
 
     /// All that is known of an agent from an attempt of its: enough to wait for its hello, and to lose it.
-    fn restore_agent(&mut self, now: Now, attempt: &AttemptRecord) -> AgentIx {
-        let ix = self.agents.insert(Agent {
+    fn restore_agent(&mut self, now: Now, attempt: &AttemptRecord, state: AgentState) -> AgentIx {
+        self.agents.insert(Agent {
             id: attempt.agent,
             name: attempt.agent_name.clone(),
             instance: attempt.agent_instance,
             boot_id: "".into(),
             session_number: 0,
             session: None,
-            state: AgentState::Suspect,
+            state,
             scheduling: Scheduling::Active,
             slots: 1,
             capacity: 0,
@@ -119,9 +137,7 @@ impl Core {
             heard: now.mono,
             heard_at: attempt.leased_at,
             lease_due: None,
-        });
-        self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
-        ix
+        })
     }
 }
 

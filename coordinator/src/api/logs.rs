@@ -1,8 +1,11 @@
 //! What attempts wrote, by the piece and as it arrives.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use windlass_shared::clock;
 use windlass_shared::convert;
 use windlass_shared::domain::{AttemptRecord, JobView, LogChunk, LogStream};
 use windlass_shared::fault::Invalid;
@@ -19,6 +22,11 @@ const READ_BYTES: usize = 64 << 10;
 /// Bytes of one stream in one message of a tail.
 const TAIL_BYTES: usize = 256 << 10;
 const MESSAGES_AHEAD: usize = 4;
+/// Time after an attempt's end in which its last bytes may still come: an agent that was cut off sends them when it is back. Past
+/// it they are taken to be gone, with their agent or by the limits on logs, and a follower is not kept waiting for them.
+const LOG_LATE_MAX: Duration = Duration::from_secs(60);
+/// How often a follower looks though nothing rang.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Bytes the attempt wrote in all, once it is known.
 fn final_bytes(attempt: &AttemptRecord, stream: LogStream) -> Option<u64> {
@@ -33,8 +41,11 @@ fn final_bytes(attempt: &AttemptRecord, stream: LogStream) -> Option<u64> {
 }
 
 impl Api {
+    /// Whether nothing can follow: all of it is here, or what is missing has had its time to come.
     fn log_is_complete(&self, attempt: &AttemptRecord, key: LogKey) -> bool {
-        final_bytes(attempt, key.stream).is_some_and(|bytes| self.logs.end(key) >= bytes)
+        let Some(bytes) = final_bytes(attempt, key.stream) else { return false };
+        let given_up = attempt.ended_at.is_some_and(|at| clock::wall() >= at.after(LOG_LATE_MAX));
+        self.logs.end(key) >= bytes || given_up
     }
 
     pub(super) fn read_logs(&self, request: &pb::ReadJobLogsRequest) -> Result<pb::ReadJobLogsResponse, Status> {
@@ -90,7 +101,10 @@ impl Api {
     async fn send_tail(&self, mut tail: Tail, answers: &mpsc::Sender<Result<pb::TailJobLogsResponse, Status>>) {
         let bell = self.records.clone();
         loop {
-            match bell.wait(tail.job, || self.look(&mut tail)).await {
+            let found = tokio::time::timeout(LOOK_AGAIN, bell.wait(tail.job, || self.look(&mut tail)));
+            // Time makes a log complete without anything happening.
+            let Ok(found) = found.await else { continue };
+            match found {
                 Found::Chunks(attempt, chunks) => {
                     let chunks = chunks.into_iter().map(convert::chunk_to_wire).collect();
                     if answers.send(Ok(pb::TailJobLogsResponse { attempt, chunks })).await.is_err() {

@@ -61,9 +61,8 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// Keeps logs in memory, and 256 MiB of them at most.
-    pub(crate) fn new(limits: LogLimits, bells: Bells) -> Self {
-        let total_bytes_max = limits.total_bytes_max.min(MEMORY_BYTES_MAX);
-        let limits = LogLimits { total_bytes_max, ..limits };
+    pub(crate) fn new(mut limits: LogLimits, bells: Bells) -> Self {
+        limits.total_bytes_max = limits.total_bytes_max.min(MEMORY_BYTES_MAX);
         Self { shelf: Mutex::new(Shelf::new(Place::Memory, limits)), bells }
     }
 
@@ -85,7 +84,7 @@ impl Logs {
     /// resend, and only its new part counts; one that begins later says that its agent dropped what lies between.
     pub(crate) fn append(&self, job: JobId, attempt: u32, chunk: LogChunk) -> u64 {
         let key = LogKey { job, attempt, stream: chunk.stream };
-        let end = self.shelf().append(key, &chunk, clock::wall());
+        let end = self.shelf().append(key, chunk, clock::wall());
         self.bells.ring(job);
         end
     }

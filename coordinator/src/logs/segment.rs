@@ -94,7 +94,8 @@ impl Segment {
         let len = u32::try_from(data.len()).map_err(io::Error::other)?;
         let record = record::encode(key, offset, kept, data, len, self.prefix.salt);
         if let Err(error) = self.file.write_all_at(&record, self.bytes) {
-            // Part of it may be there. The next record goes over it; where none comes, opening cuts it off.
+            // Part of it may be there, and takes room on a disk that has none. Where it stays, the next record goes over it,
+            // or opening cuts it off.
             let _ = self.file.set_len(self.bytes);
             return Err(error);
         }

@@ -52,7 +52,7 @@ impl Shelf {
                     self.segments.push_back(segment);
                 }
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "logs cannot be opened: they show as gaps")
+                    tracing::warn!(path = %path.display(), %error, "logs cannot be opened: they show as gaps");
                 }
             }
             self.make_room(0);
@@ -63,18 +63,20 @@ impl Shelf {
     }
 
     /// Takes in a piece; the answer is the offset before which everything has arrived.
-    pub(super) fn append(&mut self, key: LogKey, chunk: &LogChunk, now: Timestamp) -> u64 {
-        let sent = chunk.offset.saturating_add(chunk.data.len() as u64);
+    pub(super) fn append(&mut self, key: LogKey, chunk: LogChunk, now: Timestamp) -> u64 {
+        let LogChunk { offset, mut data, .. } = chunk;
+        // Beyond the last offset there is nothing, whatever an agent says; readers need not ask.
+        data.truncate(usize::try_from(u64::MAX - offset).unwrap_or(usize::MAX));
+        let sent = offset + data.len() as u64;
         let (end, kept) = self.last(key).map_or((0, 0), |last| (last.end(), last.kept + u64::from(last.len)));
         if sent <= end {
             return self.dropped.end(&key).max(end);
         }
-        let offset = chunk.offset.max(end);
-        let seen = usize::try_from(offset - chunk.offset).unwrap_or(usize::MAX).min(chunk.data.len());
-        let data = &chunk.data[seen..];
+        let seen = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
+        let data = &data[seen..];
         if kept + data.len() as u64 > self.limits.stream_bytes_max {
             self.dropped.note(key, sent);
-        } else if let Err(error) = self.write(key, (offset, kept), data, now) {
+        } else if let Err(error) = self.write(key, (offset.max(end), kept), data, now) {
             self.dropped.note(key, sent);
             self.dropped.warn(data.len(), &error);
         }

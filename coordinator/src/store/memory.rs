@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use windlass_core::Change;
+use windlass_shared::clock;
 use windlass_shared::domain::{AttemptRecord, JobRecord, JobView};
 use windlass_shared::ids::JobId;
+use windlass_shared::time::Timestamp;
 
 use super::{
-    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, Page, ROWS_SCANNED_MAX, ReadError, Request, Retention, Store,
+    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, Page, REQUESTS_TTL, ROWS_SCANNED_MAX, ReadError, Request,
+    Retention, Store,
 };
 
 /// A store in memory, empty. It cannot be opened again, so each life has an incarnation of its own.
@@ -20,7 +23,7 @@ pub(crate) fn memory(retention: Retention, incarnation: u64) -> Opened {
 
 /// Jobs in memory.
 #[derive(Debug)]
-pub(crate) struct MemoryStore {
+struct MemoryStore {
     retention: Retention,
     tables: Mutex<Tables>,
 }
@@ -48,7 +51,7 @@ impl Row {
 }
 
 impl MemoryStore {
-    pub(crate) fn new(retention: Retention) -> Self {
+    fn new(retention: Retention) -> Self {
         Self { retention, tables: Mutex::default() }
     }
 
@@ -61,22 +64,40 @@ impl MemoryStore {
 impl Tables {
     fn apply(&mut self, batch: Batch, retention: &Retention) {
         for request in batch.requests {
-            self.requests_by_age.push_back(request.id.clone());
-            self.requests.insert(request.id.clone(), request);
-        }
-        while self.requests.len() > retention.requests_max {
-            let Some(oldest) = self.requests_by_age.pop_front() else { break };
-            self.requests.remove(&oldest);
+            let id = request.id.clone();
+            if self.requests.insert(id.clone(), request).is_some() {
+                // Used again after its time, which is rare: it is as young as its last use.
+                self.requests_by_age.retain(|other| *other != id);
+            }
+            self.requests_by_age.push_back(id);
         }
         let mut specs: BTreeMap<JobId, Bytes> = batch.specs.into_iter().collect();
         for change in batch.changes {
             self.apply_one(change, &mut specs);
         }
-        while self.finished.len() > retention.finished_jobs_max || self.spec_bytes > retention.spec_bytes_max {
-            let Some(oldest) = self.finished.pop_front() else { break };
-            if let Some(row) = self.jobs.remove(&oldest) {
-                self.spec_bytes -= row.spec.len();
+        self.prune(retention, clock::wall());
+    }
+
+    fn prune(&mut self, retention: &Retention, now: Timestamp) {
+        while let Some(oldest) = self.requests_by_age.front() {
+            let found = self.requests.get(oldest);
+            let keep = found.is_some_and(|request| request.at.after(REQUESTS_TTL) > now);
+            if keep && self.requests.len() <= retention.requests_max {
+                break;
             }
+            self.requests.remove(oldest);
+            self.requests_by_age.pop_front();
+        }
+        while let Some(oldest) = self.finished.front() {
+            let ended = self.jobs.get(oldest).and_then(|row| row.record.ended_at);
+            let keep = ended.is_some_and(|ended| ended.after(retention.finished_ttl) > now);
+            let fits =
+                self.finished.len() <= retention.finished_jobs_max && self.spec_bytes <= retention.spec_bytes_max;
+            if keep && fits {
+                break;
+            }
+            self.spec_bytes -= self.jobs.remove(oldest).map_or(0, |row| row.spec.len());
+            self.finished.pop_front();
         }
     }
 

@@ -1,5 +1,7 @@
 //! Where jobs are on record. A tick is committed whole or not at all, and nothing of it is visible before.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 mod filter;
 mod memory;
 mod options;
@@ -21,13 +23,15 @@ use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 pub(crate) use filter::Filter;
-pub(crate) use memory::{MemoryStore, memory};
+pub(crate) use memory::memory;
 pub use options::{Retention, StoreOptions};
 pub use sqlite::OpenError;
-pub(crate) use sqlite::open;
+pub(crate) use sqlite::{open, tools};
 
 /// Attempts kept of one job; the oldest go first.
 const ATTEMPTS_KEPT: usize = 100;
+/// Time a request id is kept: longer than anybody retries one submit.
+const REQUESTS_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Rows looked at for one page, so that a filter nothing passes cannot hold the store.
 const ROWS_SCANNED_MAX: usize = 10_000;
 

@@ -37,7 +37,12 @@ pub fn chunk_to_wire(chunk: LogChunk) -> pb::LogChunk {
 /// # Errors
 /// Where it names no stream.
 pub fn chunk_from_wire(wire: pb::LogChunk) -> Result<LogChunk, Invalid> {
-    Ok(LogChunk { stream: log_stream("chunk.stream", wire.stream)?, offset: wire.offset, data: wire.data })
+    let stream = log_stream("chunk.stream", wire.stream)?;
+    // Offsets are added to everywhere: one that overflows is caught at the door.
+    if wire.offset.checked_add(wire.data.len() as u64).is_none() {
+        return Err(Invalid::one("chunk.offset", "with the data's length is past the end of all offsets"));
+    }
+    Ok(LogChunk { stream, offset: wire.offset, data: wire.data })
 }
 
 /// The agent's message for these pieces.

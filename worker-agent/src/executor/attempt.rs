@@ -21,7 +21,7 @@ use super::verdict::{self, End};
 use super::{Event, Halt, Handle, Input};
 use crate::config::READ_OUT_TIMEOUT;
 use crate::logs::{Capture, Logs, Offsets};
-use crate::process::{Control, Events, LeaderEnd, Process, Proof, Warden};
+use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
 
 /// What an attempt needs to be carried out.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(super) struct Attempt {
 impl Attempt {
     /// From its slot to the slot's end.
     pub(super) async fn run(mut self) {
-        let (outcome, stuck) = self.carry_out().await;
-        self.tell(Event::Ended(Box::new(outcome))).await;
+        let (over, stuck) = self.carry_out().await;
+        self.tell(over).await;
         if let Some(mut stuck) = stuck
             && !self.wait_for_proof(&mut stuck).await
         {
@@ -48,17 +48,24 @@ impl Attempt {
         self.tell(Event::Freed).await;
     }
 
-    /// The outcome, and what may still run.
-    async fn carry_out(&mut self) -> (Outcome, Option<Stuck>) {
+    /// How it is over, and what may still run.
+    async fn carry_out(&mut self) -> (Event, Option<Stuck>) {
         let spec = match self.context.prepare() {
             Ok(spec) => spec,
-            Err(outcome) => return (*outcome, None),
+            Err(outcome) => return (Event::Ended(outcome), None),
         };
-        match self.warden.spawn(spec).await {
-            Ok(process) => self.follow(process).await,
+        let spawned =
+            if self.context.fenced { self.warden.spawn_fenced(spec).await } else { self.warden.spawn(spec).await };
+        match spawned {
+            Ok(process) => {
+                let (outcome, stuck) = self.follow(process).await;
+                (Event::Ended(Box::new(outcome)), stuck)
+            }
+            // Nothing was begun, so it counts for nothing.
+            Err(error) if error.stage == Stage::Fence => (Event::Returned(Reason::Returned), None),
             Err(error) => {
                 let stuck = (error.proof == Proof::None).then_some(Stuck::Unreachable);
-                (verdict::spawn_failed(&self.context.program, &error), stuck)
+                (Event::Ended(Box::new(verdict::spawn_failed(&self.context.program, &error))), stuck)
             }
         }
     }
@@ -186,7 +193,7 @@ impl Ladder {
                 () = at(self.deadline) => Step::Deadline,
             };
             match step {
-                Step::Leader(end) => self.on_leader(end),
+                Step::Leader(end) => self.on_leader(end, events.is_fenced()),
                 Step::Tree(proof) => return proof,
                 Step::Halted => self.on_halt(*halts.borrow_and_update()),
                 Step::Deadline => self.on_halt(Some(Halt { reason: Reason::RunTimeout, kill: false })),
@@ -195,8 +202,11 @@ impl Ladder {
         }
     }
 
-    fn on_leader(&mut self, end: LeaderEnd) {
+    fn on_leader(&mut self, end: LeaderEnd, fenced: bool) {
         self.leader = Some(end);
+        if fenced {
+            self.stopped.get_or_insert(Reason::OutOfTouch);
+        }
         // The outcome is fixed, and what survives its leader has a grace of its own.
         self.deadline = None;
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{ExecSpec, JobSpec, Lease, Outcome, Work};
+use windlass_shared::domain::{ExecSpec, JobSpec, Lease, OnDisconnect, Outcome, Work};
 use windlass_shared::ids::AgentId;
 
 use super::verdict;
@@ -16,6 +16,12 @@ use crate::process::SpawnSpec;
 
 /// What a job gets of the agent's own environment. The rest is the agent's business.
 const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
+/// Names the job.
+pub(crate) const JOB_ID_VARIABLE: &str = "WINDLASS_JOB_ID";
+/// Names the attempt.
+pub(crate) const ATTEMPT_VARIABLE: &str = "WINDLASS_ATTEMPT";
+/// Names the agent, and is what its next life knows its leftovers by.
+pub(crate) const AGENT_ID_VARIABLE: &str = "WINDLASS_AGENT_ID";
 
 /// What every attempt of this agent finds around it.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Context {
     /// Time between the stop signal and the kill.
     pub(super) stop_grace: Duration,
     pub(super) stop_signal: i32,
+    /// It must not outlive the lease.
+    pub(super) fenced: bool,
     /// For people.
     pub(super) program: String,
     /// None once it is prepared.
@@ -52,13 +60,15 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(lease: Lease, spec: JobSpec, surroundings: Arc<Surroundings>) -> Self {
-        let JobSpec { work, run_timeout, stop_grace, stop_signal, .. } = spec;
+        let JobSpec { work, run_timeout, stop_grace, stop_signal, on_disconnect, .. } = spec;
         let program = match &work {
             Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
             Work::Call(call) => call.handler.clone(),
         };
         let stop_signal = stop_signal.into();
-        Self { lease, run_timeout, stop_grace, stop_signal, program, work: Some(work), surroundings, scratch: None }
+        let fenced = on_disconnect == OnDisconnect::Fence;
+        let (work, scratch) = (Some(work), None);
+        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, work, surroundings, scratch }
     }
 
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
@@ -84,10 +94,10 @@ impl Context {
         let kept = base.iter().filter(|(name, _)| !given.iter().any(|(other, _)| other.as_bytes() == name.as_slice()));
         let mut env: Vec<_> = kept.cloned().collect();
         let own = [
-            ("WINDLASS_JOB_ID", self.lease.job.to_string()),
-            ("WINDLASS_ATTEMPT", self.lease.attempt.to_string()),
+            (JOB_ID_VARIABLE, self.lease.job.to_string()),
+            (ATTEMPT_VARIABLE, self.lease.attempt.to_string()),
             ("WINDLASS_FENCING_TOKEN", self.lease.fencing_token.to_string()),
-            ("WINDLASS_AGENT_ID", self.surroundings.agent.to_string()),
+            (AGENT_ID_VARIABLE, self.surroundings.agent.to_string()),
         ];
         env.extend(given.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
         env.extend(own.map(|(name, value)| (name.into(), value.into_bytes())));
@@ -121,7 +131,7 @@ impl Context {
 mod tests {
     use super::*;
     use std::path::Path;
-    use windlass_shared::domain::{CallSpec, Execution, JobHeader, OnAgentLost, OnDisconnect, RetryPolicy};
+    use windlass_shared::domain::{CallSpec, Execution, JobHeader, OnAgentLost, RetryPolicy};
     use windlass_shared::ids::JobId;
 
     fn exec(env: Vec<(String, String)>) -> Work {

@@ -24,7 +24,7 @@ use windlass_shared::time::Timestamp;
 
 use crate::config::EXECUTOR_INBOX;
 
-pub(crate) use context::Surroundings;
+pub(crate) use context::{AGENT_ID_VARIABLE, ATTEMPT_VARIABLE, JOB_ID_VARIABLE, Surroundings};
 pub(crate) use orchestrator::{Orchestrator, Parts};
 
 /// Everything that can happen to the executor.
@@ -44,6 +44,8 @@ pub(crate) enum Input {
     Drain(Reason),
     /// Everything that runs is to be stopped now.
     Halt(Halt),
+    /// The coordinator has not heard us for so long that nothing may run any more.
+    Detached,
     /// An attempt came further.
     Attempt(Lease, Event),
 }
@@ -55,6 +57,8 @@ pub(crate) enum Event {
     Started(Timestamp),
     /// It is over.
     Ended(Box<Outcome>),
+    /// It was not begun after all.
+    Returned(Reason),
     /// Its slot is free.
     Freed,
 }

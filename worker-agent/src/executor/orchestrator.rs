@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
-use windlass_shared::domain::{JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder};
+use windlass_shared::domain::{JobSpec, Lease, News, Outcome, Reason, ReportItem, StopOrder};
 use windlass_shared::task::Tasks;
 
 use super::attempt::Attempt;
@@ -96,6 +96,7 @@ impl Orchestrator {
             }
             Input::Drain(reason) => self.on_drain(reason),
             Input::Halt(halt) => self.on_halt(halt),
+            Input::Detached => self.on_detached(),
             Input::Attempt(lease, event) => self.on_event(lease, event),
         }
         self.start_ready();
@@ -117,10 +118,6 @@ impl Orchestrator {
             return;
         }
         match convert::read_spec(spec) {
-            // Run without a fence, it could overlap with its successor, which is what the job forbids.
-            Ok(spec) if spec.on_disconnect == OnDisconnect::Fence => {
-                self.end(lease, verdict::rejected("this agent cannot fence (on_disconnect) yet"));
-            }
             Ok(spec) => {
                 self.held.insert(lease, Held::Waiting(Box::new(spec)));
                 self.waiting.push_back(lease);
@@ -131,7 +128,8 @@ impl Orchestrator {
 
     /// Why nothing new is begun, where that is so: the word of it and an assignment may cross.
     fn not_now(&self) -> Option<Reason> {
-        self.draining.or_else(|| self.parts.outbox.is_stuck().then_some(Reason::Returned))
+        let unable = self.parts.slots == 0 || self.parts.outbox.is_stuck();
+        self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
     fn on_stop(&mut self, order: StopOrder) {
@@ -187,6 +185,17 @@ impl Orchestrator {
 
     fn on_drain(&mut self, reason: Reason) {
         self.draining = Some(reason);
+        self.give_back(reason);
+    }
+
+    fn on_detached(&mut self) {
+        tracing::warn!(held = self.held.len(), "out of touch with the coordinator for too long: stopping what runs");
+        self.give_back(Reason::Returned);
+        self.on_halt(Halt { reason: Reason::OutOfTouch, kill: false });
+    }
+
+    /// Everything that has not started.
+    fn give_back(&mut self, reason: Reason) {
         for lease in std::mem::take(&mut self.waiting) {
             if let Some(Held::Waiting(_)) = self.held.get(&lease) {
                 self.held.remove(&lease);
@@ -210,15 +219,18 @@ impl Orchestrator {
                     self.report(lease, News::Started(at));
                 }
             }
-            Event::Ended(outcome) => {
-                if let Some(Held::Running { silent: false, .. }) = self.held.remove(&lease) {
-                    self.end(lease, *outcome);
-                }
-                // Last: whoever waits until nothing runs looks into the outbox next.
-                self.active.send_modify(|active| *active -= 1);
-            }
+            Event::Ended(outcome) => self.on_over(lease, |this| this.end(lease, *outcome)),
+            Event::Returned(reason) => self.on_over(lease, |this| this.report(lease, News::Returned(reason))),
             Event::Freed => self.free += 1,
         }
+    }
+
+    fn on_over(&mut self, lease: Lease, tell: impl FnOnce(&Self)) {
+        if let Some(Held::Running { silent: false, .. }) = self.held.remove(&lease) {
+            tell(self);
+        }
+        // Last: whoever waits until nothing runs looks into the outbox next.
+        self.active.send_modify(|active| *active -= 1);
     }
 
     fn end(&self, lease: Lease, outcome: Outcome) {

@@ -81,7 +81,7 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
     let exhausted = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM, libc::ENOSPC].contains(&error.errno);
     exhausted
         || match error.stage {
-            Stage::Prepare | Stage::Warden | Stage::Fork => true,
+            Stage::Prepare | Stage::Warden | Stage::Fork | Stage::Fence => true,
             Stage::Session | Stage::Stdio | Stage::Guard | Stage::Signals => true,
             Stage::Chdir | Stage::Exec => false,
         }
@@ -90,7 +90,7 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
 const fn stopped(reason: Reason) -> (AttemptState, Option<Reason>) {
     let state = match reason {
         Reason::RunTimeout => AttemptState::TimedOut,
-        Reason::Drain | Reason::Shutdown => AttemptState::Interrupted,
+        Reason::Drain | Reason::Shutdown | Reason::OutOfTouch => AttemptState::Interrupted,
         // An order by any other reason is somebody's wish; AGENT_LOST is never reported.
         _ => AttemptState::Cancelled,
     };
@@ -170,6 +170,7 @@ mod tests {
             (Reason::RunTimeout, AttemptState::TimedOut),
             (Reason::Drain, AttemptState::Interrupted),
             (Reason::Shutdown, AttemptState::Interrupted),
+            (Reason::OutOfTouch, AttemptState::Interrupted),
         ] {
             assert_eq!(verdict(Some(reason), exited(ExitKind::Code(0))), (state, Some(reason)));
             assert_eq!(verdict(Some(reason), LeaderEnd::Lost), (state, Some(reason)));

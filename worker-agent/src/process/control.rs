@@ -15,6 +15,8 @@ use crate::warden::{KILL_TREE, signal_tree};
 pub(super) struct Progress {
     pub(super) leader: Option<LeaderEnd>,
     pub(super) tree: Option<Proof>,
+    /// The warden killed it, because the lease ran out.
+    pub(super) fenced: bool,
 }
 
 impl Progress {
@@ -103,6 +105,12 @@ impl Events {
         let ended = self.progress.wait_for(|progress| progress.leader.is_some()).await;
         // No sender: the warden's task is gone, and the warden with it.
         ended.ok().and_then(|progress| progress.leader).unwrap_or(LeaderEnd::Lost)
+    }
+
+    /// Whether the warden killed it because the lease ran out. Known with the leader's end.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.progress.borrow().fenced
     }
 
     /// The end of the whole tree, or with [`Proof::None`] the news that it is overdue. Comes after [`Self::leader_exit`].

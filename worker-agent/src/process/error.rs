@@ -26,6 +26,8 @@ pub enum Stage {
     Signals,
     /// The program itself.
     Exec,
+    /// The lease had run out, which what is fenced must not outlive: it was not begun.
+    Fence,
 }
 
 impl Stage {
@@ -42,6 +44,7 @@ impl Stage {
             Self::Guard => "guard",
             Self::Signals => "signals",
             Self::Exec => "exec",
+            Self::Fence => "fence",
         }
     }
 }
@@ -112,6 +115,7 @@ fn errno_name(errno: i32) -> Option<&'static str> {
         libc::EPIPE => "EPIPE",
         libc::ESHUTDOWN => "ESHUTDOWN",
         libc::ESTALE => "ESTALE",
+        libc::ETIME => "ETIME",
         libc::ETIMEDOUT => "ETIMEDOUT",
         libc::ETXTBSY => "ETXTBSY",
         _ => return None,

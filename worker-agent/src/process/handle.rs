@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use super::recover;
 use super::table::{Started, Table};
 use super::{PipeReader, SpawnError, Stage};
 use crate::sys;
+use crate::sys::boottime::Boottime;
 use crate::warden::{Request, encode_spec};
 
 /// How long a spawn waits for a warden while one is being replaced: a sweep takes at most the proof timeout (10 s), and a
@@ -95,6 +97,8 @@ pub(super) struct Shared {
     /// None while one warden is dead and the next is not there yet.
     pub(super) link: watch::Sender<Option<Arc<Link>>>,
     pub(super) stage: watch::Sender<Life>,
+    /// How long the lease runs, as the last warden was told and the next one will be; 0 where there was none yet.
+    pub(super) lease: AtomicU64,
 }
 
 /// The life of the task.
@@ -120,6 +124,7 @@ impl Warden {
             table: Table::default(),
             link: watch::Sender::new(Some(Arc::clone(&link))),
             stage: watch::Sender::new(Life::Running),
+            lease: AtomicU64::new(0),
         });
         let task = recover::run(recover::Watch::new(Arc::clone(&shared)), link);
         Ok((Self(shared), task))
@@ -131,8 +136,29 @@ impl Warden {
     /// The stage that failed with its errno. [`Stage::Warden`] with ECONNRESET means that the warden died meanwhile: the
     /// program may have run, though nothing of it is left.
     pub async fn spawn(&self, spec: SpawnSpec) -> Result<Process, SpawnError> {
-        let prepared = Prepared::new(&spec)?;
-        let (link, mut answer) = self.send(&prepared).await?;
+        self.start_one(&spec, false).await
+    }
+
+    /// Starts a process that the warden kills when the lease runs out ([`Self::refresh`]).
+    ///
+    /// # Errors
+    /// As [`Self::spawn`]; [`Stage::Fence`] where the lease has run out already and nothing was begun.
+    pub async fn spawn_fenced(&self, spec: SpawnSpec) -> Result<Process, SpawnError> {
+        self.start_one(&spec, true).await
+    }
+
+    /// The lease runs until `deadline`: what is fenced may run as long, and not longer.
+    pub(crate) fn refresh(&self, deadline: Boottime) {
+        self.0.lease.fetch_max(deadline.0, Ordering::Relaxed);
+        // Without a warden, the next one is told.
+        if let Some(link) = &*self.0.link.borrow() {
+            link.refresh(deadline);
+        }
+    }
+
+    async fn start_one(&self, spec: &SpawnSpec, fenced: bool) -> Result<Process, SpawnError> {
+        let prepared = Prepared::new(spec)?;
+        let (link, mut answer) = self.send(&prepared, Request::Spawn { fenced }).await?;
         let (stdout, stderr) = prepared.into_readers();
         let patience = self.0.options.start_timeout + ANSWER_SLACK;
         let answer = match timeout(patience, &mut answer).await {
@@ -169,7 +195,7 @@ impl Warden {
     }
 
     /// Hands the request to a living warden. What was not taken was not started, so it is safe to try the next one.
-    async fn send(&self, prepared: &Prepared) -> Result<(Arc<Link>, Answer), SpawnError> {
+    async fn send(&self, prepared: &Prepared, request: Request) -> Result<(Arc<Link>, Answer), SpawnError> {
         let until = Instant::now() + WARDEN_WAIT_MAX;
         let fds = prepared.to_pass();
         loop {
@@ -178,7 +204,7 @@ impl Warden {
                 return Err(SpawnError::early(Stage::Warden, libc::ETIMEDOUT));
             }
             let (ticket, answer) = self.0.table.open();
-            match link.try_send(Request::Spawn, ticket, &fds) {
+            match link.try_send(request, ticket, &fds) {
                 Ok(Sent::Yes) => return Ok((link, answer)),
                 Ok(Sent::NoRoom) => self.0.table.cancel(ticket),
                 Ok(Sent::WardenGone) => {

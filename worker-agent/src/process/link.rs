@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::WardenOptions;
 use crate::sys;
+use crate::sys::boottime::Boottime;
 use crate::warden::{DATAGRAM_MAX, Limits, ROLE, Report, Request, Ticket};
 
 /// A report, with the pidfd that came beside it.
@@ -71,6 +72,12 @@ impl Link {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(Sent::WardenGone),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells how long the lease runs. A warden whose queue has no room hears the next one, or fences too early: both safe.
+    pub(super) fn refresh(&self, deadline: Boottime) {
+        let datagram = Request::Refresh { deadline }.encode(0);
+        let _ = sys::fd::send(self.socket.as_fd(), datagram.as_bytes(), &[]);
     }
 
     /// Waits for reports and appends all that are there; false when the warden is gone. Cancelling it loses nothing.

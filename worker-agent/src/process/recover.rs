@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -19,6 +20,7 @@ use super::Proof;
 use super::handle::{Life, Shared};
 use super::link::Link;
 use super::table::{Attempt, Next};
+use crate::sys::boottime::Boottime;
 use crate::sys::wait::{Reaped, reap_any};
 use crate::warden::{Request, Swept, sweep};
 
@@ -189,6 +191,7 @@ impl Watch {
             match Link::start(&self.shared.options) {
                 Ok(link) => {
                     let link = Arc::new(link);
+                    link.refresh(Boottime(self.shared.lease.load(Ordering::Relaxed)));
                     self.shared.link.send_replace(Some(Arc::clone(&link)));
                     return Some(link);
                 }

@@ -106,6 +106,7 @@ impl Table {
             Report::Started { leader } => attempt.started(ticket, leader, pidfd),
             Report::Failed(error) => (attempt.failed(error), Next::Nothing),
             Report::Ended { exit, tree } => (attempt.ended(Some(LeaderEnd::Exited(exit)), tree), Next::Nothing),
+            Report::Fenced => (attempt.fenced(), Next::Nothing),
             Report::LeaderLost => (attempt.ended(Some(LeaderEnd::Lost), None), Next::Nothing),
             Report::TreeEnded(proof) => (attempt.ended(None, Some(proof)), Next::Nothing),
         };
@@ -145,6 +146,13 @@ impl Attempt {
             }
             Self::Running(_) => Some(self),
         }
+    }
+
+    fn fenced(self) -> Option<Self> {
+        if let Self::Running(running) = &self {
+            running.progress.send_modify(|progress| progress.fenced = true);
+        }
+        Some(self)
     }
 
     /// Notes news of the end; None when they are the last.

@@ -31,6 +31,8 @@ use crate::dial::Dialer;
 use crate::executor::Handle;
 use crate::identity::Identity;
 use crate::outbox::Outbox;
+use crate::sys::boottime::Boottime;
+use crate::touch::Touch;
 pub(crate) use horizon::Horizon;
 use stream::{End, Stream};
 
@@ -66,6 +68,7 @@ impl Refused {
 pub(crate) struct Session {
     pub(crate) dialer: Dialer,
     pub(crate) identity: Identity,
+    /// Attempts it can run; none where something unkillable has every slot.
     pub(crate) slots: u32,
     pub(crate) outbox: Outbox,
     pub(crate) executor: Handle,
@@ -73,6 +76,7 @@ pub(crate) struct Session {
     pub(crate) plan: watch::Receiver<Plan>,
     pub(crate) stop: CancellationToken,
     pub(crate) horizon: Horizon,
+    pub(crate) touch: Touch,
 }
 
 /// Why there is no stream, or none any more.
@@ -134,12 +138,13 @@ impl Session {
 
     async fn one_stream(&mut self, number: u64, pace: &mut Reconnect) -> End {
         let opening = tokio::time::timeout(WELCOME_TIMEOUT, self.open(number));
-        let (up, down, welcome) = match opening.await {
+        let Opened { said, up, down, welcome } = match opening.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(broken)) => return End::Broken(broken),
             Err(_) => return End::Broken(Broken::NoWelcome),
         };
         self.outbox.rewind();
+        self.touch.heard(said, welcome.lease_ttl);
         let Welcome { incarnation, epoch, revision, .. } = welcome;
         self.horizon.see(Seen { incarnation, epoch, revision });
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
@@ -156,6 +161,7 @@ impl Session {
         let mut client = self.dialer.dial().await?;
         // After the last word of the old stream: the executor answers in order, so the inventory has everything it said.
         let hello = self.hello(number).await;
+        let said = Boottime::now();
         let (up, requests) = mpsc::channel(AHEAD);
         // Before the call, which returns only once the coordinator has answered something.
         let _ = up.try_send(convert::hello(&hello));
@@ -163,7 +169,9 @@ impl Session {
         let mut down = answer.into_inner();
         let first = down.message().await.map_err(refusal)?.ok_or(Broken::Ended)?;
         match convert::from_coordinator(first)? {
-            Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => Ok((up, down, welcome)),
+            Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => {
+                Ok(Opened { said, up, down, welcome })
+            }
             _ => Err(Invalid::one("welcome", "must be the first answer, for the session of the hello").into()),
         }
     }
@@ -176,9 +184,10 @@ impl Session {
             instance,
             boot_id,
             session,
-            slots: self.slots,
-            // Nothing is prefetched in this version: an attempt waits here only while its slot is being cleared.
-            capacity: self.slots,
+            slots: self.slots.max(1),
+            // Nothing is prefetched in this version: an attempt waits here only while its slot is being cleared. An agent
+            // that takes none says so by its credit, next.
+            capacity: self.slots.max(1),
             inventory: self.executor.inventory().await,
             host,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -195,7 +204,14 @@ impl Session {
     }
 }
 
-type Opened = (mpsc::Sender<pb::ConnectRequest>, tonic::Streaming<pb::ConnectResponse>, Welcome);
+/// A stream after its first words.
+struct Opened {
+    /// When the hello was said.
+    said: Boottime,
+    up: mpsc::Sender<pb::ConnectRequest>,
+    down: tonic::Streaming<pb::ConnectResponse>,
+    welcome: Welcome,
+}
 
 fn refusal(status: Status) -> Broken {
     Broken::Hello(Box::new(status))

@@ -1,6 +1,8 @@
 //! One stream, from its welcome to its end. Only receiving waits; what follows from a message is done at once, and what is
 //! to be said is handed over as far as the transport takes it.
 
+use std::collections::VecDeque;
+
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Streaming;
@@ -12,6 +14,7 @@ use windlass_shared::pb;
 use super::{Broken, Plan, Session};
 use crate::config::GOODBYE_TIMEOUT;
 use crate::executor::Input;
+use crate::sys::boottime::Boottime;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Stream<'a> {
     beats: Interval,
     beat: u64,
     beat_due: bool,
+    /// Heartbeats that are not acknowledged, with the moments they were said.
+    beats_said: VecDeque<(u64, Boottime)>,
     /// What the coordinator was told that we take.
     credit_told: u32,
     /// The draining message went out.
@@ -62,7 +67,7 @@ impl<'a> Stream<'a> {
         let deaf_at = Instant::now() + lease_ttl;
         let number = welcome.session;
         // By the hello.
-        let credit_told = session.slots;
+        let credit_told = session.slots.max(1);
         Self {
             session,
             number,
@@ -73,6 +78,7 @@ impl<'a> Stream<'a> {
             beats,
             beat: 0,
             beat_due: false,
+            beats_said: VecDeque::new(),
             credit_told,
             drain_told: false,
         }
@@ -132,6 +138,7 @@ impl<'a> Stream<'a> {
             let Ok(room) = self.up.try_reserve() else { return false };
             if std::mem::take(&mut self.beat_due) {
                 self.beat += 1;
+                self.beats_said.push_back((self.beat, Boottime::now()));
                 room.send(convert::heartbeat(self.beat));
             } else if let (Plan::Draining(reason), false) = (self.session.plan(), self.drain_told) {
                 self.drain_told = true;
@@ -150,8 +157,9 @@ impl<'a> Stream<'a> {
     /// What the executor is to know of it.
     fn on_message(&mut self, message: pb::ConnectResponse) -> Result<Option<Input>, Invalid> {
         Ok(match convert::from_coordinator(message)? {
-            Some(FromCoordinator::HeartbeatAck(_)) => {
+            Some(FromCoordinator::HeartbeatAck(number)) => {
                 self.deaf_at = Instant::now() + self.lease_ttl;
+                self.on_heard(number);
                 None
             }
             Some(FromCoordinator::Assign(session, assignments)) if session == self.number => {
@@ -175,6 +183,17 @@ impl<'a> Stream<'a> {
             // Newer than we are.
             None => None,
         })
+    }
+
+    /// The coordinator's lease runs from when it read the heartbeat: later than we said it, and that is all we know.
+    fn on_heard(&mut self, number: u64) {
+        let mut said = None;
+        while let Some((_, at)) = self.beats_said.pop_front_if(|(beat, _)| *beat <= number) {
+            said = Some(at);
+        }
+        if let Some(said) = said {
+            self.session.touch.heard(said, self.lease_ttl);
+        }
     }
 
     /// Takes leave, and waits for the end of the stream: dropped at once, it would be reset and its last words lost.

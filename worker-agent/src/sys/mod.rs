@@ -7,11 +7,13 @@
 //! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
 //! | [`wait`] | reaping, with resource usage |
 //! | [`signal`] | masks, signalfd, signals by pidfd |
+//! | [`boottime`] | the clock that counts sleep, and an alarm by it |
 //! | [`fd`] | sealed memory, pipes, datagrams that carry descriptors |
 //!
 //! Numbers here are the kernel's (errno, signo, pid); what they mean is decided by the callers.
 #![allow(unsafe_code)] // the one place: each block argues for itself
 
+pub(crate) mod boottime;
 pub(crate) mod child;
 pub(crate) mod fd;
 pub(crate) mod fork;

@@ -17,6 +17,8 @@
 //! | agent | warden (socket) | every keeper is told to kill; the warden leaves when it has no child left |
 //! | warden and agent | keepers | each kills its tree and leaves |
 //!
+//! What is fenced does not outlive the agent's lease, whatever the agent does: [`fence`].
+//!
 //! - [`wire`] the datagrams · [`spec`] what to start, as bytes · [`ward`] the warden's loop · [`orphans`] what dead keepers
 //!   left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt · [`tree`] finding and killing what is
 //!   below a process.
@@ -25,6 +27,7 @@
 //! [`process`](crate::process).
 
 mod errand;
+mod fence;
 mod keeper;
 mod orphans;
 mod spec;
@@ -38,7 +41,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) use spec::encode as encode_spec;
-pub(crate) use tree::{Swept, sweep};
+pub(crate) use tree::{Seen, Snapshot, Swept, sweep};
 pub(crate) use wire::{DATAGRAM_MAX, Report, Request, Ticket};
 
 use crate::sys::fork::SingleThread;

@@ -72,6 +72,10 @@ impl Snapshot {
         Ok(Self(pids.filter_map(|pid| Seen::read(pid, &mut buffer)).collect()))
     }
 
+    pub(crate) fn all(&self) -> &[Seen] {
+        &self.0
+    }
+
     /// Children of `root`, zombies included, but those in `spared`.
     pub(crate) fn children(&self, root: Pid, spared: &HashSet<Pid>) -> Vec<Seen> {
         let is_child = |seen: &&Seen| seen.parent == root.as_raw_pid() && !spared.contains(&seen.pid);

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::errand::Errand;
+use super::fence::{Fence, Guard};
 use super::keeper::{self, Inherited};
 use super::orphans::Orphans;
 use super::wire::{DATAGRAM_MAX, Datagram, Report, Request, Ticket};
@@ -26,6 +27,7 @@ const REQUESTS_A_TURN: usize = 8;
 #[derive(Debug)]
 struct Attempt {
     ticket: Ticket,
+    guard: Guard,
     /// For the agent; opened before the keeper can possibly be reaped, held until it has started its leader.
     pidfd: Option<OwnedFd>,
     started: bool,
@@ -49,6 +51,7 @@ pub(super) struct Ward {
     keepers: HashMap<Pid, Attempt>,
     tickets: HashMap<Ticket, Pid>,
     orphans: Orphans,
+    fence: Fence,
     /// What the agent's queue had no room for.
     outbox: VecDeque<(Datagram, Option<OwnedFd>)>,
     /// Set when the agent is gone: when to stop trusting the keepers.
@@ -72,6 +75,7 @@ impl Ward {
             keepers: HashMap::new(),
             tickets: HashMap::new(),
             orphans: Orphans::default(),
+            fence: Fence::new()?,
             outbox: VecDeque::new(),
             closing: None,
         })
@@ -89,6 +93,10 @@ impl Ward {
             }
             if ready.agent && self.closing.is_none() {
                 self.read_requests()?;
+            }
+            // After the requests: one of them may have moved it.
+            if ready.fence {
+                self.strike();
             }
             self.meet_deadlines(Instant::now());
             self.flush();
@@ -110,13 +118,15 @@ impl Ward {
         let fds = &mut [
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.reports, PollFlags::IN),
+            PollFd::new(&self.fence, PollFlags::IN),
             PollFd::new(&self.agent, agent),
         ];
         // A closed agent is ready for ever: once that is known, it is polled only while there is something to send.
-        let polled = if agent.is_empty() { 2 } else { 3 };
+        let polled = if agent.is_empty() { 3 } else { 4 };
         rustix::event::poll(&mut fds[..polled], timeout.as_ref())?;
-        let [child, report, agent] = fds.each_ref().map(|fd| !fd.revents().difference(PollFlags::OUT).is_empty());
-        Ok(Ready { child, report, agent })
+        let [child, report, fence, agent] =
+            fds.each_ref().map(|fd| !fd.revents().difference(PollFlags::OUT).is_empty());
+        Ok(Ready { child, report, fence, agent })
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -142,7 +152,10 @@ impl Ward {
                 return self.close();
             }
             match Request::decode(&buffer[..datagram.len]) {
-                Ok((ticket, Request::Spawn)) => self.spawn(ticket, datagram.fds, datagram.fds_lost),
+                Ok((ticket, Request::Spawn { fenced })) => {
+                    self.spawn(ticket, fenced, datagram.fds, datagram.fds_lost);
+                }
+                Ok((_, Request::Refresh { deadline })) => self.fence.refresh(deadline)?,
                 Ok((ticket, Request::Kill)) => self.tickets.get(&ticket).copied().into_iter().for_each(kill_tree),
                 // Our own agent cannot have sent it, and there is no ticket to answer on.
                 Err(error) => eprintln!("windlass-warden: request ignored: {error}"),
@@ -159,7 +172,25 @@ impl Ward {
         Ok(())
     }
 
-    fn spawn(&mut self, ticket: Ticket, fds: Vec<OwnedFd>, fds_lost: bool) {
+    /// Kills what is fenced, if the lease has run out.
+    fn strike(&mut self) {
+        self.fence.silence();
+        if !self.fence.is_past() {
+            return;
+        }
+        for (keeper, attempt) in &mut self.keepers {
+            if attempt.guard == Guard::Fenced && !attempt.over {
+                attempt.guard = Guard::Struck;
+                kill_tree(*keeper);
+            }
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket, fenced: bool, fds: Vec<OwnedFd>, fds_lost: bool) {
+        // Judged here, by whoever forks: the agent may have slept since it asked.
+        if fenced && self.fence.is_past() {
+            return self.fail(ticket, Stage::Fence, libc::ETIME);
+        }
         let errand = match Errand::new(ticket, fds) {
             Some(errand) if !fds_lost => errand,
             _ if fds_lost => return self.fail(ticket, Stage::Warden, libc::EMFILE),
@@ -182,7 +213,8 @@ impl Ward {
                     // An attempt the agent could not kill must not run.
                     send_to_child(keeper, libc::SIGKILL);
                 }
-                let attempt = Attempt { ticket, pidfd, started: false, leader_told: false, over: false };
+                let guard = if fenced { Guard::Fenced } else { Guard::Free };
+                let attempt = Attempt { ticket, guard, pidfd, started: false, leader_told: false, over: false };
                 self.keepers.insert(keeper, attempt);
                 self.tickets.insert(ticket, keeper);
             }
@@ -219,6 +251,8 @@ impl Ward {
         let Some(attempt) = self.keepers.get_mut(&keeper) else {
             return;
         };
+        // Before the end that it explains. One that was read before the kill needs no explanation.
+        let struck = attempt.guard == Guard::Struck && !attempt.leader_told;
         let mut pidfd = None;
         match report {
             Report::Started { .. } => {
@@ -232,6 +266,11 @@ impl Ward {
             }
             Report::LeaderLost => attempt.leader_told = true,
             Report::TreeEnded(proof) => attempt.over = *proof != Proof::None,
+            // Ours to say, not a keeper's.
+            Report::Fenced => {}
+        }
+        if struck && matches!(report, Report::Ended { .. } | Report::TreeEnded(_)) {
+            self.tell(ticket, &Report::Fenced, None);
         }
         self.tell(ticket, report, pidfd);
     }
@@ -262,6 +301,9 @@ impl Ward {
     fn on_orphaned(&mut self, mut attempt: Attempt) {
         if attempt.started && !attempt.leader_told {
             attempt.leader_told = true;
+            if attempt.guard == Guard::Struck {
+                self.tell(attempt.ticket, &Report::Fenced, None);
+            }
             self.tell(attempt.ticket, &Report::LeaderLost, None);
         }
         self.orphans.add(attempt.ticket, attempt.started, Instant::now() + self.limits.proof);
@@ -309,5 +351,6 @@ fn kill_tree(keeper: Pid) {
 struct Ready {
     child: bool,
     report: bool,
+    fence: bool,
     agent: bool,
 }

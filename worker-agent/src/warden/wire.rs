@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::process::{ExitInfo, ExitKind, Proof, SpawnError, Stage};
+use crate::sys::boottime::Boottime;
 
 /// Largest datagram; [`Report::Ended`] needs 54 bytes.
 pub(crate) const DATAGRAM_MAX: usize = 64;
@@ -21,10 +22,12 @@ pub(crate) type Ticket = u64;
 /// What the agent wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Start a process; the descriptors travel beside it.
-    Spawn,
+    /// Start a process; the descriptors travel beside it. Fenced, it must not outlive the lease.
+    Spawn { fenced: bool },
     /// Kill a tree. Only for an agent that had no descriptor free to receive the keeper's pidfd; others need no warden.
     Kill,
+    /// The lease runs until then. Names no ticket.
+    Refresh { deadline: Boottime },
 }
 
 /// What became of a ticket.
@@ -38,6 +41,8 @@ pub(crate) enum Report {
     Ended { exit: ExitInfo, tree: Option<Proof> },
     /// How the leader ended will never be known.
     LeaderLost,
+    /// It was killed because the lease ran out; its end follows.
+    Fenced,
     /// The tree is gone, or with [`Proof::None`] it is overdue; only then another follows.
     TreeEnded(Proof),
 }
@@ -83,25 +88,30 @@ const ENDED: u8 = 4;
 const LEADER_LOST: u8 = 5;
 const TREE_ENDED: u8 = 6;
 const KILL: u8 = 7;
+const REFRESH: u8 = 8;
+const FENCED: u8 = 9;
 
 impl Request {
     pub(crate) fn encode(self, ticket: Ticket) -> Datagram {
         match self {
-            Self::Spawn => Datagram::new(SPAWN, ticket),
+            Self::Spawn { fenced } => Datagram::new(SPAWN, ticket).put(&[fenced.into()]),
             Self::Kill => Datagram::new(KILL, ticket),
+            Self::Refresh { deadline } => Datagram::new(REFRESH, ticket).put(&deadline.0.to_le_bytes()),
         }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Ticket, Self), WireError> {
         let mut fields = Fields::new(bytes);
-        let request = match fields.u8()? {
-            SPAWN => Self::Spawn,
+        let tag = fields.u8()?;
+        let ticket = fields.u64()?;
+        let request = match tag {
+            SPAWN => Self::Spawn { fenced: fields.u8()? != 0 },
             KILL => Self::Kill,
+            REFRESH => Self::Refresh { deadline: Boottime(fields.u64()?) },
             value => {
                 return Err(WireError::Unknown { field: "request", value });
             }
         };
-        let ticket = fields.u64()?;
         fields.end().map(|()| (ticket, request))
     }
 }
@@ -115,6 +125,7 @@ impl Report {
                 .put(&error.errno.to_le_bytes()),
             Self::Ended { exit, tree } => encode_exit(Datagram::new(ENDED, ticket), exit, *tree),
             Self::LeaderLost => Datagram::new(LEADER_LOST, ticket),
+            Self::Fenced => Datagram::new(FENCED, ticket),
             Self::TreeEnded(proof) => Datagram::new(TREE_ENDED, ticket).put(&[proof_number(*proof)]),
         }
     }
@@ -128,6 +139,7 @@ impl Report {
             FAILED => Self::Failed(decode_failure(&mut fields)?),
             ENDED => decode_exit(&mut fields)?,
             LEADER_LOST => Self::LeaderLost,
+            FENCED => Self::Fenced,
             TREE_ENDED => Self::TreeEnded(proof(fields.u8()?)?),
             value => {
                 return Err(WireError::Unknown { field: "report", value });
@@ -191,7 +203,7 @@ fn micros(duration: Duration) -> [u8; 8] {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     Stage::Prepare,
     Stage::Warden,
     Stage::Fork,
@@ -201,6 +213,7 @@ const STAGES: [Stage; 9] = [
     Stage::Guard,
     Stage::Signals,
     Stage::Exec,
+    Stage::Fence,
 ];
 
 fn stage_number(stage: Stage) -> u8 {
@@ -214,6 +227,7 @@ fn stage_number(stage: Stage) -> u8 {
         Stage::Guard => 7,
         Stage::Signals => 8,
         Stage::Exec => 9,
+        Stage::Fence => 10,
     }
 }
 

@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
+mod disk;
 mod fake;
+mod fencing;
 mod leaving;
+mod lives;
 mod logs;
 mod running;
 mod sessions;
@@ -20,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use windlass_shared::convert::FromAgent;
 use windlass_shared::domain::{Lease, Reason};
@@ -74,7 +78,12 @@ impl Agent {
         Self::start_in(Arc::clone(&self.dir), url, &[])
     }
 
-    fn start_in(dir: Arc<TempDir>, url: &str, args: &[&str]) -> Self {
+    /// Another one in the same place, while this one is there.
+    pub(crate) fn beside(&self, url: &str) -> Self {
+        Self::start_in(Arc::clone(&self.dir), url, &[])
+    }
+
+    pub(crate) fn start_in(dir: Arc<TempDir>, url: &str, args: &[&str]) -> Self {
         let data = dir.path().join("parent/data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
         command.args(["--coordinator", url, "--name", "a1"]).arg("--data").arg(data).args(args);
@@ -108,11 +117,33 @@ impl Agent {
 
     /// Its only child.
     pub(crate) fn kill_warden(&self) {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        let children = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
-        let children: String = children.collect();
-        let warden = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
-        rustix::process::kill_process(warden, rustix::process::Signal::KILL).unwrap();
+        signal(only_child(self.process()), Signal::KILL);
+    }
+
+    /// Itself, its warden and the keeper of its only job, at one moment: stopped first, none can act on another's end.
+    pub(crate) fn kill_with_all_supervision(&mut self) {
+        let warden = only_child(self.process());
+        let all = [self.process(), warden, only_child(warden)];
+        all.iter().for_each(|process| signal(*process, Signal::STOP));
+        all.iter().rev().for_each(|process| signal(*process, Signal::KILL));
+    }
+
+    pub(crate) fn pause(&self) {
+        signal(self.process(), Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        signal(self.process(), Signal::CONT);
+    }
+
+    /// Waits until its log says this.
+    pub(crate) async fn says(&self, text: &str) {
+        eventually(text, || self.log().contains(text)).await;
+    }
+
+    /// Bytes of reports that wait on its disk.
+    pub(crate) fn outbox_bytes(&self) -> u64 {
+        std::fs::metadata(self.dir().join("parent/data/outbox")).unwrap().len()
     }
 
     fn process(&self) -> rustix::process::Pid {
@@ -131,6 +162,11 @@ impl Agent {
         let wait = move || rustix::process::waitid(rustix::process::WaitId::Pid(pid), ended).map(drop).unwrap();
         blocking(wait).await;
         self.child.take().unwrap().wait().unwrap()
+    }
+
+    /// The directory, for whoever looks into it when the agent is gone.
+    pub(crate) fn keep_dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
     }
 
     /// Drains it: nothing but the drain is said, and it leaves in good order.
@@ -153,6 +189,25 @@ impl Drop for Agent {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+fn signal(process: Pid, signal: Signal) {
+    rustix::process::kill_process(process, signal).unwrap();
+}
+
+fn only_child(parent: Pid) -> Pid {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_pid())).unwrap();
+    let children = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+    Pid::from_raw(children.collect::<String>().trim().parse().unwrap()).unwrap()
+}
+
+/// Looks until it is so, for what tells nobody when it changes.
+pub(crate) async fn eventually(what: &str, so: impl Fn() -> bool) {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while !so() {
+        assert!(std::time::Instant::now() < until, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -193,7 +248,11 @@ impl Tether {
 
     /// A shell that holds it, once `cut` waits, and says so; then `script`.
     pub(crate) fn hold(&self, script: &str) -> pb::JobSpec {
-        sh(&format!("exec 9>{}; echo held; {script}", self.0.display()))
+        sh(&self.hold_script(script))
+    }
+
+    pub(crate) fn hold_script(&self, script: &str) -> String {
+        format!("exec 9>{}; echo held; {script}", self.0.display())
     }
 
     /// Waits until something held it and nothing does any more.

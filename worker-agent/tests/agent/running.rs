@@ -126,11 +126,6 @@ async fn what_cannot_be_read_and_what_this_agent_cannot_do_are_rejected() {
     let outcome = stream.ended(lease(2)).await;
     assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
     assert!(outcome.detail.unwrap().contains("resize"));
-
-    let fenced = pb::JobSpec { on_disconnect: pb::job_spec::OnDisconnect::Fence.into(), ..exec(&["true"]) };
-    stream.assign(lease(3), &bytes(&fenced)).await;
-    let outcome = stream.ended(lease(3)).await;
-    assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
     agent.finish(&mut stream).await;
 }
 

@@ -14,6 +14,7 @@ async fn a_flag_that_cannot_be_right_is_named_and_the_exit_code_says_configurati
     start_fails(&["--slots", "0"], 78, "--slots must be").await;
     start_fails(&["--slots", "many"], 78, "--slots").await;
     start_fails(&["--drain-timeout", "5"], 78, "--drain-timeout").await;
+    start_fails(&["--detach-max", "1000h"], 78, "--detach-max must be").await;
     start_fails(&["--no-such-flag"], 78, "--no-such-flag").await;
     let mut agent = Agent::start("https://127.0.0.1:1", &[]);
     assert_eq!(agent.exit().await.code(), Some(78));
@@ -25,7 +26,7 @@ async fn a_second_agent_on_the_same_data_directory_is_refused() {
     let (_fake, agent, mut stream) = cluster(&[]).await;
     let data = agent.dir().join("parent/data");
     let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
-    second.arg("--data").arg(data);
+    second.args(["--lock-timeout", "100ms", "--data"]).arg(data);
     let output = blocking(move || second.output().unwrap()).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);

@@ -5,6 +5,7 @@
 mod bench;
 mod death;
 mod end;
+mod fence;
 mod kill;
 mod leaks;
 mod start;

@@ -177,3 +177,52 @@ fn an_agent_that_has_seen_more_of_the_record_than_is_here_is_refused() {
     assert_eq!(rig.greet(22, ahead), ["welcome a2/2"], "another record altogether");
     rig.step(Input::Closed { session: SessionId(22) });
 }
+
+#[test]
+fn an_agent_is_restored_as_its_newest_lease_knows_it_whatever_older_rows_say() {
+    let mut rig = Rig::default();
+    rig.join(1, 2);
+    // Job 1 was lost by the agent's first process and waits for its retry; job 2 runs on the second.
+    rig.submit_as(1, header(0, RetryPolicy::NONE));
+    rig.started(1, 1, 1);
+    let mut reborn = hello(1, 1);
+    reborn.instance = 2;
+    reborn.capacity = 1;
+    rig.submit_as(2, header(5, RetryPolicy::NONE));
+    rig.greet(11, reborn.clone());
+    assert_eq!(rig.record(2).state, JobState::Leased);
+    let running = rig.lease(2, rig.record(2).attempts);
+    rig.report_on(11, running, News::Started(rig.now.wall));
+    assert_eq!((rig.record(1).state, rig.record(2).state), (JobState::Queued, JobState::Running));
+    rig.restart();
+    reborn.session = 2;
+    reborn.inventory = vec![running];
+    assert_eq!(rig.greet(12, reborn), ["welcome a1/2"], "the live process is known, and its job runs on");
+}
+
+#[test]
+fn an_agent_known_only_from_what_it_lost_keeps_no_name() {
+    let mut rig = running();
+    rig.pass(Duration::from_secs(21));
+    rig.restart();
+    let mut heir = hello(2, 1);
+    heir.name = "a1".into();
+    assert_eq!(rig.greet(20, heir)[0], "welcome a1/0");
+}
+
+#[test]
+fn a_cancelled_job_that_would_wait_for_its_agent_does_not() {
+    let mut rig = running_as(|header| header.on_agent_lost = OnAgentLost::Wait);
+    rig.cancel(1);
+    assert_eq!(
+        rig.pass(Duration::from_secs(21)),
+        ["close a1/0 LEASE_EXPIRED", "record 1 CANCELLED (cancel requested), 1 LOST"]
+    );
+}
+
+#[test]
+fn work_that_began_cannot_be_given_back_as_if_it_had_not() {
+    let mut rig = running_as(|header| header.execution = Execution::AtMostOnce);
+    let lines = rig.report(1, 1, 1, News::Returned(Reason::Drain));
+    assert_eq!(lines, ["record 1 FAILED (agent lost), 1 LOST", "ack a1/0"]);
+}

@@ -46,8 +46,21 @@ fn the_oldest_make_room() {
         assert!((400..=440).contains(&kept), "{kept} records of 149 bytes in 64 KiB");
         let mut shelf = logs.shelf();
         assert!(shelf.total() <= (64 << 10, 80), "{:?}", shelf.total());
-        assert_eq!(shelf.append(key(), &chunk(7, "again"), clock::wall()), 12, "a log that went begins anew");
+        assert_eq!(shelf.append(key(), chunk(7, "again"), clock::wall()), 12, "a log that went begins anew");
     });
+}
+
+#[test]
+fn a_cap_that_was_lowered_holds_from_the_next_start_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |total| Logs::open(dir.path(), limits(1 << 20, total), Bells::default()).unwrap();
+    let logs = open(64 << 10);
+    for attempt in 1..=400 {
+        logs.append(key().job, attempt, chunk(0, [b'x'; 100]));
+    }
+    let logs = open(16 << 10);
+    assert!(logs.shelf().total().0 <= 16 << 10, "{:?}", logs.shelf().total());
+    assert_eq!((logs.end(other(1)), logs.end(other(400))), (0, 100));
 }
 
 #[test]
@@ -56,9 +69,9 @@ fn what_has_been_kept_for_long_enough_goes() {
     let limits = LogLimits { ttl: Duration::from_secs(80), ..LogLimits::default() };
     let at = |secs| Timestamp::default().after(Duration::from_secs(secs));
     let mut shelf = Shelf::new(Place::in_dir(dir.path()).unwrap(), limits);
-    shelf.append(other(1), &chunk(0, "a"), at(0));
-    shelf.append(other(2), &chunk(0, "b"), at(10));
-    shelf.append(other(3), &chunk(0, "c"), at(21));
+    shelf.append(other(1), chunk(0, "a"), at(0));
+    shelf.append(other(2), chunk(0, "b"), at(10));
+    shelf.append(other(3), chunk(0, "c"), at(21));
     let ends = |shelf: &mut Shelf, secs| [1, 2, 3].map(|attempt| shelf.pick(other(attempt), at(secs)).end());
     assert_eq!(ends(&mut shelf, 90), [1, 1, 1]);
     assert_eq!(ends(&mut shelf, 91), [0, 0, 1], "the first two share a segment");

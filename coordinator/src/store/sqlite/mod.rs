@@ -24,6 +24,7 @@ mod restore;
 mod row;
 mod schema;
 mod space;
+pub(crate) mod tools;
 mod write;
 mod writer;
 

@@ -9,13 +9,12 @@ use windlass_shared::time::Timestamp;
 use super::Shared;
 use super::row;
 use super::schema::INLINE_SPEC_BYTES_MAX;
+use crate::store::REQUESTS_TTL;
 
 /// Rows deleted a step: about a millisecond.
 const ROWS_MAX: usize = 500;
 /// Pages given back to the disk a step, where it is short: 2 MiB.
 const PAGES_MAX: i64 = 512;
-/// Time a request id is kept: longer than anybody retries one submit.
-pub(super) const REQUESTS_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// What one step did.
 #[derive(Debug, Default)]

@@ -277,3 +277,57 @@ fn span(row: Option<Span>) -> Result<Duration, Damage> {
     let row = row.unwrap_or_default();
     if row.nanos >= 1_000_000_000 { Err(Damage::Corrupt) } else { Ok(Duration::new(row.seconds, row.nanos)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::records::Draw;
+
+    #[test]
+    fn random_records_come_back_as_they_were() {
+        let (mut draw, mut blob) = (Draw(fastrand::Rng::with_seed(1)), Vec::new());
+        for round in 0..2_000 {
+            let job = draw.job();
+            seal_head(&mut blob, &job);
+            assert_eq!(open_head(job.id, &blob, &mut Names::default()), Ok(job.clone()), "round {round}");
+
+            let attempt = draw.attempt();
+            seal_attempt(&mut blob, job.id, &attempt);
+            assert_eq!(open_attempt(job.id, &blob), Ok(attempt), "round {round}");
+
+            let events: Vec<Event> = (0..round % 4).map(|_| draw.event()).collect();
+            assert_eq!(open_events(9, &seal_events(9, events.iter().cloned())), Ok(events), "round {round}");
+
+            let request = draw.request();
+            assert_eq!(open_request(&request.id, &seal_request(&request)), Ok(request), "round {round}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_of_a_head_is_damage() {
+        let (mut draw, mut blob) = (Draw(fastrand::Rng::with_seed(2)), Vec::new());
+        let job = draw.job();
+        seal_head(&mut blob, &job);
+        for bit in 0..blob.len() * 8 {
+            blob[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open_head(job.id, &blob, &mut Names::default()), Err(Damage::Corrupt), "bit {bit}");
+            blob[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn a_sound_blob_with_a_number_nobody_gave_is_damage() {
+        let id = JobId::from_bytes([1; 16]);
+        let mut blob = Vec::new();
+        seal_into(&mut blob, Kind::Head, id.as_bytes(), &HeadRow { state: 99, ..HeadRow::default() });
+        assert_eq!(open_head(id, &blob, &mut Names::default()), Err(Damage::Corrupt));
+    }
+
+    #[test]
+    fn jobs_of_one_queue_share_its_name() {
+        let mut names = Names::default();
+        let (a, b) = (names.share("q"), names.share("q"));
+        assert!(Arc::ptr_eq(&a, &b));
+        assert_eq!(&*names.share("r"), "r");
+    }
+}

@@ -3,8 +3,17 @@
 
 mod bed;
 mod conformance;
+mod damage;
+mod disk;
+mod faults;
 mod lists;
+mod prune;
+mod random;
+pub(in crate::store) mod records;
+mod restarts;
 mod script;
+mod speed;
+mod tools;
 
 /// Each of these functions as a test of each store.
 macro_rules! on_every_store {

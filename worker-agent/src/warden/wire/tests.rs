@@ -11,7 +11,7 @@ fn exit(status: ExitKind) -> ExitInfo {
 }
 
 fn every_report() -> Vec<Report> {
-    let mut all = vec![Report::Started { leader: u32::MAX }, Report::LeaderLost];
+    let mut all = vec![Report::Started { leader: u32::MAX }, Report::LeaderLost, Report::Fenced];
     for stage in STAGES {
         all.push(Report::Failed(SpawnError { stage, errno: -7, proof: Proof::None }));
     }
@@ -30,7 +30,13 @@ fn every_datagram_comes_back_as_it_was_sent() {
     for report in every_report() {
         assert_eq!(Report::decode(report.encode(u64::MAX - 1).as_bytes()), Ok((u64::MAX - 1, report)));
     }
-    for request in [Request::Spawn, Request::Kill] {
+    let deadline = Boottime(u64::MAX - 2);
+    for request in [
+        Request::Spawn { fenced: false },
+        Request::Spawn { fenced: true },
+        Request::Kill,
+        Request::Refresh { deadline },
+    ] {
         assert_eq!(Request::decode(request.encode(77).as_bytes()), Ok((77, request)));
     }
 }
@@ -46,7 +52,7 @@ fn a_datagram_cut_anywhere_is_truncated_and_one_byte_more_is_trailing() {
         let longer = [whole, &[0]].concat();
         assert_eq!(Report::decode(&longer), Err(WireError::Trailing { extra: 1 }));
     }
-    let spawn = Request::Spawn.encode(1);
+    let spawn = Request::Spawn { fenced: true }.encode(1);
     assert_eq!(Request::decode(&spawn.as_bytes()[..8]), Err(WireError::Truncated { got: 8 }));
 }
 

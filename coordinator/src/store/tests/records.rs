@@ -1,0 +1,163 @@
+//! Random records through the blobs and back.
+
+use std::time::Duration;
+
+use windlass_shared::domain::{
+    AttemptRecord, AttemptState, Event, Execution, Exit, ExitStatus, JobHeader, JobRecord, JobState, OnAgentLost,
+    Outcome, Preset, Proof, Reason, RetryPolicy, SpawnFailure,
+};
+use windlass_shared::ids::{AgentId, JobId};
+use windlass_shared::time::Timestamp;
+
+use crate::store::Request;
+
+/// Draws records.
+pub(in crate::store) struct Draw(pub(in crate::store) fastrand::Rng);
+
+impl Draw {
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.0.usize(..all.len())]
+    }
+
+    fn maybe<T>(&mut self, draw: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.0.bool() { Some(draw(self)) } else { None }
+    }
+
+    // Small, large and extreme: each has its own length on disk.
+    fn number(&mut self) -> u64 {
+        let any = self.0.u64(..);
+        self.of(&[0, 1, 127, 128, any, u64::MAX])
+    }
+
+    fn small(&mut self) -> u32 {
+        let any = self.0.u32(..);
+        self.of(&[0, 1, any, u32::MAX])
+    }
+
+    fn time(&mut self) -> Timestamp {
+        let any = self.0.i64(..);
+        Timestamp(self.of(&[0, -1, any, i64::MIN, i64::MAX]))
+    }
+
+    fn span(&mut self) -> Duration {
+        let any = Duration::new(self.0.u64(..), self.0.u32(..1_000_000_000));
+        self.of(&[Duration::ZERO, Duration::from_nanos(1), any, Duration::MAX])
+    }
+
+    fn text<T: for<'a> From<&'a str>>(&mut self) -> T {
+        self.of(&["", "default", "näme ⚓", "x\0y", "a rather long text that says how it went and why"]).into()
+    }
+
+    pub(in crate::store) fn id(&mut self) -> JobId {
+        JobId::from_bytes(self.0.u128(..).to_be_bytes())
+    }
+
+    fn agent(&mut self) -> AgentId {
+        AgentId::from_bytes(self.0.u128(..).to_be_bytes())
+    }
+
+    fn state(&mut self) -> JobState {
+        use JobState::{
+            Blocked, Cancelled, Cancelling, Coalesced, Delayed, Expired, Failed, Leased, Queued, Running, Succeeded,
+        };
+        self.of(&[
+            Blocked, Delayed, Queued, Leased, Running, Cancelling, Succeeded, Failed, Cancelled, Expired, Coalesced,
+        ])
+    }
+
+    fn reason(&mut self) -> Reason {
+        self.of(&[Reason::ExitCode, Reason::Signal, Reason::AgentLost, Reason::Poison, Reason::OutOfTouch])
+    }
+
+    fn attempt_state(&mut self) -> AttemptState {
+        use AttemptState::{Cancelled, Failed, Leased, Lost, Returned, Running, Starting, Succeeded};
+        self.of(&[Leased, Starting, Running, Succeeded, Failed, Cancelled, Lost, Returned])
+    }
+
+    pub(in crate::store) fn job(&mut self) -> JobRecord {
+        JobRecord {
+            id: self.id(),
+            state: self.state(),
+            generation: self.small(),
+            revision: self.number(),
+            header: JobHeader {
+                queue: self.text(),
+                priority: self.0.i8(..),
+                retry: RetryPolicy {
+                    preset: self.of(&[Preset::None, Preset::Default, Preset::Conservative, Preset::Aggressive]),
+                    attempts_max: self.0.u16(..),
+                },
+                execution: self.of(&[Execution::AtLeastOnce, Execution::AtMostOnce]),
+                on_agent_lost: self.of(&[OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait]),
+            },
+            order: self.number(),
+            created_at: self.time(),
+            updated_at: self.time(),
+            ended_at: self.maybe(Self::time),
+            ready_at: self.maybe(Self::time),
+            reason: self.maybe(Self::reason),
+            detail: self.maybe(Self::text),
+            cancel_requested: self.0.bool(),
+            failures: self.small(),
+            infra_losses: self.small(),
+            interruptions: self.small(),
+            attempts: self.small(),
+        }
+    }
+
+    pub(in crate::store) fn attempt(&mut self) -> AttemptRecord {
+        AttemptRecord {
+            number: self.small(),
+            state: self.attempt_state(),
+            agent: self.agent(),
+            agent_name: self.text(),
+            agent_instance: self.number(),
+            fencing_token: self.number(),
+            leased_at: self.time(),
+            started_at: self.maybe(Self::time),
+            ended_at: self.maybe(Self::time),
+            outcome: self.maybe(|draw| Box::new(draw.outcome())),
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        Outcome {
+            state: self.attempt_state(),
+            reason: self.maybe(Self::reason),
+            detail: self.maybe(Self::text),
+            exit: self.maybe(Self::exit),
+            spawn_failure: self.maybe(|draw| SpawnFailure { stage: draw.text(), errno: draw.0.i32(..) }),
+            stdout_bytes: self.number(),
+            stderr_bytes: self.number(),
+        }
+    }
+
+    fn exit(&mut self) -> Exit {
+        let signal = ExitStatus::Signal { number: self.0.u8(..), core_dumped: self.0.bool() };
+        let code = ExitStatus::Code(self.0.u8(..));
+        Exit {
+            status: self.of(&[code, signal, ExitStatus::Code(0), ExitStatus::Unknown]),
+            user_time: self.span(),
+            system_time: self.span(),
+            max_rss_bytes: self.number(),
+            wall_time: self.span(),
+            proof: self.of(&[Proof::Cgroup, Proof::Keeper, Proof::Swept, Proof::LeaseExpired, Proof::None]),
+        }
+    }
+
+    pub(in crate::store) fn event(&mut self) -> Event {
+        Event {
+            revision: self.number(),
+            time: self.time(),
+            job: self.id(),
+            state: self.state(),
+            attempt: self.small(),
+            agent: self.maybe(Self::agent),
+            reason: self.maybe(Self::reason),
+        }
+    }
+
+    pub(in crate::store) fn request(&mut self) -> Request {
+        Request { id: self.text(), digest: [self.0.u8(..); 32], job: self.id(), at: self.time() }
+    }
+}

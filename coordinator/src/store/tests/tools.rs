@@ -1,0 +1,80 @@
+//! What an operator does with a store.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::bed::{Bed, Kind, options};
+use super::restarts::snapshot;
+use super::script::Script;
+use crate::store::tools::{Report, ToolError, backup, export, verify};
+use crate::store::{Filter, open};
+
+fn filled() -> (Bed, Script) {
+    let (mut bed, mut script) = (Bed::new(Kind::Sqlite), Script::default());
+    bed.record(script.whole_life(1));
+    bed.record(script.submit_all(2..=6));
+    (bed, script)
+}
+
+#[test]
+fn a_sound_store_is_verified_beside_its_coordinator_after_a_kill_and_closed() {
+    let sound = Report { jobs: 6, events: 9, problems: Vec::new() };
+    let (mut bed, _) = filled();
+    assert_eq!(verify(bed.dir()).expect("it reads"), sound);
+    let killed = snapshot(bed.dir());
+    assert_eq!(verify(killed.path()).expect("it reads"), sound);
+    bed.close();
+    assert_eq!(verify(bed.dir()).expect("it reads"), sound);
+}
+
+#[test]
+fn where_there_is_no_store_the_tools_say_so_and_make_none() {
+    let dir = TempDir::new().expect("a directory");
+    let text = verify(dir.path()).expect_err("there is none").to_string();
+    assert!(text.starts_with("there is no store at "), "{text}");
+    assert!(export(dir.path(), &mut Vec::new()).is_err());
+    assert!(backup(dir.path(), &dir.path().join("to")).is_err());
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it reads").count(), 0);
+}
+
+#[test]
+fn an_export_has_every_job_as_a_line() {
+    let (bed, _) = filled();
+    let mut out = Vec::new();
+    let done = export(bed.dir(), &mut out).expect("it writes");
+    assert_eq!((done.jobs, done.skipped), (6, Vec::new()));
+    let text = String::from_utf8(out).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let done = lines.iter().find(|line| line["state"] == "SUCCEEDED").expect("one is done");
+    assert_eq!((&done["queue"], &done["attempts"][0]["state"]), (&"default".into(), &"SUCCEEDED".into()));
+    assert!(done["ended_at"].as_str().is_some_and(|at| at.ends_with('Z')));
+    assert_eq!(lines.iter().filter(|line| line["state"] == "QUEUED").count(), 5);
+}
+
+#[test]
+fn a_backup_taken_beside_a_busy_coordinator_opens_as_it_was() {
+    let (mut bed, mut script) = filled();
+    let target = TempDir::new().expect("a directory");
+    let to = target.path().join("copy");
+    let (from, done) = (bed.dir().to_owned(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            backup(&from, &to).expect("it copies");
+            done.store(true, Ordering::Relaxed);
+        });
+        let mut n = 7;
+        while !done.load(Ordering::Relaxed) && n < 250 {
+            bed.record(script.submit_all(n..=n));
+            n += 1;
+        }
+    });
+    assert_eq!(verify(&to).expect("it reads").problems, Vec::<String>::new());
+    let copy = open(&to, &options(), 1).expect("it opens");
+    assert_eq!((copy.incarnation, copy.epoch), (7, 2));
+    assert!(copy.live.len() >= 5);
+    assert_eq!(copy.revision, 4 + copy.live.len() as u64);
+    assert!(matches!(backup(&from, &to), Err(ToolError::Exists(_))), "a copy is never written over");
+    assert!(!bed.list(&Filter::default(), 10).is_empty());
+}

@@ -1,0 +1,47 @@
+//! `windlass-coordinator store …`: looking after a record on disk.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::config::StoreCommand;
+use crate::store::tools::{self, ToolError};
+
+/// What sysexits calls `EX_DATAERR`: the record holds something it should not.
+const EXIT_DAMAGED: u8 = 65;
+
+pub(crate) fn run(command: &StoreCommand) -> ExitCode {
+    match carry_out(command) {
+        Ok(damaged) if damaged.is_empty() => ExitCode::SUCCESS,
+        Ok(damaged) => {
+            say(&damaged.join("\n"));
+            ExitCode::from(EXIT_DAMAGED)
+        }
+        Err(err) => {
+            say(&err.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what was asked for; what was found damaged, a line each.
+fn carry_out(command: &StoreCommand) -> Result<Vec<String>, ToolError> {
+    match command {
+        StoreCommand::Verify { data } => {
+            let report = tools::verify(data)?;
+            let (jobs, events, damaged) = (report.jobs, report.events, report.problems.len());
+            let _ = writeln!(io::stdout(), "{jobs} jobs, {events} changes, {damaged} damaged");
+            Ok(report.problems)
+        }
+        StoreCommand::Backup { data, to } => tools::backup(data, to).map(|()| Vec::new()),
+        StoreCommand::Export { data } => {
+            let done = tools::export(data, &mut io::stdout().lock())?;
+            let _ = writeln!(io::stderr(), "{} jobs written, {} left out", done.jobs, done.skipped.len());
+            Ok(done.skipped)
+        }
+    }
+}
+
+fn say(text: &str) {
+    // Nobody is left to tell where this fails.
+    let _ = writeln!(io::stderr(), "{text}");
+}
