@@ -107,7 +107,7 @@ impl Agent {
     }
 
     pub(crate) fn terminate(&self) {
-        rustix::process::kill_process(self.process(), rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
     }
 
     /// Without a chance to do anything about it.
@@ -146,8 +146,8 @@ impl Agent {
         std::fs::metadata(self.dir().join("parent/data/outbox")).unwrap().len()
     }
 
-    fn process(&self) -> rustix::process::Pid {
-        rustix::process::Pid::from_raw(self.pid.try_into().unwrap()).unwrap()
+    fn process(&self) -> Pid {
+        Pid::from_raw(self.pid.try_into().unwrap()).unwrap()
     }
 
     /// Its standard input ends.

@@ -135,7 +135,7 @@ alone! {
         let process = warden.spawn(sh("sleep 1000")).await.unwrap();
         let is_free = || std::fs::File::open(&path).unwrap().try_lock().is_ok();
         // One more than without a lock; the job has not got it.
-        assert_fds("the warden", warden_pid(&warden), 8).await;
+        assert_fds("the warden", warden_pid(&warden), 9).await;
         assert_fds("the keeper", keeper_of(&process), 6).await;
         assert_fds("the leader", leader(&process), 3).await;
         within(Duration::from_secs(5), warden.stop()).await;

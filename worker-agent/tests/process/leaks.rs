@@ -4,8 +4,8 @@ use windlass_worker_agent::process::{ExitKind, Proof};
 
 use crate::support::*;
 
-/// stdin, stdout, stderr, agent, both ends of the reports, signals: none for an attempt.
-const WARDEN_FDS: usize = 7;
+/// stdin, stdout, stderr, agent, both ends of the reports, signals, the fence: none for an attempt.
+const WARDEN_FDS: usize = 8;
 
 alone! {
     async fn three_hundred_attempts_leave_no_descriptor_and_no_zombie() {

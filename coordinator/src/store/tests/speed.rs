@@ -70,7 +70,7 @@ fn bare() {
          CREATE TABLE rows(id BLOB PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;",
     )
     .expect("it is set up");
-    let blob = [7; 250];
+    let blob = [7u8; 250];
     let mut run = |what: &str, sql: &str, ids: &[JobId]| {
         let start = Instant::now();
         for ids in ids.chunks(PER_COMMIT) {
