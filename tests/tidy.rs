@@ -14,6 +14,8 @@ const ROOMS: [Room; 3] = [
     Room {
         paths: &["tonic", "prost", "windlass_shared::pb", "crate::pb", "pb"],
         inside: &[
+            ("coordinator/src/store/sqlite/messages.rs", "rows on disk are protobuf too, of a contract of their own"),
+            ("coordinator/src/store/sqlite/row.rs", "writes and reads those rows"),
             ("shared/build.rs", "makes the generated code"),
             ("shared/src/pb", "is the generated code"),
             ("shared/src/convert", "wire ↔ domain"),
@@ -41,6 +43,7 @@ const ROOMS: [Room; 3] = [
         // Its words, such as `Refusal`, are for all of the coordinator.
         paths: &["windlass_core::Core", "windlass_core::Input", "windlass_core::Effect"],
         inside: &[
+            ("coordinator/src/store/tests", "holds what stores bring back against a core that never stopped"),
             ("coordinator/src/driver", "owns the core"),
             ("coordinator/src/lib", "makes it, for the driver to own"),
             ("coordinator/core", "is the core"),

@@ -181,6 +181,7 @@ impl Ward {
         for (keeper, attempt) in &mut self.keepers {
             if attempt.guard == Guard::Fenced && !attempt.over {
                 attempt.guard = Guard::Struck;
+                kill_tree(*keeper);
             }
         }
     }

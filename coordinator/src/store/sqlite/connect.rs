@@ -22,7 +22,7 @@ pub(super) fn writer(file: &Path) -> Result<Connection> {
     let conn = Connection::open_with_flags(file, flags)?;
     prepare(&conn, WRITER_CACHE_KIB)?;
     // Before the first table or never: lets pruned pages go back to the filesystem bit by bit when the disk runs short.
-    conn.pragma_update(None, "auto_vacuum", "NONE")?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints are ours to time (writer.rs), not part of whichever commit crosses a line.
