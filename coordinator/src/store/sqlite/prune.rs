@@ -82,7 +82,8 @@ fn due_jobs(conn: &Connection, shared: &Shared, now: Timestamp) -> Result<Vec<Du
 /// The `seq` up to which request ids are too old or too many, and how many those are.
 fn due_requests(conn: &Connection, shared: &Shared, now: Timestamp, rows_max: usize) -> Result<(i64, usize)> {
     let cutoff = before(now, REQUESTS_TTL);
-    let span = "SELECT ifnull(max(seq), 0), ifnull(min(seq), 1) FROM requests";
+    // Two queries in one: SQLite answers a lone max or min from an end of the tree, and both together by reading all of it.
+    let span = "SELECT ifnull((SELECT max(seq) FROM requests), 0), ifnull((SELECT min(seq) FROM requests), 1)";
     let (newest, oldest): (i64, i64) =
         conn.prepare_cached(span)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let kept = i64::try_from(shared.retention.requests_max).unwrap_or(i64::MAX);

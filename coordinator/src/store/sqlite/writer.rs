@@ -19,6 +19,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use windlass_shared::clock;
+use windlass_shared::time::Moment;
 
 use super::error::{is_corrupt, is_full};
 use super::write::WriteError;
@@ -27,6 +29,9 @@ use crate::store::{Batch, CommitError};
 
 /// Batches on their way. The driver has one; more wait their turn outside.
 const QUEUE: usize = 8;
+/// Time between two looks for what is no longer kept, while there is nothing to catch up with: at a thousand commits a second
+/// each would otherwise pay for one.
+const PRUNE_EVERY: Duration = Duration::from_millis(100);
 /// Time between looks at the house when nothing happens.
 const IDLE: Duration = Duration::from_secs(1);
 const PAGE_BYTES: u64 = 4096;
@@ -84,6 +89,8 @@ struct Desk {
     fold_at: u64,
     fold_every: u64,
     prunes: bool,
+    /// When to prune next.
+    prune_at: Moment,
     pause: Duration,
 }
 
@@ -91,7 +98,17 @@ impl Desk {
     fn new(conn: Connection, shared: Arc<Shared>) -> Self {
         let wal_pages = Arc::new(AtomicU64::new(0));
         let fold_every = shared.space.wal_bytes() / PAGE_BYTES;
-        Self { conn, shared, broken: None, wal_pages, fold_at: fold_every, fold_every, prunes: true, pause: IDLE }
+        Self {
+            conn,
+            shared,
+            broken: None,
+            wal_pages,
+            fold_at: fold_every,
+            fold_every,
+            prunes: true,
+            prune_at: Moment::default(),
+            pause: IDLE,
+        }
     }
 
     fn run(mut self, inbox: &Receiver<Work>) {
@@ -163,7 +180,7 @@ impl Desk {
         if self.wal_pages.load(Ordering::Relaxed) >= self.fold_at {
             self.fold_wal();
         }
-        if self.prunes && self.broken.is_none() {
+        if self.prunes && self.broken.is_none() && clock::moment() >= self.prune_at {
             self.prune();
         }
     }
@@ -182,11 +199,13 @@ impl Desk {
 
     fn prune(&mut self) {
         self.pause = IDLE;
+        self.prune_at = clock::moment().after(PRUNE_EVERY);
         match prune::step(&mut self.conn, &self.shared) {
             Ok(step) => {
                 self.shared.subtract(&step);
                 if step.more() {
                     self.pause = Duration::ZERO;
+                    self.prune_at = Moment::default();
                 }
             }
             Err(err) if is_full(&err) => {}
