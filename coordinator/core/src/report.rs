@@ -29,7 +29,13 @@ impl Core {
             };
             match news {
                 News::Started(at) => self.started(now, slot, at, out),
-                News::Ended(outcome) => self.settle(now, slot, End::Outcome(outcome), out),
+                News::Ended(mut outcome) => {
+                    // What was over too soon to be told in two pieces still ran: watchers see it start and end.
+                    if let Some(at) = outcome.started_at.take() {
+                        self.started(now, slot, at, out);
+                    }
+                    self.settle(now, slot, End::Outcome(outcome), out);
+                }
                 // Given back after it began? Whatever the agent means, the work began, and how it ended nobody said.
                 News::Returned(_) if self.has_started(slot) => self.settle(now, slot, End::Lost, out),
                 News::Returned(reason) => self.settle(now, slot, End::Returned(reason), out),

@@ -172,6 +172,7 @@ fn bare(state: AttemptState, reason: Reason, exit: Option<Exit>) -> Box<Outcome>
         spawn_failure: None,
         stdout_bytes: 0,
         stderr_bytes: 0,
+        started_at: None,
     })
 }
 

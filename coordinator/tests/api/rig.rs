@@ -182,6 +182,7 @@ pub(crate) fn ended(state: AttemptState, reason: Option<Reason>, stdout_bytes: u
         spawn_failure: None,
         stdout_bytes,
         stderr_bytes: 0,
+        started_at: None,
     }))
 }
 

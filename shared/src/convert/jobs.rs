@@ -45,7 +45,7 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         ..pb::Attempt::default()
     };
     if let Some(outcome) = attempt.outcome {
-        let Outcome { state: _, reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes } = *outcome;
+        let Outcome { state: _, reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes, .. } = *outcome;
         wire.reason = reason_to_wire(reason).into();
         wire.detail = text(detail);
         wire.exit = exit.as_ref().map(exit_to_wire);

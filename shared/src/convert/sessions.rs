@@ -164,6 +164,7 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
         spawn_failure: failure,
         stdout_bytes: wire.stdout_bytes,
         stderr_bytes: wire.stderr_bytes,
+        started_at: wire.start_time.as_ref().map(timestamp_from),
     })
 }
 
@@ -249,6 +250,7 @@ fn ended(outcome: &Outcome) -> pb::Ended {
         stdout_bytes: outcome.stdout_bytes,
         stderr_bytes: outcome.stderr_bytes,
         spawn_failure: outcome.spawn_failure.as_ref().map(spawn_failure_to_wire),
+        start_time: outcome.started_at.map(timestamp),
     }
 }
 

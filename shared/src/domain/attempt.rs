@@ -154,6 +154,8 @@ pub struct Outcome {
     pub stdout_bytes: u64,
     /// Bytes of standard error in all.
     pub stderr_bytes: u64,
+    /// When the process started, where that was not reported before.
+    pub started_at: Option<Timestamp>,
 }
 
 /// One try at a job, on record.

@@ -23,6 +23,10 @@ use crate::config::READ_OUT_TIMEOUT;
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
 
+/// Within this the start of an attempt is reported. What is over sooner is told in one piece: half the reports and half the
+/// commits for jobs of a few milliseconds, and nobody watches that closely.
+const START_TOLD_WITHIN: Duration = Duration::from_millis(20);
+
 /// What an attempt needs to be carried out.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -75,19 +79,23 @@ impl Attempt {
         let (started, at) = (Instant::now(), clock::wall());
         let lease = self.context.lease;
         tracing::debug!(job = %lease.job, attempt = lease.attempt, pid, "attempt started");
-        self.tell(Event::Started(at)).await;
-
         let capture = Capture::new(self.logs.clone(), lease);
         let mut offsets = Offsets::default();
         let mut ladder = Ladder::new(&self.context, control, started);
+        let (executor, mut told) = (self.executor.clone(), false);
         let proof = {
             let mut reading = pin!(capture.read(stdout, stderr, &mut offsets));
             let mut running = pin!(ladder.climb(&mut self.halts, &mut events));
+            let mut announce = pin!(tokio::time::sleep(START_TOLD_WITHIN));
             let mut read = false;
             let proof = loop {
                 tokio::select! {
                     proof = &mut running => break proof,
                     () = &mut reading, if !read => read = true,
+                    () = &mut announce, if !told => {
+                        told = true;
+                        executor.send(Input::Attempt(lease, Event::Started(at))).await;
+                    }
                 }
             };
             // Everything the tree wrote is in the pipes by now.
@@ -99,7 +107,8 @@ impl Attempt {
         drop(capture);
         let Ladder { stopped, leader, .. } = ladder;
         let leader = leader.unwrap_or(LeaderEnd::Lost);
-        let outcome = verdict::ended(&End { stopped, leader, proof, wall_time: started.elapsed(), offsets });
+        let mut outcome = verdict::ended(&End { stopped, leader, proof, wall_time: started.elapsed(), offsets });
+        outcome.started_at = (!told).then_some(at);
         (outcome, (proof == Proof::None).then_some(Stuck::Tree(events)))
     }
 

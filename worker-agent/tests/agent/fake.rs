@@ -131,7 +131,7 @@ impl Stream {
         while self.news.is_empty() {
             match self.next().await {
                 Some(FromAgent::Report(number, items)) => {
-                    self.news = items;
+                    self.news = items.into_iter().flat_map(in_two_pieces).collect();
                     if self.acks {
                         self.ack(number, &[]).await;
                     }
@@ -170,6 +170,16 @@ impl Stream {
         self.down = mpsc::channel(1).0;
         assert_eq!(self.next().await, None);
     }
+}
+
+/// A start that is told with its end, as if it had been told before it: which of the two it is, is a matter of milliseconds.
+fn in_two_pieces(mut item: ReportItem) -> Vec<ReportItem> {
+    let start = match &mut item.news {
+        News::Ended(outcome) => outcome.started_at.take(),
+        News::Started(_) | News::Returned(_) => None,
+    };
+    let start = start.map(|at| ReportItem { lease: item.lease, news: News::Started(at) });
+    start.into_iter().chain([item]).collect()
 }
 
 /// What was pushed, by attempt and stream.

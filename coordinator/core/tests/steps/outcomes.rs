@@ -176,3 +176,16 @@ fn a_start_reported_twice_is_recorded_once() {
     let mut rig = running(1);
     assert_eq!(rig.started(1, 1, 1), ["ack a1/0"]);
 }
+
+#[test]
+fn a_start_that_is_told_with_the_end_is_recorded_before_it() {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    rig.submit(1);
+    let mut both = outcome(AttemptState::Succeeded, None);
+    both.started_at = Some(rig.now.wall);
+    assert_eq!(
+        rig.report(1, 1, 1, News::Ended(both)),
+        ["record 1 RUNNING, 1 RUNNING", "record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/0"]
+    );
+}

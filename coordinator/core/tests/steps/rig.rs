@@ -67,7 +67,16 @@ pub(crate) fn outcome(state: AttemptState, reason: Option<Reason>) -> Box<Outcom
         proof: Proof::Keeper,
     };
     let exit = Some(exit);
-    Box::new(Outcome { state, reason, detail: None, exit, spawn_failure: None, stdout_bytes: 0, stderr_bytes: 0 })
+    Box::new(Outcome {
+        state,
+        reason,
+        detail: None,
+        exit,
+        spawn_failure: None,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+        started_at: None,
+    })
 }
 
 impl Default for Rig {

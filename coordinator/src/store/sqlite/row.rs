@@ -141,6 +141,7 @@ fn outcome(row: OutcomeRow) -> Result<Outcome, Damage> {
         spawn_failure: row.spawn_failure.map(|row| SpawnFailure { stage: row.stage.into(), errno: row.errno }),
         stdout_bytes: row.stdout_bytes,
         stderr_bytes: row.stderr_bytes,
+        started_at: None, // of the news, not of the record: the attempt has it
     })
 }
 

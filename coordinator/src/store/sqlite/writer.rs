@@ -129,7 +129,7 @@ impl Desk {
 
     fn watch_wal(&mut self) -> rusqlite::Result<()> {
         // A log that was long once is cut back, rather than kept at its longest for ever.
-        self.conn.pragma_update(None, "journal_size_limit", self.fold_every * PAGE_BYTES)?;
+        self.conn.pragma_update(None, "journal_size_limit", 2 * self.fold_every * PAGE_BYTES)?;
         let pages = self.wal_pages.clone();
         self.conn.wal_hook(Some(move |_: &mut _, now| {
             pages.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);

@@ -6,6 +6,7 @@ mod conformance;
 mod damage;
 mod disk;
 mod faults;
+mod golden;
 mod lists;
 mod prune;
 mod random;

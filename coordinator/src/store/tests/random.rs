@@ -177,6 +177,7 @@ impl World {
             spawn_failure: None,
             stdout_bytes: self.random.u64(..),
             stderr_bytes: 0,
+            started_at: None,
         }
     }
 }
