@@ -229,6 +229,8 @@ impl Ladder {
             self.stopped = Some(reason);
             if !kill {
                 self.control.signal(self.stop_signal);
+                // A stopped process takes no signal but this one and the kill; it is to have its grace too.
+                self.control.signal(libc::SIGCONT);
                 self.kill_at = Some(Instant::now() + self.stop_grace);
             }
         }

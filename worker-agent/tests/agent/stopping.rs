@@ -27,6 +27,21 @@ async fn a_cancelled_job_that_obeys_ends_by_the_signal_and_so_does_its_whole_tre
 }
 
 #[tokio::test]
+async fn a_job_that_stands_still_hears_the_signal_too_and_need_not_be_killed() {
+    let (fake, agent, mut stream) = cluster(&[]).await;
+    let mut spec = sh("trap 'echo heard; exit 9' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done");
+    spec.stop_grace = Some(millis(20_000));
+    stream.assign(lease(1), &bytes(&spec)).await;
+    stream.started(lease(1)).await;
+    fake.logs.says(lease(1), "ready").await;
+    stream.stop(lease(1), Reason::CancelRequested).await;
+    fake.logs.says(lease(1), "heard").await;
+    let outcome = stream.ended(lease(1)).await;
+    assert_eq!(outcome.exit.unwrap().status, ExitStatus::Code(9));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
 async fn a_cancelled_job_that_ignores_the_signal_is_killed_after_its_grace() {
     let (fake, agent, mut stream) = cluster(&[]).await;
     let mut spec = sh("trap 'echo no' TERM; echo ready; while :; do sleep 0.05; done");

@@ -16,8 +16,8 @@ use windlass_shared::time::Now;
 use super::bed::{Bed, Kind, batch, options};
 use crate::store::{Batch, Filter, StoreOptions};
 
-const SEEDS: std::ops::Range<u64> = 0..12;
-const COMMITS: usize = 120;
+const SEEDS: std::ops::Range<u64> = 0..6;
+const COMMITS: usize = 100;
 const EVENTS_KEPT: usize = 64;
 
 /// A core with a few agents that do anything an agent may.
@@ -177,7 +177,7 @@ impl World {
             spawn_failure: None,
             stdout_bytes: self.random.u64(..),
             stderr_bytes: 0,
-            started_at: None,
+            started_at: self.random.bool().then_some(self.now.wall),
         }
     }
 }

@@ -129,6 +129,7 @@ impl Draw {
             spawn_failure: self.maybe(|draw| SpawnFailure { stage: draw.text(), errno: draw.0.i32(..) }),
             stdout_bytes: self.number(),
             stderr_bytes: self.number(),
+            started_at: None,
         }
     }
 

@@ -114,6 +114,7 @@ impl Script {
             spawn_failure: None,
             stdout_bytes: 1,
             stderr_bytes: 2,
+            started_at: None,
         };
         let attempt = after.attempt.clone().map(|attempt| AttemptRecord {
             state: ended,
