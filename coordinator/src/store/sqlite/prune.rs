@@ -23,6 +23,8 @@ pub(super) struct Step {
     /// Finished jobs that went, and the bytes of their specs.
     pub(super) jobs: usize,
     pub(super) spec_bytes: usize,
+    /// Pages went back to the disk, once they are folded into the file; and there are more.
+    pub(super) gave_back: bool,
     pages: bool,
 }
 
@@ -47,7 +49,10 @@ pub(super) fn step(conn: &mut Connection, shared: &Shared) -> Result<Step> {
         conn.pragma_update(None, "synchronous", "FULL")?;
         done?;
     }
-    step.pages = shared.space.is_short() && give_back(conn)?;
+    if shared.space.is_short() {
+        let free = give_back(conn)?;
+        (step.gave_back, step.pages) = (free > 0, free > PAGES_MAX);
+    }
     Ok(step)
 }
 
@@ -133,17 +138,16 @@ fn delete(conn: &mut Connection, jobs: &[DueJob], requests: i64, events: Option<
     tx.commit()
 }
 
-/// Gives free pages back to the disk; whether any are left.
-fn give_back(conn: &Connection) -> Result<bool> {
-    let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    if free == 0 {
-        return Ok(false);
+/// Gives some free pages back to the disk; how many there were.
+fn give_back(conn: &Connection) -> Result<i64> {
+    let free = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    if free > 0 {
+        // Each row that comes back is a page that went.
+        let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_MAX})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
     }
-    // Each row that comes back is a page that went.
-    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({PAGES_MAX})"))?;
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    Ok(free > PAGES_MAX)
+    Ok(free)
 }
 
 fn before(now: Timestamp, time: Duration) -> i64 {

@@ -182,7 +182,7 @@ fn exit(row: &ExitRow) -> Result<Exit, Damage> {
 
 /// The changes of one commit, under the revision of the last.
 pub(super) fn seal_events(last: u64, events: impl Iterator<Item = Event>) -> Vec<u8> {
-    let events = events.map(event_row).collect();
+    let events = events.map(|event| event_row(&event)).collect();
     let mut out = Vec::new();
     seal_into(&mut out, Kind::Events, &last.to_be_bytes(), &EventsRow { events });
     out
@@ -193,7 +193,7 @@ pub(super) fn open_events(last: u64, blob: &[u8]) -> Result<Vec<Event>, Damage> 
     row.events.iter().map(event).collect()
 }
 
-fn event_row(event: Event) -> EventRow {
+fn event_row(event: &Event) -> EventRow {
     EventRow {
         revision: event.revision,
         time: event.time.0,

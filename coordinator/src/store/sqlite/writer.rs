@@ -203,6 +203,9 @@ impl Desk {
         match prune::step(&mut self.conn, &self.shared) {
             Ok(step) => {
                 self.shared.subtract(&step);
+                if step.gave_back {
+                    self.fold_wal();
+                }
                 if step.more() {
                     self.pause = Duration::ZERO;
                     self.prune_at = Moment::default();

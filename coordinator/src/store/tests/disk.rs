@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use windlass_core::Change;
 
-use super::bed::{batch, runtime};
+use super::bed::{batch, options, runtime};
 use super::script::{Script, id};
-use crate::store::{Batch, CommitError, NoRoom, Opened, StoreOptions, open};
+use crate::store::{Batch, CommitError, NoRoom, Opened, Retention, StoreOptions, open};
 
 const KIB: u64 = 1 << 10;
 
@@ -172,4 +172,21 @@ fn without_ballast_a_full_disk_fails_the_commit_and_nothing_of_it_is_seen() {
     assert_eq!(rig.opened.live.len(), usize::from(acknowledged) * 2);
     assert!(!seen(&rig, lost) && !seen(&rig, lost + 100) && !seen(&rig, 250));
     rig.record(script.submit_all(251..=251));
+}
+
+#[test]
+fn a_short_disk_gets_back_what_is_pruned() {
+    let dir = TempDir::new().expect("a directory");
+    let retention = Retention { finished_jobs_max: 1, ..Retention::default() };
+    // No disk has that much: this one is short from the first moment.
+    let options = StoreOptions { retention, disk_free_min: Some(u64::MAX / 8), ..options() };
+    let rig = Rig::open(dir.path(), &options);
+    let mut script = Script::default();
+    let submitted = script.submit_all(1..=40);
+    let specs = submitted.iter().map(|change| (change.job.id, vec![7; 256 << 10].into())).collect();
+    rig.commit(Batch { specs, ..batch(submitted.clone()) }).expect("it commits");
+    let size = || fs::metadata(dir.path().join("store.db")).expect("it is there").len();
+    rig.record(submitted.iter().map(|change| script.cancel_waiting(change)).collect());
+    rig.until("the file is small again", |_| (16 * KIB..600 * KIB).contains(&size()));
+    assert!(rig.opened.store.job(id(40)).expect("it reads").is_some());
 }

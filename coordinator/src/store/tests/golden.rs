@@ -34,6 +34,7 @@ fn shown(opened: &Opened) -> String {
     for event in &opened.events {
         line(event);
     }
+    line(&opened.store.request("r1").expect("it reads"));
     for n in 1..=40 {
         let mut view = opened.store.job(id(n)).expect("it reads").expect("it is there");
         let spec = std::mem::take(&mut view.spec);
@@ -42,23 +43,38 @@ fn shown(opened: &Opened) -> String {
     text
 }
 
-#[test]
-fn the_file_of_version_1_opens_and_shows_what_it_showed() {
+/// A copy of the file of version 1, opened.
+fn version_1() -> (TempDir, Opened) {
     let dir = TempDir::new().expect("a directory");
     std::fs::copy(golden("store-v1.db"), dir.path().join("store.db")).expect("it copies");
     assert_eq!(verify(dir.path()).expect("it reads").problems, Vec::<String>::new());
     let opened = open(dir.path(), &forever(), 1).expect("it opens");
-    let then = std::fs::read_to_string(golden("store-v1.txt")).expect("it reads");
-    for (line, (now, then)) in (1..).zip(shown(&opened).lines().zip(then.lines())) {
-        assert_eq!(now, then, "line {line}");
-    }
-    assert_eq!(shown(&opened).lines().count(), then.lines().count());
+    (dir, opened)
 }
 
-/// Not a check: how the files came about. A new version writes files of its own and leaves these alone.
+#[test]
+fn the_file_of_version_1_opens_and_shows_what_it_showed() {
+    let (_dir, opened) = version_1();
+    let (now, then) = (shown(&opened), std::fs::read_to_string(golden("store-v1.txt")).expect("it reads"));
+    for (line, (now, then)) in (1..).zip(now.lines().zip(then.lines())) {
+        assert_eq!(now, then, "line {line}");
+    }
+    assert_eq!(now.lines().count(), then.lines().count());
+}
+
+/// Not a check: writes the text anew, for a record that has a new field; the change may show that field and nothing else. The
+/// file itself is written once and never again: a new version gets a file of its own.
 #[test]
 #[ignore = "writes the golden files"]
 fn write_golden_files() {
+    if !golden("store-v1.db").exists() {
+        write_version_1();
+    }
+    let (_dir, opened) = version_1();
+    std::fs::write(golden("store-v1.txt"), shown(&opened)).expect("it writes");
+}
+
+fn write_version_1() {
     let mut bed = Bed::with(super::bed::Kind::Sqlite, forever());
     let mut script = Script::default();
     script.now = 1_795_000_000_000_000_000;
@@ -81,7 +97,6 @@ fn write_golden_files() {
         let specs = vec![(id(n), spec_of(id(n)))];
         bed.commit(Batch { changes: vec![change], specs, requests: Vec::new() });
     }
-    let text = shown(bed.reopen());
     bed.close();
     let file = bed.dir().join("store.db");
     // Small pages, for a small file; its size is part of the file and none of our business.
@@ -90,5 +105,4 @@ fn write_golden_files() {
     drop(conn);
     std::fs::create_dir_all(golden("")).expect("it is made");
     std::fs::copy(file, golden("store-v1.db")).expect("it copies");
-    std::fs::write(golden("store-v1.txt"), text).expect("it writes");
 }

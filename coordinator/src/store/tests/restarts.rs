@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use windlass_shared::domain::JobState;
 
-use super::bed::{Bed, Kind, options};
+use super::bed::{Bed, Kind, batch, options};
 use super::script::{Script, id};
 use crate::store::{OpenError, StoreOptions, memory, open};
 
@@ -75,6 +75,23 @@ fn the_latest_revision_and_the_newest_changes_come_back() {
     bed.record(script.submit_all(3..=4));
     let opened = bed.reopen();
     assert_eq!((opened.revision, opened.events.len()), (7, 0));
+}
+
+#[test]
+fn a_clean_end_leaves_no_log_and_one_after_a_failure_leaves_it() {
+    let log = |bed: &Bed| bed.dir().join("store.db-wal").exists();
+    let (mut bed, mut script) = (Bed::new(Kind::Sqlite), Script::default());
+    bed.record(script.submit_all(1..=2));
+    assert!(log(&bed));
+    bed.close();
+    assert!(!log(&bed));
+    bed.reopen();
+    bed.record(script.submit_all(3..=3));
+    let unknown = script.submit(4);
+    bed.try_commit(batch(vec![script.lease(&unknown)])).expect_err("job 4 is not on record");
+    bed.close();
+    assert!(log(&bed), "whatever failed, the next start reads what was written, not what closing made of it");
+    assert_eq!((bed.reopen().live.len(), bed.opened().revision), (3, 3));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn rate(what: &str, count: usize, took: Duration) {
 fn resident_mib() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("it reads");
     let pages: usize = status.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("a number");
-    pages * 4096 >> 20
+    (pages * 4096) >> 20
 }
 
 fn job(at: usize) -> JobId {

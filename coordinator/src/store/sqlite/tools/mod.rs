@@ -9,15 +9,15 @@ use std::path::Path;
 use rusqlite::Connection;
 
 pub(crate) use backup::backup;
-pub(crate) use export::{Export, export};
-pub(crate) use verify::{Report, verify};
+pub(crate) use export::export;
+pub(crate) use verify::verify;
 
 use super::error::OpenError;
 use super::{connect, dir, migrate};
 
 /// A tool could not do its work.
 #[derive(Debug, thiserror::Error)]
-pub enum ToolError {
+pub(crate) enum ToolError {
     /// There is no store that it could read.
     #[error(transparent)]
     Open(#[from] OpenError),
