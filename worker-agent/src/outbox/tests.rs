@@ -33,6 +33,7 @@ pub(super) fn ended(token: u64, stdout_bytes: u64) -> ReportItem {
         spawn_failure: Some(SpawnFailure { stage: "exec".into(), errno: -2 }),
         stdout_bytes,
         stderr_bytes: 5,
+        started_at: None,
     };
     ReportItem { lease: lease(token), news: News::Ended(Box::new(outcome)) }
 }

@@ -131,6 +131,7 @@ impl Bed {
             let page = self.page(filter, before, limit);
             assert!(page.jobs.len() <= limit);
             all.extend(page.jobs);
+            assert!(page.next.is_none() || before.is_none() || page.next < before, "a page that leads nowhere");
             before = page.next;
             if before.is_none() {
                 return all;
