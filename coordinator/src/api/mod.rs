@@ -1,5 +1,5 @@
 //! The services. Each call is checked, translated, handed to the driver or answered from what is on record; nothing is
-//! decided here, and the store stays out of sight behind [`Records`](crate::records::Records).
+//! decided here, and the store stays out of sight behind [`Records`].
 
 mod agent_service;
 mod error;
