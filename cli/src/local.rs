@@ -19,8 +19,9 @@ use crate::output::interject;
 
 /// Starting takes a fraction of a second; a loaded machine may need a few.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Stopping takes as long as jobs take to be killed, with proof: 10 s at most by the agent's own rule.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Stopping takes a moment. At worst, with a job that does not die, an agent kills, waits for the proof, gives its last words a
+/// second and its warden as long again: 35 s by its own rules.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
 /// How often we look whether the agents are there, and whether a child is gone.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -110,9 +111,9 @@ impl Cluster {
 
     /// Ends everybody, agents first so that they can still take their leave, and removes every trace.
     pub(crate) async fn close(mut self) {
-        let deadline = Instant::now() + STOP_LIMIT;
-        end(&mut self.agents, deadline).await;
-        end(self.coordinator.as_mut_slice(), deadline).await;
+        end(&mut self.agents, Instant::now() + STOP_LIMIT).await;
+        // A time of its own: slow agents must not cost the coordinator its leave.
+        end(self.coordinator.as_mut_slice(), Instant::now() + STOP_LIMIT).await;
         let path = self.home.path().to_owned();
         // The last child has usually removed it already.
         if let Err(err) = self.home.close()

@@ -10,6 +10,9 @@ use crate::driver::CrashAt;
 use crate::logs::LogLimits;
 use crate::store::StoreOptions;
 
+/// Longest lease that can be set.
+pub(crate) const LEASE_TTL_MAX: Duration = Duration::from_secs(3600);
+
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -85,7 +88,7 @@ impl Options {
             return Err(ConfigError::NotLoopback(self.listen));
         }
         // Below 500 ms a busy machine loses agents that are well; above an hour nobody would wait for a dead one.
-        if self.lease_ttl < Duration::from_millis(500) || self.lease_ttl > Duration::from_secs(3600) {
+        if self.lease_ttl < Duration::from_millis(500) || self.lease_ttl > LEASE_TTL_MAX {
             return Err(ConfigError::LeaseTtl(self.lease_ttl));
         }
         Ok(self)

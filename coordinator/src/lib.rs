@@ -13,6 +13,7 @@ mod api;
 mod bells;
 mod config;
 mod driver;
+mod lease_file;
 mod logs;
 mod records;
 mod run;
@@ -84,6 +85,9 @@ pub enum StartError {
     /// The record cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The lease of the start before cannot be read or kept.
+    #[error("--data {dir}: the lease cannot be kept: {err}", dir = .0.display(), err = .1)]
+    Lease(PathBuf, #[source] std::io::Error),
     /// The logs cannot be opened.
     #[error("--data {dir}: the logs cannot be opened: {err}", dir = .0.display(), err = .1)]
     Logs(PathBuf, #[source] std::io::Error),
@@ -103,9 +107,11 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
     let tasks = Tasks::new(stop.clone());
     let registry = Arc::new(Registry::default());
     let watch = Arc::new(Watch::resume(opened.revision, opened.events, options.events_kept_max, bells.clone()));
-    let core_options = core_options(&options, opened.incarnation, opened.epoch);
+    let mut core_options = core_options(&options, opened.incarnation, opened.epoch);
+    core_options.lease_ttl_before = lease_before(&options)?;
     let beat = core_options.heartbeat_interval();
     let (jobs, epoch, revision) = (opened.live.len(), opened.epoch, opened.revision);
+    let outlived = core_options.recovery_window() + core_options.lease_margin();
     let core = Core::restore(core_options, clock::now(), opened.revision, opened.live);
     let parts = Parts { store: opened.store.clone(), registry: registry.clone(), watch: watch.clone() };
     let (driver, handle) = Driver::new(core, parts, beat, options.crash_at.clone());
@@ -121,6 +127,9 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
         lease_ttl: options.lease_ttl,
         ids: Arc::default(),
     };
+    if let Some(dir) = options.data.clone() {
+        tasks.spawn("lease", outlive(dir, options.lease_ttl, outlived, stop.clone()));
+    }
     let shutdown_max = options.shutdown_max;
     tasks.spawn("server", server::serve(api, listener, options, stop.clone()));
     tracing::info!(%addr, jobs, epoch, revision, "serving");
@@ -138,6 +147,20 @@ fn open_logs(options: &Options, bells: Bells) -> Result<Logs, StartError> {
     match &options.data {
         Some(dir) => Logs::open(dir, options.logs.clone(), bells).map_err(|err| StartError::Logs(dir.clone(), err)),
         None => Ok(Logs::new(options.logs.clone(), bells)),
+    }
+}
+
+fn lease_before(options: &Options) -> Result<Duration, StartError> {
+    let Some(dir) = &options.data else { return Ok(Duration::ZERO) };
+    lease_file::exchange(dir, options.lease_ttl).map_err(|err| StartError::Lease(dir.clone(), err))
+}
+
+/// Forgets the longer lease of an earlier start once nobody can count on it any more.
+async fn outlive(dir: PathBuf, ttl: Duration, outlived: Duration, stop: CancellationToken) {
+    if stop.run_until_cancelled(tokio::time::sleep(outlived)).await.is_some()
+        && let Err(err) = lease_file::settle(&dir, ttl)
+    {
+        tracing::warn!(error = %err, "the lease cannot be kept; the next start waits longer for agents than it need");
     }
 }
 

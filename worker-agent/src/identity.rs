@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use windlass_shared::ids::AgentId;
 
+use crate::clear::remove_tree;
 use crate::config::is_name;
 use crate::outbox::Outbox;
 
@@ -133,12 +134,18 @@ impl DataDir {
         self.root.join(SEEN)
     }
 
-    /// Clears what a former agent left of its jobs' files, once nothing of them runs.
+    /// Clears what a former agent left of its jobs' files, once nothing of them runs. What cannot be removed costs its room on
+    /// the disk; an agent that would not start for it would cost the host.
     pub(crate) fn clear_scratch(&self) -> Result<(), DataError> {
         let scratch = self.scratch();
-        match fs::remove_dir_all(&scratch) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DataError::Io { path: scratch, source }),
-            Ok(()) | Err(_) => DirBuilder::new().mode(0o700).create(&scratch).map_err(at(&scratch)),
+        if let Err(error) = remove_tree(&scratch) {
+            tracing::warn!(%error, path = %scratch.display(), "files of former jobs cannot be removed");
+        }
+        match DirBuilder::new().mode(0o700).create(&scratch) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(DataError::Io { path: scratch, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -188,7 +195,7 @@ impl DataDir {
 
     /// Removes everything, and the parent directory where that is empty then.
     pub(crate) fn remove(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.root) {
+        if let Err(error) = remove_tree(&self.root) {
             tracing::warn!(%error, path = %self.root.display(), "the data directory stays");
         }
         if let Some(parent) = self.root.parent() {

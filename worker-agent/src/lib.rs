@@ -22,6 +22,7 @@
 //! Not here: pools and `call` work, containment by control groups, logs on disk, TLS.
 
 mod agent;
+mod clear;
 mod config;
 mod dial;
 mod drain;

@@ -54,6 +54,8 @@ pub struct Options {
     pub seed: u64,
     /// Silence after which an agent gets nothing new; a third of it later its attempts are LOST.
     pub lease_ttl: Duration,
+    /// The same of the start before: agents may still count on it. Zero: there was none.
+    pub lease_ttl_before: Duration,
     /// Jobs held that are not final. At about 200 bytes each, the default of 2,000,000 is 400 MB.
     pub jobs_live_max: usize,
     /// Agents known, lost and gone ones included; the longest gone are forgotten first.
@@ -67,6 +69,7 @@ impl Default for Options {
             epoch: 1,
             seed: 0,
             lease_ttl: Duration::from_secs(15),
+            lease_ttl_before: Duration::ZERO,
             jobs_live_max: 2_000_000,
             agents_max: 10_000,
         }
@@ -78,6 +81,12 @@ impl Options {
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
         self.lease_ttl / 5
+    }
+
+    /// Time after a start in which no agent is judged: a whole lease to say hello in, and the one told before, with its margin.
+    #[must_use]
+    pub fn recovery_window(&self) -> Duration {
+        self.lease_ttl.max(self.lease_ttl_before + self.lease_ttl_before / 3)
     }
 
     /// What is added to the lease before an attempt is LOST: clocks drift, and a last word may be on its way.

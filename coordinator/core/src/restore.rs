@@ -24,7 +24,7 @@ impl Core {
     pub fn restore(options: Options, now: Now, revision: u64, live: Vec<Live>) -> Self {
         let mut core = Self::new(options);
         core.revision = revision;
-        core.judge_from = now.mono.after(core.options.lease_ttl);
+        core.judge_from = now.mono.after(core.options.recovery_window());
         core.restore_holders(now, &live);
         for (record, attempt) in live {
             core.restore_one(now, record, attempt);

@@ -19,10 +19,12 @@ use windlass_shared::domain::{Lease, Outcome, Reason};
 use super::context::Context;
 use super::verdict::{self, End};
 use super::{Event, Halt, Handle, Input};
-use crate::config::READ_OUT_TIMEOUT;
+use crate::config::{READ_OUT_TIMEOUT, SURVIVORS_GRACE};
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
 
+/// Beyond the survivors' grace, what a keeper on a busy host may need to begin the kill.
+const KEEPER_SLACK: Duration = Duration::from_secs(3);
 /// Within this the start of an attempt is reported. What is over sooner is told in one piece: half the reports and half the
 /// commits for jobs of a few milliseconds, and nobody watches that closely.
 const START_TOLD_WITHIN: Duration = Duration::from_millis(20);
@@ -216,8 +218,11 @@ impl Ladder {
         if fenced {
             self.stopped.get_or_insert(Reason::OutOfTouch);
         }
-        // The outcome is fixed, and what survives its leader has a grace of its own.
+        // The outcome is fixed, and what survives its leader has a grace of its own. Its keeper sees to that; one that does not,
+        // because the job stopped it, is told, and replaced by the sweep where it does not hear.
         self.deadline = None;
+        let survivors_gone_at = Instant::now() + SURVIVORS_GRACE + KEEPER_SLACK;
+        self.kill_at = Some(self.kill_at.map_or(survivors_gone_at, |at| at.min(survivors_gone_at)));
     }
 
     fn on_halt(&mut self, halt: Option<Halt>) {

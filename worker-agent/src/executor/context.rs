@@ -12,6 +12,7 @@ use windlass_shared::domain::{ExecSpec, JobSpec, Lease, OnDisconnect, Outcome, W
 use windlass_shared::ids::AgentId;
 
 use super::verdict;
+use crate::clear::remove_tree;
 use crate::process::SpawnSpec;
 
 /// What a job gets of the agent's own environment. The rest is the agent's business.
@@ -120,7 +121,7 @@ impl Context {
             return;
         }
         let job = self.lease.job;
-        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await;
+        let removed = tokio::task::spawn_blocking(move || remove_tree(&path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%job, %error, "scratch directory stays until the agent's next start");
         }

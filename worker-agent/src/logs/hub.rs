@@ -55,6 +55,7 @@ impl Logs {
         let append = hub.reels.entry(lease).or_default().append(stream, read, self.0.bytes_max);
         if append.queue {
             hub.line.push_back((lease, stream));
+            hub.tidy_line();
         }
         drop(hub);
         if append.queue {
@@ -169,6 +170,14 @@ impl Hub {
         if let Some(mut reel) = self.reels.remove(&lease) {
             self.flying -= reel.discard();
             tracing::warn!(job = %lease.job, attempt = lease.attempt, "output of an attempt that is over is dropped unshipped");
+        }
+    }
+
+    // With nobody to ship to, nobody takes entries out either: those of reels that were let go must not gather.
+    fn tidy_line(&mut self) {
+        if self.line.len() > 4 * self.reels.len() + 1_024 {
+            let reels = &self.reels;
+            self.line.retain(|(lease, _)| reels.contains_key(lease));
         }
     }
 

@@ -25,8 +25,10 @@ use crate::warden::{Request, encode_spec};
 /// restart backs off up to 5 s.
 const WARDEN_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What a warden needs beyond the start timeout to answer; silent for longer, it is stuck.
+/// What a warden needs beyond its own limits to answer; silent for longer, it is stuck.
 const ANSWER_SLACK: Duration = Duration::from_secs(5);
+/// The warden's silence is counted in pieces of this, so that a pause of the whole host, of any length, counts as one.
+const ANSWER_TICK: Duration = Duration::from_secs(1);
 
 /// Settings of the warden; the same for every attempt.
 #[derive(Debug, Clone)]
@@ -149,7 +151,8 @@ impl Warden {
 
     /// The lease runs until `deadline`: what is fenced may run as long, and not longer.
     pub(crate) fn refresh(&self, deadline: Boottime) {
-        self.0.lease.fetch_max(deadline.0, Ordering::Relaxed);
+        // The last word counts, also where it shortens: the coordinator may have come back with shorter leases.
+        self.0.lease.store(deadline.0, Ordering::Relaxed);
         // Without a warden, the next one is told.
         if let Some(link) = &*self.0.link.borrow() {
             link.refresh(deadline);
@@ -160,10 +163,9 @@ impl Warden {
         let prepared = Prepared::new(spec)?;
         let (link, mut answer) = self.send(&prepared, Request::Spawn { fenced }).await?;
         let (stdout, stderr) = prepared.into_readers();
-        let patience = self.0.options.start_timeout + ANSWER_SLACK;
-        let answer = match timeout(patience, &mut answer).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => {
+        let answer = match self.patiently(&mut answer).await {
+            Some(answer) => answer,
+            None => {
                 // Whoever recovers from its death answers.
                 link.kill();
                 answer.await
@@ -171,6 +173,21 @@ impl Warden {
         };
         let started = answer.unwrap_or(Err(SpawnError::early(Stage::Warden, libc::ESHUTDOWN)))?;
         Ok(Process { pid: started.pid, stdout, stderr, control: started.control, events: started.events })
+    }
+
+    /// What the warden answers, unless it is silent for longer than its slowest answer takes: that a child which did not exec in
+    /// time would not die either.
+    async fn patiently(&self, answer: &mut Answer) -> Option<<Answer as Future>::Output> {
+        let limits = &self.0.options;
+        let mut left = limits.start_timeout + limits.proof_timeout + ANSWER_SLACK;
+        while !left.is_zero() {
+            let tick = left.min(ANSWER_TICK);
+            if let Ok(answer) = timeout(tick, &mut *answer).await {
+                return Some(answer);
+            }
+            left -= tick;
+        }
+        None
     }
 
     /// Kills everything that still runs and ends the warden. Returns when all is proven gone, or after about twice the proof

@@ -27,6 +27,21 @@ async fn a_cancelled_job_that_obeys_ends_by_the_signal_and_so_does_its_whole_tre
 }
 
 #[tokio::test]
+async fn a_job_that_stops_its_own_keeper_ends_all_the_same() {
+    let (_fake, agent, mut stream) = cluster(&[]).await;
+    let tether = Tether::new(&agent);
+    let cut = tether.cut();
+    // The leader is gone before its keeper stands still; a survivor holds on.
+    stream.assign(lease(1), &bytes(&tether.hold("K=$PPID; (sleep 0.3; kill -STOP $K; sleep 1000) & exit 0"))).await;
+    stream.started(lease(1)).await;
+    let outcome = stream.ended(lease(1)).await;
+    assert_eq!(outcome.state, AttemptState::Succeeded);
+    assert_ne!(outcome.exit.unwrap().proof, Proof::None);
+    cut.await;
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
 async fn a_job_that_stands_still_hears_the_signal_too_and_need_not_be_killed() {
     let (fake, agent, mut stream) = cluster(&[]).await;
     let mut spec = sh("trap 'echo heard; exit 9' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done");

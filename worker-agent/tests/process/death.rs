@@ -83,7 +83,7 @@ alone! {
     }
 
     async fn a_stopped_warden_is_replaced_when_a_spawn_has_waited_long_enough() {
-        let warden = start(WardenOptions { start_timeout: Duration::from_millis(100), ..options() });
+        let warden = start(WardenOptions { start_timeout: Duration::from_millis(100), proof_timeout: Duration::from_secs(1), ..options() });
         let stopped = warden.pid();
         kill(warden_pid(&warden), Signal::STOP);
         let error = within(Duration::from_secs(15), warden.spawn(sh("true"))).await.unwrap_err();

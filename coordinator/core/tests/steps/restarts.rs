@@ -226,3 +226,11 @@ fn work_that_began_cannot_be_given_back_as_if_it_had_not() {
     let lines = rig.report(1, 1, 1, News::Returned(Reason::Drain));
     assert_eq!(lines, ["record 1 FAILED (agent lost), 1 LOST", "ack a1/0"]);
 }
+
+#[test]
+fn a_restart_with_a_shorter_lease_waits_out_the_longer_one_that_agents_count_on() {
+    let mut rig = running();
+    rig.restart_with_lease(Duration::from_secs(3));
+    assert_eq!(rig.pass(Duration::from_millis(20_500)), NOTHING, "15 s and their margin, then the margin of the 3 s");
+    assert_eq!(rig.pass(Duration::from_secs(1)), ["record 1 QUEUED (agent lost), 1 LOST"]);
+}

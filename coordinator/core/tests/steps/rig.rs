@@ -124,6 +124,12 @@ impl Rig {
         self.core.check();
     }
 
+    /// The same, with another lease.
+    pub(crate) fn restart_with_lease(&mut self, lease_ttl: Duration) {
+        self.options.lease_ttl_before = std::mem::replace(&mut self.options.lease_ttl, lease_ttl);
+        self.restart();
+    }
+
     /// The newest record of a job.
     pub(crate) fn record(&self, n: u8) -> &JobRecord {
         &self.rows[&job(n)].0
@@ -202,7 +208,7 @@ impl Rig {
         self.ended(a, n, attempt, AttemptState::Failed, Some(Reason::ExitCode))
     }
 
-    /// Moves both clocks and ticks, as the driver would: at least every three seconds, with no agent heard.
+    /// Moves both clocks and ticks, as the driver would: at least once a heartbeat interval, with no agent heard.
     pub(crate) fn pass(&mut self, time: Duration) -> Vec<String> {
         self.pass_hearing(time, &[])
     }
@@ -213,7 +219,7 @@ impl Rig {
         let mut out = Vec::new();
         while self.now.mono < end {
             let due = self.core.next_deadline().filter(|due| *due > self.now.mono).unwrap_or(end);
-            let next = due.min(self.now.mono.after(Duration::from_secs(3))).min(end);
+            let next = due.min(self.now.mono.after(self.options.heartbeat_interval())).min(end);
             self.now.wall = self.now.wall.after(next.since(self.now.mono));
             self.now.mono = next;
             for session in sessions {
