@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use windlass_shared::limits::WAIT_MAX;
 use windlass_shared::{convert, pb};
 
@@ -14,6 +14,9 @@ use crate::fanout;
 use crate::humane::{count, parse_duration, show_duration};
 use crate::output::{interject, job_table, print_jobs};
 use crate::refs::{self, RefArgs};
+
+/// Past the time given, what an answer may need to arrive.
+const ANSWER_SLACK: Duration = Duration::from_secs(2);
 
 /// Which jobs, and how long.
 #[derive(Debug, clap::Args)]
@@ -49,7 +52,19 @@ pub(crate) async fn wait(client: &Client, global: &Global, args: &Args) -> Resul
 async fn wait_for(client: &Client, id: &str, deadline: Option<Instant>) -> Result<(pb::Job, bool), Failure> {
     loop {
         let left = deadline.map_or(WAIT_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let (job, done) = client.patiently("wait for the job", || client.wait_job(id, left)).await?;
+        let asked = client.patiently("wait for the job", || client.wait_job(id, left));
+        let answer = match deadline {
+            // The bound is a bound, also where the coordinator does not answer: then nobody can say how the job stands.
+            Some(deadline) => match timeout_at(deadline + ANSWER_SLACK, asked).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let text = format!("the coordinator did not answer in time, so how job {id} stands is not known");
+                    Err(Failure::new(Exit::UNREACHABLE, "WAIT_UNANSWERED", text))
+                }
+            },
+            None => asked.await,
+        };
+        let (job, done) = answer?;
         if done || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok((job, done));
         }
