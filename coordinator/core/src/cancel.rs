@@ -7,6 +7,7 @@ use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
 use crate::keys::Slot;
+use crate::settle::End;
 use crate::timers::Timer;
 use crate::{Change, Core, Effect, Reply, Ticket};
 
@@ -49,8 +50,14 @@ impl Core {
         })));
         let job = self.jobs.get(slot);
         let (Some(held), Some(lease)) = (&job.held, job.lease(self.options.incarnation)) else { return };
+        let agent = self.agents.get(held.agent);
+        if !agent.is_live() {
+            // Kept for its agent's return, as the job asked; a job that is to be cancelled has nothing to wait for.
+            self.settle(now, slot, End::Lost, out);
+            return;
+        }
         // No session: the order is given with the next hello that names the attempt.
-        if let Some(session) = self.agents.get(held.agent).session {
+        if let Some(session) = agent.session {
             out.push(Effect::Stop(session, StopOrder { lease, reason: Reason::CancelRequested }));
         }
     }

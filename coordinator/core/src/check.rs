@@ -34,7 +34,10 @@ impl Core {
             let running = agent.held.iter().filter(|slot| started(**slot)).count();
             assert_eq!(agent.running as usize, running, "{}: running", agent.name);
             assert_eq!(self.balancer.contains(ix, agent), agent.has_room(), "{}: balancer", agent.name);
-            let waits = |slot: &Slot| self.jobs.get(*slot).on_agent_lost == OnAgentLost::Wait;
+            let waits = |slot: &Slot| {
+                let job = self.jobs.get(*slot);
+                job.on_agent_lost == OnAgentLost::Wait && !job.cancel_requested
+            };
             assert!(agent.is_live() || agent.held.iter().all(waits), "{}: gone, and still holds work", agent.name);
             counted += agent.held.len();
         }

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use windlass_shared::clock;
 use windlass_shared::convert;
-use windlass_shared::domain::{AttemptRecord, JobView, LogChunk, LogStream};
+use windlass_shared::domain::{AttemptRecord, AttemptState, JobView, LogChunk, LogStream};
 use windlass_shared::fault::Invalid;
 use windlass_shared::ids::JobId;
 use windlass_shared::limits::LOG_READ_BYTES_MAX;
@@ -42,7 +42,12 @@ fn final_bytes(attempt: &AttemptRecord, stream: LogStream) -> Option<u64> {
 
 impl Api {
     /// Whether nothing can follow: all of it is here, or what is missing has had its time to come.
-    fn log_is_complete(&self, attempt: &AttemptRecord, key: LogKey) -> bool {
+    fn log_is_complete(&self, view: &JobView, attempt: &AttemptRecord, key: LogKey) -> bool {
+        // A lost attempt may be taken back and write on, as long as no other was begun and the job is not over.
+        let newest = view.record.attempts == attempt.number;
+        if attempt.state == AttemptState::Lost && newest && !view.record.state.is_final() {
+            return false;
+        }
         let Some(bytes) = final_bytes(attempt, key.stream) else { return false };
         let given_up = attempt.ended_at.is_some_and(|at| clock::wall() >= at.after(LOG_LATE_MAX));
         self.logs.end(key) >= bytes || given_up
@@ -63,7 +68,7 @@ impl Api {
             Err(_) => LOG_READ_BYTES_MAX,
         };
         // Before the read: what arrives in between must not be taken for the end.
-        let all_here = self.log_is_complete(attempt, key);
+        let all_here = self.log_is_complete(&view, attempt, key);
         let (chunks, next_offset) = self.logs.read(key, request.offset, limit);
         let complete = all_here && next_offset >= self.logs.end(key);
         Ok(pb::ReadJobLogsResponse {
@@ -124,7 +129,7 @@ impl Api {
             let Some(attempt) = tail.find(&view) else {
                 return view.record.state.is_final().then_some(Found::End);
             };
-            let all_here = STREAMS.map(|stream| self.log_is_complete(attempt, tail.key(stream)));
+            let all_here = STREAMS.map(|stream| self.log_is_complete(&view, attempt, tail.key(stream)));
             let chunks = tail.read(self);
             if !chunks.is_empty() {
                 return Some(Found::Chunks(tail.attempt, chunks));

@@ -20,14 +20,38 @@ const SUBMIT_KIB_MAX: usize = 64 << 10;
 
 /// What must never be shed.
 pub(crate) enum Control {
-    Cancel { job: JobId, detail: Option<Arc<str>>, reply: oneshot::Sender<bool> },
-    Agents { reply: oneshot::Sender<Vec<AgentRecord>> },
-    Hello { session: SessionId, hello: Box<AgentHello> },
-    Report { session: SessionId, sequence: u64, items: Vec<ReportItem> },
-    Credit { session: SessionId, capacity: u32 },
-    Draining { session: SessionId },
-    Goodbye { session: SessionId },
-    Closed { session: SessionId },
+    Cancel {
+        job: JobId,
+        detail: Option<Arc<str>>,
+        reply: oneshot::Sender<bool>,
+    },
+    Agents {
+        reply: oneshot::Sender<Vec<AgentRecord>>,
+    },
+    Hello {
+        session: SessionId,
+        hello: Box<AgentHello>,
+    },
+    Report {
+        session: SessionId,
+        sequence: u64,
+        items: Vec<ReportItem>,
+    },
+    Credit {
+        session: SessionId,
+        capacity: u32,
+    },
+    Draining {
+        session: SessionId,
+    },
+    Goodbye {
+        session: SessionId,
+    },
+    /// With when it was heard last.
+    Closed {
+        session: SessionId,
+        heard: Moment,
+    },
 }
 
 /// One job on its way in.
@@ -55,7 +79,8 @@ pub(crate) type Taken = Vec<Result<JobId, SubmitError>>;
 pub(crate) struct Submit {
     pub(crate) jobs: Vec<Incoming>,
     pub(crate) reply: oneshot::Sender<Taken>,
-    pub(crate) _room: OwnedSemaphorePermit,
+    /// Given back when they are on record.
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// A job was not taken in.
@@ -172,10 +197,12 @@ impl DriverHandle {
     pub(crate) async fn submit(&self, jobs: Vec<Incoming>) -> Result<Taken, SubmitError> {
         let bytes = jobs.iter().map(|job| job.spec.len()).sum::<usize>();
         self.store.room(bytes)?;
+        // A job costs about this much on its way beside its spec.
+        let bytes = bytes + jobs.len() * 256;
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| SubmitError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        match self.submits.try_send(Submit { jobs, reply, _room: room }) {
+        match self.submits.try_send(Submit { jobs, reply, room }) {
             Ok(()) => Ok(answer.await.map_err(|_| Stopping)?),
             Err(mpsc::error::TrySendError::Full(_)) => Err(SubmitError::Overloaded),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopping.into()),

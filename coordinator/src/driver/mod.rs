@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use windlass_core::{Core, Ticket};
 use windlass_shared::clock;
@@ -39,6 +39,8 @@ const CONTROL_INBOX: usize = 4_096;
 const SUBMIT_INBOX: usize = 4_096;
 /// Messages taken into one tick: bounds the commit, and with it the wait of whoever comes next.
 const TICK_MESSAGES_MAX: usize = 1_024;
+/// Jobs taken into one tick, one call's 10,000 beyond it at most: results must not wait long behind submits.
+const TICK_JOBS_MAX: usize = 8_192;
 
 /// What the driver works with.
 pub(crate) struct Parts {
@@ -65,7 +67,7 @@ pub(crate) struct Driver {
 /// Who waits for a reply.
 enum Waiting {
     /// With what is known already of each job, in order.
-    Submit(Vec<Resolved>, oneshot::Sender<Taken>),
+    Submit(Vec<Resolved>, oneshot::Sender<Taken>, OwnedSemaphorePermit),
     Cancel(oneshot::Sender<bool>),
 }
 
@@ -97,20 +99,23 @@ impl Driver {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 _ = self.control.recv_many(&mut control, TICK_MESSAGES_MAX) => {}
-                _ = self.submits.recv_many(&mut submits, TICK_MESSAGES_MAX) => {}
+                _ = self.submits.recv_many(&mut submits, 1) => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
             // Whatever else is there comes along: one commit for all of it.
-            drain(&mut self.control, &mut control);
-            drain(&mut self.submits, &mut submits);
+            drain(&mut self.control, &mut control, |_| 1, TICK_MESSAGES_MAX);
+            drain(&mut self.submits, &mut submits, |submit| submit.jobs.len(), TICK_JOBS_MAX);
             self.tick(&mut control, &mut submits).await?;
         }
     }
 }
 
-fn drain<T>(inbox: &mut mpsc::Receiver<T>, into: &mut Vec<T>) {
-    while into.len() < TICK_MESSAGES_MAX {
+/// Takes messages until they weigh `max`; the one that passes it comes along.
+fn drain<T>(inbox: &mut mpsc::Receiver<T>, into: &mut Vec<T>, weight: impl Fn(&T) -> usize, max: usize) {
+    let mut taken: usize = into.iter().map(&weight).sum();
+    while taken < max {
         let Ok(message) = inbox.try_recv() else { return };
+        taken += weight(&message);
         into.push(message);
     }
 }

@@ -20,6 +20,17 @@ pub(crate) enum Resolved {
     Known(Result<JobId, SubmitError>),
 }
 
+impl Resolved {
+    /// Where the same submit came twice in one call and the core refused the first, the second has no job either.
+    pub(super) fn correct(&mut self, refused: impl Fn(JobId) -> bool) {
+        if let Self::Known(Ok(job)) = self
+            && refused(*job)
+        {
+            *self = Self::Known(Err(SubmitError::Overloaded));
+        }
+    }
+}
+
 /// The request ids of the tick that is being put together.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {

@@ -57,7 +57,11 @@ impl Driver {
             Control::Credit { session, capacity } => Input::Credit { session, capacity },
             Control::Draining { session } => Input::Draining { session },
             Control::Goodbye { session } => Input::Goodbye { session },
-            Control::Closed { session } => Input::Closed { session },
+            Control::Closed { session, heard } => {
+                // Its last stamp is in no registry any more.
+                self.core.handle_into(now, Input::Alive { session, at: heard }, out);
+                Input::Closed { session }
+            }
         };
         self.core.handle_into(now, input, out);
     }
@@ -65,15 +69,25 @@ impl Driver {
     fn on_submit(&mut self, now: Now, submit: Submit, repeats: &mut Repeats, batch: &mut Batch, out: &mut Vec<Effect>) {
         let mut jobs = Vec::new();
         let resolve = |incoming| repeats.resolve(incoming, now.wall, &*self.store, batch, &mut jobs);
-        let resolved = submit.jobs.into_iter().map(resolve).collect();
-        let ticket = self.ticket(Waiting::Submit(resolved, submit.reply));
+        let mut resolved: Vec<Resolved> = submit.jobs.into_iter().map(resolve).collect();
+        let new: Vec<JobId> = jobs.iter().map(|job| job.job).collect();
+        let ticket = self.next_ticket();
         self.core.handle_into(now, Input::Submit { ticket, jobs }, out);
+        for one in &mut resolved {
+            one.correct(|job| new.contains(&job) && !self.core.is_live(job));
+        }
         repeats.keep(|job| self.core.is_live(job));
+        // The room is given back with the answer, so it is taken until what fills it is committed.
+        self.waiting.insert(ticket, Waiting::Submit(resolved, submit.reply, submit.room));
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
     }
 
     fn ticket(&mut self, waiting: Waiting) -> Ticket {
-        self.next_ticket += 1;
-        let ticket = Ticket(self.next_ticket);
+        let ticket = self.next_ticket();
         self.waiting.insert(ticket, waiting);
         ticket
     }
@@ -132,7 +146,7 @@ impl Driver {
     // A caller that left before its answer is no error: what it asked for is done and on record.
     fn reply(&mut self, ticket: Ticket, reply: Reply) {
         match (self.waiting.remove(&ticket), reply) {
-            (Some(Waiting::Submit(resolved, to)), Reply::Submitted(answers)) => {
+            (Some(Waiting::Submit(resolved, to, _room)), Reply::Submitted(answers)) => {
                 let mut answers = answers.into_iter();
                 let taken = |resolved| match resolved {
                     Resolved::Known(known) => known,

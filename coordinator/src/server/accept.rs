@@ -17,6 +17,9 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// which bounds what it can do by leaving early often.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Time a new connection has for its first byte: one that says nothing holds a place that somebody else waits for.
+const PREFACE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Connections as they arrive. With all places taken the next ones wait in the kernel's queue.
 pub(super) struct Incoming {
     listener: TcpListener,
@@ -59,7 +62,8 @@ impl Stream for Incoming {
                     // Small messages go out at once; a lost option costs latency, not the connection.
                     let _ = tcp.set_nodelay(true);
                     let place = self.place.take();
-                    return Poll::Ready(Some(Ok(Connection { tcp, _place: place })));
+                    let silent_until = Some(Box::pin(tokio::time::sleep(PREFACE_WITHIN)));
+                    return Poll::Ready(Some(Ok(Connection { tcp, silent_until, _place: place })));
                 }
                 Err(err) => {
                     tracing::warn!(error = %err, "accept failed");
@@ -74,6 +78,8 @@ impl Stream for Incoming {
 #[derive(Debug)]
 pub(super) struct Connection {
     tcp: TcpStream,
+    /// Until its first byte: when it is taken to be nobody's.
+    silent_until: Option<Pin<Box<Sleep>>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -87,7 +93,16 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.silent_until = None;
+        }
+        let silent = self.silent_until.as_mut().filter(|_| read.is_pending());
+        if silent.is_some_and(|silent| silent.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was said in time")));
+        }
+        read
     }
 }
 

@@ -61,7 +61,8 @@ impl Stamp {
         self.0.store(clock::moment().0, Ordering::Relaxed);
     }
 
-    fn get(&self) -> Moment {
+    /// When that was.
+    pub(crate) fn get(&self) -> Moment {
         Moment(self.0.load(Ordering::Relaxed))
     }
 }

@@ -9,6 +9,8 @@ use windlass_shared::pb;
 
 use super::ToAgent;
 
+/// Things waiting to be written, before no more are taken from the outbox.
+const WAITING_MAX: usize = 4_096;
 /// Spec bytes in one assignment message: well below the 4 MiB every message is held to.
 const ASSIGN_BYTES_MAX: usize = 1 << 20;
 
@@ -29,6 +31,12 @@ impl Outgoing {
             && self.assigns.is_empty()
             && self.stops.is_empty()
             && self.ack.is_none()
+    }
+
+    /// Whether more may be taken in. An agent that does not read fills this, then its outbox, and is let go.
+    pub(super) fn has_room(&self) -> bool {
+        let stale = self.ack.as_ref().map_or(0, |ack| ack.stale.len());
+        self.assigns.len() + self.stops.len() + stale < WAITING_MAX
     }
 
     /// An acknowledged heartbeat; an older one still waiting is answered by it too.

@@ -116,7 +116,8 @@ impl Session {
             for message in self.inbound.drain(..) {
                 self.driver.tell(message).await;
             }
-            self.driver.tell(Control::Closed { session: self.id }).await;
+            let heard = self.stamp.get();
+            self.driver.tell(Control::Closed { session: self.id, heard }).await;
         }
         if let End::Told(status) = end {
             // An agent that does not read does not learn why.
@@ -165,7 +166,7 @@ impl Session {
                     (Err(stopping), _) => Err(stopping.into()),
                     (Ok(_), None) => Ok(()),
                 },
-                n = inbox.recv_many(&mut batch, OUTBOX_BATCH) => self.on_outbox(n, &mut batch),
+                n = inbox.recv_many(&mut batch, OUTBOX_BATCH), if self.outgoing.has_room() => self.on_outbox(n, &mut batch),
                 permit = wire.reserve(), if !self.outgoing.is_empty() => match (permit, self.outgoing.next()) {
                     (Ok(permit), Some(message)) => {
                         permit.send(Ok(message));

@@ -11,8 +11,8 @@ use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 use super::{
-    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, Page, REQUESTS_TTL, ROWS_SCANNED_MAX, ReadError, Request,
-    Retention, Store,
+    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, PAGE_BYTES_MAX, Page, REQUESTS_TTL, ROWS_SCANNED_MAX,
+    ReadError, Request, Retention, Store,
 };
 
 /// A store in memory, empty. It cannot be opened again, so each life has an incarnation of its own.
@@ -149,15 +149,16 @@ impl Store for MemoryStore {
     fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {
         let tables = self.tables();
         let end = before.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let mut page = Page::default();
+        let (mut page, mut bytes) = (Page::default(), 0);
         let rows = tables.jobs.range((std::ops::Bound::Unbounded, end)).rev();
         for (scanned, (id, row)) in rows.enumerate() {
-            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX {
+            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX || bytes >= PAGE_BYTES_MAX {
                 return Ok(page);
             }
             page.next = Some(*id);
             if filter.passes(&row.record) {
                 let (record, spec) = (row.record.clone(), row.spec.clone());
+                bytes += row.spec.len();
                 page.jobs.push(JobView { record, spec, attempts: Vec::new() });
             }
         }

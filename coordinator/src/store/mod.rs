@@ -32,6 +32,8 @@ pub(crate) use sqlite::{open, tools};
 const ATTEMPTS_KEPT: usize = 100;
 /// Time a request id is kept: longer than anybody retries one submit.
 const REQUESTS_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of specs in one page, the last job's beyond it at most: two of the largest fit a message of 4 MiB.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Rows looked at for one page, so that a filter nothing passes cannot hold the store.
 const ROWS_SCANNED_MAX: usize = 10_000;
 

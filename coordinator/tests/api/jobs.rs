@@ -249,3 +249,34 @@ async fn work_given_back_is_handed_out_again_under_a_new_lease() {
     assert_eq!((second.job, second.attempt), (first.job, 2));
     assert!(second.fencing_token > first.fencing_token);
 }
+
+#[tokio::test]
+async fn a_refused_submit_that_came_twice_in_one_call_makes_no_job_up() {
+    let options = windlass_coordinator::Options { jobs_live_max: 1, ..Default::default() };
+    let rig = Rig::start_with(options).await;
+    rig.submit().await;
+    let batch = pb::BatchSubmitJobsRequest { requests: vec![under("one", &exec(&["true"])); 2] };
+    let results = rig.jobs().batch_submit_jobs(batch).await.expect("answered").into_inner().results;
+    use pb::batch_submit_jobs_result::Result::Error;
+    assert!(results.iter().all(|result| matches!(result.result, Some(Error(_)))), "{results:?}");
+}
+
+#[tokio::test]
+async fn pages_of_large_jobs_are_short_and_hold_them_all() {
+    let rig = Rig::start().await;
+    let large = exec(&["true", &"x".repeat(110_000)]);
+    for _ in 0..45 {
+        rig.submit_spec(large.clone()).await;
+    }
+    let (mut seen, mut token) = (0, String::new());
+    loop {
+        let request = pb::ListJobsRequest { page_size: 1_000, page_token: token, ..Default::default() };
+        let page = rig.jobs().list_jobs(request).await.expect("it fits a message").into_inner();
+        seen += page.jobs.len();
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, 45);
+}

@@ -58,3 +58,14 @@ async fn connections_past_the_limit_wait_and_are_served_when_others_leave() {
     drop(idle);
     tokio::time::timeout(PATIENCE, call).await.expect("in time").expect("served");
 }
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_loses_its_place() {
+    let rig = Rig::start().await;
+    let mut silent = tokio::net::TcpStream::connect(rig.addr).await.expect("a place");
+    let mut heard = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut heard);
+    // Its own words may come first; what counts is that it ends. An error is an end too.
+    let _ = tokio::time::timeout(PATIENCE, closed).await.expect("it is closed");
+    rig.submit().await;
+}

@@ -234,3 +234,13 @@ fn a_restart_with_a_shorter_lease_waits_out_the_longer_one_that_agents_count_on(
     assert_eq!(rig.pass(Duration::from_millis(20_500)), NOTHING, "15 s and their margin, then the margin of the 3 s");
     assert_eq!(rig.pass(Duration::from_secs(1)), ["record 1 QUEUED (agent lost), 1 LOST"]);
 }
+
+#[test]
+fn a_job_that_waits_for_a_lost_agent_is_cancelled_at_once() {
+    let mut rig = running_as(|header| header.on_agent_lost = OnAgentLost::Wait);
+    rig.pass(Duration::from_secs(21));
+    assert_eq!(
+        rig.cancel(1),
+        ["record 1 CANCELLING, 1 STOPPING", "record 1 CANCELLED (cancel requested), 1 LOST", "reply ok"]
+    );
+}

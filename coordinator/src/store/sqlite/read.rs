@@ -11,7 +11,7 @@ use windlass_shared::ids::JobId;
 use super::error::{damaged, unreadable};
 use super::frame::Damage;
 use super::row::{self, Names};
-use crate::store::{ATTEMPTS_KEPT, Filter, Page, ROWS_SCANNED_MAX, ReadError, Request};
+use crate::store::{ATTEMPTS_KEPT, Filter, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request};
 
 /// Connections that read: as many threads rarely read at once, and each has a page cache.
 pub(super) const READERS: usize = 4;
@@ -62,14 +62,15 @@ impl Readers {
         let rows_max = ROWS_SCANNED_MAX + 1;
         let range = (least.as_bytes(), greatest.as_bytes(), rows_max);
         let mut rows = statement.query(range).map_err(failed)?;
-        let (mut page, mut names, mut scanned) = (Page::default(), Names::default(), 0);
+        let (mut page, mut names, mut scanned, mut bytes) = (Page::default(), Names::default(), 0, 0);
         while let Some(row) = rows.next().map_err(failed)? {
-            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX {
+            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX || bytes >= PAGE_BYTES_MAX {
                 return Ok(page);
             }
             scanned += 1;
             let (id, view) = listed(&tx, row, filter, &mut names)?;
             page.next = Some(id);
+            bytes += view.as_ref().map_or(0, |view: &JobView| view.spec.len());
             page.jobs.extend(view);
         }
         page.next = None;
