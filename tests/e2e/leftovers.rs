@@ -6,8 +6,15 @@ use rustix::process::Signal;
 
 use crate::rig::{PATIENCE, Rig, Running, send, within};
 
-/// A job whose grandchild leaves the session, is nobody's child, ignores what can be ignored, and sleeps.
-const DAEMONISES: &str = "trap '' TERM HUP; (setsid sh -c 'trap \"\" TERM HUP; sleep 600.7 & wait' &) ; exit 0";
+/// A job whose grandchild leaves the session, is nobody's child, ignores what can be ignored, and sleeps. It leaves once the
+/// grandchild says that it is there, so that what the test finds gone was there to be found.
+fn daemonises(begun: &std::path::Path) -> String {
+    let begun = begun.display();
+    format!(
+        "trap '' TERM HUP; (setsid sh -c 'trap \"\" TERM HUP; sleep 600.7 & echo >{begun}; wait' &); \
+         while ! test -e {begun}; do sleep 0.01; done"
+    )
+}
 
 struct Cluster {
     _coordinator: Running,
@@ -30,7 +37,9 @@ impl Cluster {
 fn a_job_that_daemonises_leaves_no_process_behind_once_it_is_reported_finished() {
     let rig = Rig::new();
     let cluster = cluster(&rig);
-    cluster.run(&rig, &["run", "--env", &rig.mark_env(), "--", "sh", "-c", DAEMONISES]).expect(0);
+    let begun = rig.dir.path().join("begun");
+    cluster.run(&rig, &["run", "--env", &rig.mark_env(), "--", "sh", "-c", &daemonises(&begun)]).expect(0);
+    assert!(begun.exists());
     assert_eq!(rig.processes_like("sleep 600.7"), Vec::<i32>::new(), "the very moment it is reported");
 }
 
