@@ -28,7 +28,6 @@ pub(crate) mod tools;
 mod write;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,7 +53,7 @@ struct SqliteStore {
     readers: Readers,
     writer: Writer,
     shared: Arc<Shared>,
-    _lock: File,
+    _lock: dir::Lock,
 }
 
 /// What the thread that writes shares with those that ask.
