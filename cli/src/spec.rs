@@ -184,6 +184,7 @@ fn base(args: &WorkArgs) -> pb::JobSpec {
         execution: if args.at_most_once { pb::job_spec::Execution::AtMostOnce.into() } else { 0 },
         on_disconnect: args.on_disconnect.map_or(0, |what| on_disconnect(what).into()),
         on_agent_lost: args.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),
+        group: String::new(),
         work: None,
     }
 }

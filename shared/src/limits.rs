@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Largest encoded `JobSpec`: four times the inline payload, so that argv and env have room beside it.
 pub const SPEC_BYTES_MAX: usize = 1 << 20;
-/// Largest inline payload, such as standard input; above it belongs in the blob store.
+/// Largest inline payload, such as standard input, a call's input or its result; above it belongs in the blob store.
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 /// Largest gRPC message either way: the 4 MiB every gRPC stack accepts by default.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -32,6 +32,16 @@ pub const DETAIL_BYTES_MAX: usize = 4_096;
 pub const REQUEST_ID_BYTES_MAX: usize = 36;
 /// Greatest priority; the least is its negative.
 pub const PRIORITY_MAX: i8 = 100;
+/// Pools of one agent.
+pub const POOLS_MAX: usize = 64;
+/// Handlers of one pool.
+pub const HANDLERS_MAX: usize = 256;
+/// Longest media type of an input or a result.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
+/// Longest error code of a handler.
+pub const ERROR_CODE_BYTES_MAX: usize = 128;
+/// Labels one list may filter by.
+pub const LABEL_FILTERS_MAX: usize = 16;
 /// Most attempts a job may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
 /// Longest run timeout: a year; more is a unit mistaken.

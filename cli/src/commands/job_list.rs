@@ -87,7 +87,7 @@ async fn collect(client: &Client, args: &Args) -> Result<(Vec<pb::Job>, String),
             page_token: page_token.clone(),
             states: args.state.iter().map(|state| state.to_wire()).collect(),
             queue: args.queue.clone().unwrap_or_default(),
-            id_prefix: String::new(),
+            ..pb::ListJobsRequest::default()
         };
         let page = client.patiently("list the jobs", || client.list_jobs(request.clone())).await?;
         jobs.extend(page.jobs);

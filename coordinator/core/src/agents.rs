@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentRecord, AgentState, Scheduling};
+use windlass_shared::domain::{AgentRecord, AgentState, Credit, Scheduling};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
@@ -71,6 +71,9 @@ impl Agent {
             version: self.version.clone(),
             connected_at: self.connected_at,
             heard_at: self.heard_at,
+            pools: Vec::new(),
+            reason: None,
+            drain_at: None,
         }
     }
 }
@@ -182,9 +185,9 @@ impl Core {
         });
     }
 
-    pub(crate) fn credit(&mut self, session: SessionId, capacity: u32) {
+    pub(crate) fn credit(&mut self, session: SessionId, credit: &Credit) {
         let Some(ix) = self.agents.speaker(session) else { return };
-        self.with_agent(ix, |agent| agent.capacity = capacity);
+        self.with_agent(ix, |agent| agent.capacity = credit.capacity);
     }
 
     pub(crate) fn draining(&mut self, session: SessionId) {

@@ -64,7 +64,7 @@ impl Core {
             state: AgentState::Connected,
             scheduling: Scheduling::Active,
             slots: hello.slots,
-            capacity: hello.capacity,
+            capacity: hello.credit.capacity,
             held,
             running,
             host: hello.host.clone(),

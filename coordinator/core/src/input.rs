@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_shared::domain::{
-    AgentHello, AttemptRecord, Event, JobHeader, JobRecord, Lease, ReportItem, StopOrder, Welcome,
+    AgentHello, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{JobId, SessionId};
@@ -68,8 +68,8 @@ pub enum Input {
     Credit {
         /// Its stream.
         session: SessionId,
-        /// Attempts it takes at a time.
-        capacity: u32,
+        /// What it takes.
+        credit: Credit,
     },
     /// An agent takes nothing new and will leave.
     Draining {

@@ -126,6 +126,7 @@ impl Jobs {
                 retry: job.retry,
                 execution: job.execution,
                 on_agent_lost: job.on_agent_lost,
+                handler: None,
             },
             order: job.order,
             created_at: job.created_at,
@@ -138,6 +139,7 @@ impl Jobs {
             failures: job.failures.into(),
             infra_losses: job.infra_losses.into(),
             interruptions: job.interruptions,
+            worker_deaths: 0,
             attempts: job.attempts,
         }
     }

@@ -148,7 +148,7 @@ impl Core {
             Input::Hello { session, hello } => self.hello(now, session, &hello, out),
             Input::Alive { session, at } => self.alive(now, session, at),
             Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),
-            Input::Credit { session, capacity } => self.credit(session, capacity),
+            Input::Credit { session, credit } => self.credit(session, &credit),
             Input::Draining { session } => self.draining(session),
             Input::Goodbye { session } => self.goodbye(now, session, out),
             Input::Closed { session } => self.closed(session),

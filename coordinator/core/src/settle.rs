@@ -164,16 +164,7 @@ impl Core {
 }
 
 fn bare(state: AttemptState, reason: Reason, exit: Option<Exit>) -> Box<Outcome> {
-    Box::new(Outcome {
-        state,
-        reason: Some(reason),
-        detail: None,
-        exit,
-        spawn_failure: None,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        started_at: None,
-    })
+    Box::new(Outcome { exit, ..Outcome::bare(state, Some(reason)) })
 }
 
 // All that is known of a process whose agent fell silent: that nobody may believe it any more.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use windlass_core::Refusal;
 use windlass_shared::clock;
-use windlass_shared::domain::{AgentHello, AgentRecord, JobHeader, ReportItem};
+use windlass_shared::domain::{AgentHello, AgentRecord, Credit, JobHeader, ReportItem};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{JobId, SessionId};
 use windlass_shared::time::Moment;
@@ -39,7 +39,7 @@ pub(crate) enum Control {
     },
     Credit {
         session: SessionId,
-        capacity: u32,
+        credit: Credit,
     },
     Draining {
         session: SessionId,

@@ -54,7 +54,7 @@ impl Driver {
             }
             Control::Hello { session, hello } => Input::Hello { session, hello },
             Control::Report { session, sequence, items } => Input::Report { session, sequence, items },
-            Control::Credit { session, capacity } => Input::Credit { session, capacity },
+            Control::Credit { session, credit } => Input::Credit { session, credit },
             Control::Draining { session } => Input::Draining { session },
             Control::Goodbye { session } => Input::Goodbye { session },
             Control::Closed { session, heard } => {

@@ -197,7 +197,7 @@ impl Session {
             FromAgent::Report(sequence, items) => {
                 self.inbound.push_back(Control::Report { session, sequence, items });
             }
-            FromAgent::Credit(capacity) => self.inbound.push_back(Control::Credit { session, capacity }),
+            FromAgent::Credit(credit) => self.inbound.push_back(Control::Credit { session, credit }),
             FromAgent::Draining(reason) => {
                 tracing::info!(session = session.0, reason = reason.name(), "agent drains");
                 self.inbound.push_back(Control::Draining { session });

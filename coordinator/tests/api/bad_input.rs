@@ -57,6 +57,11 @@ fn seconds(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
 fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
     let long = |n: usize| "x".repeat(n);
     let retry = |preset, max_attempts| Some(pb::RetryPolicy { preset, max_attempts });
+    let called_with = |input: &[u8], content_type: &str| {
+        let call =
+            pb::Call { handler: "h".into(), input: Bytes::copy_from_slice(input), content_type: content_type.into() };
+        pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
+    };
     let call = |handler: &str, input: usize| {
         let call = pb::Call { handler: handler.into(), input: vec![0; input].into(), content_type: String::new() };
         pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
@@ -99,6 +104,11 @@ fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
         (with_spec(|spec| spec.on_agent_lost = 9), "spec.on_agent_lost"),
         (call("", 0), "spec.call.handler"),
         (call("h", limits::PAYLOAD_BYTES_MAX + 1), "spec.call.input"),
+        (called_with(b"{\"a\":", ""), "spec.call.input"),
+        (called_with(b"\"\xff\"", "application/json"), "spec.call.input"),
+        (called_with(b"1 2", ""), "spec.call.input"),
+        (called_with(b"1", "text/\n"), "spec.call.content_type"),
+        (pb::JobSpec { group: "a b".into(), ..call("h", 0) }, "spec.group"),
     ]
 }
 

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use windlass_coordinator::{Options, Running};
 use windlass_shared::convert::{self, FromCoordinator};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Exit, ExitStatus, Lease, News, Outcome, Proof, Reason, ReportItem,
+    AgentHello, AttemptState, Credit, Exit, ExitStatus, Lease, News, Outcome, Proof, Reason, ReportItem,
 };
 use windlass_shared::ids::AgentId;
 use windlass_shared::pb;
@@ -147,7 +147,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         boot_id: "boot".into(),
         session: 1,
         slots,
-        capacity: slots,
+        credit: Credit { capacity: slots, pools: Vec::new() },
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),
@@ -174,16 +174,7 @@ pub(crate) fn ended(state: AttemptState, reason: Option<Reason>, stdout_bytes: u
         proof: Proof::Keeper,
     };
     let exit = Some(exit);
-    News::Ended(Box::new(Outcome {
-        state,
-        reason,
-        detail: None,
-        exit,
-        spawn_failure: None,
-        stdout_bytes,
-        stderr_bytes: 0,
-        started_at: None,
-    }))
+    News::Ended(Box::new(Outcome { exit, stdout_bytes, ..Outcome::bare(state, reason) }))
 }
 
 /// The field paths a status complains about.

@@ -2,7 +2,7 @@
 
 use super::enums::{agent_state_to_wire, scheduling_to_wire};
 use super::timestamp;
-use crate::domain::AgentRecord;
+use crate::domain::{AgentRecord, PoolRecord};
 use crate::pb;
 
 /// An agent as it is shown.
@@ -21,6 +21,19 @@ pub fn agent_to_wire(agent: &AgentRecord) -> pb::Agent {
         version: agent.version.to_string(),
         connect_time: Some(timestamp(agent.connected_at)),
         heartbeat_time: Some(timestamp(agent.heard_at)),
-        reason: String::new(),
+        reason: agent.reason.as_deref().unwrap_or_default().to_owned(),
+        pools: agent.pools.iter().map(pool).collect(),
+        drain_time: agent.drain_at.map(timestamp),
+    }
+}
+
+fn pool(pool: &PoolRecord) -> pb::Pool {
+    let offer = &pool.offer;
+    pb::Pool {
+        name: offer.pool.to_string(),
+        handlers: offer.handlers.iter().map(|handler| handler.to_string()).collect(),
+        workers: offer.workers,
+        capacity: offer.capacity,
+        held: pool.held,
     }
 }

@@ -62,6 +62,9 @@ pub fn reason_to_wire(reason: Option<Reason>) -> pb::Reason {
         Reason::Unproven => pb::Reason::Unproven,
         Reason::Rejected => pb::Reason::Rejected,
         Reason::OutOfTouch => pb::Reason::OutOfTouch,
+        Reason::HandlerError => pb::Reason::HandlerError,
+        Reason::WorkerDied => pb::Reason::WorkerDied,
+        Reason::WorkerProtocol => pb::Reason::WorkerProtocol,
     }
 }
 
@@ -85,6 +88,9 @@ pub fn reason(number: i32) -> Option<Reason> {
         pb::Reason::Unproven => Reason::Unproven,
         pb::Reason::Rejected => Reason::Rejected,
         pb::Reason::OutOfTouch => Reason::OutOfTouch,
+        pb::Reason::HandlerError => Reason::HandlerError,
+        pb::Reason::WorkerDied => Reason::WorkerDied,
+        pb::Reason::WorkerProtocol => Reason::WorkerProtocol,
     })
 }
 
@@ -176,7 +182,7 @@ mod tests {
             let state = job_state(number).expect("in the contract");
             assert_eq!(job_state_to_wire(state) as i32, number);
         }
-        for number in 1..=15 {
+        for number in 1..=18 {
             let why = reason(number).expect("in the contract");
             assert_eq!(reason_to_wire(Some(why)) as i32, number);
         }

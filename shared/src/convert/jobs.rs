@@ -2,7 +2,7 @@
 
 use super::enums::{attempt_state_to_wire, job_state_to_wire, proof_to_wire, reason_to_wire};
 use super::{span, timestamp};
-use crate::domain::{AttemptRecord, Event, Exit, ExitStatus, JobRecord, JobView, Outcome, SpawnFailure};
+use crate::domain::{AttemptRecord, Event, Exit, ExitStatus, HandlerError, JobRecord, JobView, Outcome, SpawnFailure};
 use crate::pb;
 
 /// A job as it is shown.
@@ -29,6 +29,8 @@ pub fn job_to_wire(view: JobView) -> pb::Job {
         infra_losses,
         interruptions,
         attempts: attempts.into_iter().map(attempt_to_wire).collect(),
+        worker_deaths: record.worker_deaths,
+        waiting_for: String::new(),
     }
 }
 
@@ -45,13 +47,15 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         ..pb::Attempt::default()
     };
     if let Some(outcome) = attempt.outcome {
-        let Outcome { state: _, reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes, .. } = *outcome;
+        let Outcome { reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes, result, error, .. } = *outcome;
         wire.reason = reason_to_wire(reason).into();
         wire.detail = text(detail);
         wire.exit = exit.as_ref().map(exit_to_wire);
         wire.stdout_bytes = stdout_bytes;
         wire.stderr_bytes = stderr_bytes;
         wire.spawn_failure = spawn_failure.as_ref().map(spawn_failure_to_wire);
+        wire.error = error.as_ref().map(handler_error_to_wire);
+        wire.result_bytes = result.map_or(0, |result| result.value.len() as u64);
     }
     wire
 }
@@ -76,6 +80,14 @@ pub(super) fn exit_to_wire(exit: &Exit) -> pb::Exit {
 
 pub(super) fn spawn_failure_to_wire(failure: &SpawnFailure) -> pb::SpawnFailure {
     pb::SpawnFailure { stage: failure.stage.to_string(), errno: failure.errno }
+}
+
+pub(super) fn handler_error_to_wire(error: &HandlerError) -> pb::HandlerError {
+    pb::HandlerError {
+        code: error.code.as_deref().unwrap_or_default().to_owned(),
+        permanent: error.permanent,
+        retry_after: error.retry_after.map(span),
+    }
 }
 
 fn text(detail: Option<std::sync::Arc<str>>) -> String {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::enums::{attempt_state_to_wire, proof, reason, reason_to_wire, reported_end};
-use super::jobs::{exit_to_wire, spawn_failure_to_wire};
+use super::jobs::{exit_to_wire, handler_error_to_wire, spawn_failure_to_wire};
 use super::spec::check_name;
 use super::{agent_id, span, span_from, timestamp, timestamp_from};
 use crate::domain::{
-    AgentHello, Exit, ExitStatus, Lease, News, Outcome, Reason, ReportItem, Seen, SpawnFailure, StopOrder, Welcome,
+    AgentHello, CallResult, Credit, Exit, ExitStatus, HandlerError, Lease, News, Outcome, PoolOffer, Reason,
+    ReportItem, Seen, SpawnFailure, StopOrder, Welcome,
 };
 use crate::fault::Invalid;
 use crate::ids::JobId;
@@ -27,8 +28,8 @@ pub enum FromAgent {
     Heartbeat(u64),
     /// News of attempts, by the report's number.
     Report(u64, Vec<ReportItem>),
-    /// Attempts it takes at a time from now on.
-    Credit(u32),
+    /// What it takes from now on.
+    Credit(Credit),
     /// It takes nothing new and will leave.
     Draining(Reason),
     /// It holds nothing and leaves.
@@ -73,17 +74,46 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
         Up::Hello(hello) => FromAgent::Hello(Box::new(hello_from(hello).map_err(|err| err.within("hello"))?)),
         Up::Heartbeat(beat) => FromAgent::Heartbeat(beat.sequence),
         Up::Report(report) => FromAgent::Report(report.sequence, report_items(report.items)?),
-        Up::Credit(credit) => FromAgent::Credit(capacity("credit.capacity", credit.capacity)?),
+        Up::Credit(wire) => {
+            FromAgent::Credit(credit_from(wire.capacity, wire.pools).map_err(|err| err.within("credit"))?)
+        }
         Up::Draining(draining) => FromAgent::Draining(reason(draining.reason).unwrap_or(Reason::Drain)),
         Up::Goodbye(pb::Goodbye {}) => FromAgent::Goodbye,
     })
 }
 
-fn capacity(field: &str, capacity: u32) -> Result<u32, Invalid> {
-    if capacity > limits::AGENT_CAPACITY_MAX {
-        return Err(Invalid::one(field, format!("must be at most {}", limits::AGENT_CAPACITY_MAX)));
+fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>) -> Result<Credit, Invalid> {
+    let mut invalid = Invalid::default();
+    let max = limits::AGENT_CAPACITY_MAX;
+    let takes = pools.iter().fold(capacity, |sum, pool| sum.saturating_add(pool.capacity));
+    if takes > max {
+        invalid.add("capacity", format!("must be at most {max}, those of pools included"));
     }
-    Ok(capacity)
+    if pools.len() > limits::POOLS_MAX {
+        invalid.add("pools", format!("holds {}, the limit is {}", pools.len(), limits::POOLS_MAX));
+        return Err(invalid);
+    }
+    let pools: Vec<_> = pools.into_iter().enumerate().map(|(i, pool)| offer_from(i, pool, &mut invalid)).collect();
+    let mut handlers: Vec<_> = pools.iter().flat_map(|pool| &pool.handlers).collect();
+    handlers.sort_unstable();
+    if let Some(twice) = handlers.windows(2).find(|pair| pair[0] == pair[1]) {
+        invalid.add("pools", format!("the handler {} is in two of them", twice[0]));
+    }
+    invalid.check()?;
+    Ok(Credit { capacity, pools })
+}
+
+fn offer_from(at: usize, wire: pb::PoolOffer, invalid: &mut Invalid) -> PoolOffer {
+    check_name(&format!("pools[{at}].pool"), &wire.pool, invalid);
+    if wire.handlers.len() > limits::HANDLERS_MAX {
+        let (have, max) = (wire.handlers.len(), limits::HANDLERS_MAX);
+        invalid.add(format!("pools[{at}].handlers"), format!("holds {have}, the limit is {max}"));
+    }
+    for handler in wire.handlers.iter().take(limits::HANDLERS_MAX) {
+        check_name(&format!("pools[{at}].handlers"), handler, invalid);
+    }
+    let handlers = wire.handlers.into_iter().map(Arc::from).collect();
+    PoolOffer { pool: wire.pool.into(), handlers, workers: wire.workers, capacity: wire.capacity }
 }
 
 fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
@@ -94,8 +124,11 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
             invalid.add(field, format!("must be at most {} bytes", limits::NAME_BYTES_MAX));
         }
     }
-    if wire.slots == 0 || wire.capacity < wire.slots {
-        invalid.add("slots", "must be at least 1, and at most capacity");
+    if wire.capacity < wire.slots {
+        invalid.add("slots", "must be at most capacity");
+    }
+    if wire.slots == 0 && wire.pools.is_empty() {
+        invalid.add("slots", "must be at least 1 where there are no pools");
     }
     invalid.check()?;
     Ok(AgentHello {
@@ -105,7 +138,7 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
         boot_id: wire.boot_id.into(),
         session: wire.session,
         slots: wire.slots,
-        capacity: capacity("capacity", wire.capacity)?,
+        credit: credit_from(wire.capacity, wire.pools)?,
         inventory: leases("inventory", wire.inventory)?,
         host: wire.host.into(),
         version: wire.version.into(),
@@ -159,23 +192,32 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
     Ok(Outcome {
         state,
         reason: reason(wire.reason),
-        detail: short(wire.detail),
+        detail: cut(wire.detail, limits::DETAIL_BYTES_MAX),
         exit: wire.exit.map(exit_from),
         spawn_failure: failure,
         stdout_bytes: wire.stdout_bytes,
         stderr_bytes: wire.stderr_bytes,
         started_at: wire.start_time.as_ref().map(timestamp_from),
+        result: wire.result.map(|result| CallResult {
+            value: result.value,
+            content_type: (!result.content_type.is_empty()).then(|| result.content_type.into()),
+        }),
+        error: wire.error.map(handler_error),
     })
 }
 
-// Cut, not refused: an outcome must never be lost to its own explanation.
-fn short(mut detail: String) -> Option<Arc<str>> {
-    let mut end = detail.len().min(limits::DETAIL_BYTES_MAX);
-    while !detail.is_char_boundary(end) {
-        end -= 1;
+fn handler_error(wire: pb::HandlerError) -> HandlerError {
+    HandlerError {
+        code: cut(wire.code, limits::ERROR_CODE_BYTES_MAX),
+        permanent: wire.permanent,
+        retry_after: wire.retry_after.as_ref().and_then(span_from),
     }
-    detail.truncate(end);
-    (!detail.is_empty()).then(|| detail.into())
+}
+
+// Cut, not refused: an outcome must never be lost to its own explanation.
+fn cut(mut text: String, max: usize) -> Option<Arc<str>> {
+    text.truncate(text.floor_char_boundary(max));
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn exit_from(wire: pb::Exit) -> Exit {
@@ -209,7 +251,8 @@ pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
         boot_id: hello.boot_id.to_string(),
         session: hello.session,
         slots: hello.slots,
-        capacity: hello.capacity,
+        capacity: hello.credit.capacity,
+        pools: hello.credit.pools.iter().map(offer).collect(),
         inventory: hello.inventory.iter().map(lease_to_wire).collect(),
         host: hello.host.to_string(),
         version: hello.version.to_string(),
@@ -251,13 +294,28 @@ fn ended(outcome: &Outcome) -> pb::Ended {
         stderr_bytes: outcome.stderr_bytes,
         spawn_failure: outcome.spawn_failure.as_ref().map(spawn_failure_to_wire),
         start_time: outcome.started_at.map(timestamp),
+        result: outcome.result.as_ref().map(|result| pb::CallResult {
+            value: result.value.clone(),
+            content_type: result.content_type.as_deref().unwrap_or_default().to_owned(),
+        }),
+        error: outcome.error.as_ref().map(handler_error_to_wire),
     }
 }
 
-/// How many attempts the agent takes at a time from now on.
+fn offer(offer: &PoolOffer) -> pb::PoolOffer {
+    pb::PoolOffer {
+        pool: offer.pool.to_string(),
+        handlers: offer.handlers.iter().map(|handler| handler.to_string()).collect(),
+        workers: offer.workers,
+        capacity: offer.capacity,
+    }
+}
+
+/// How much the agent takes from now on.
 #[must_use]
-pub fn credit(capacity: u32) -> pb::ConnectRequest {
-    up(Up::Credit(pb::Credit { capacity }))
+pub fn credit(credit: &Credit) -> pb::ConnectRequest {
+    let pools = credit.pools.iter().map(offer).collect();
+    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools }))
 }
 
 /// The agent takes nothing new and will leave.

@@ -17,6 +17,8 @@ use crate::pb;
 const DEFAULT_QUEUE: &str = "default";
 const STOP_GRACE: Duration = Duration::from_secs(5);
 const SIGTERM: u8 = 15;
+/// Media type of inputs and results that name none.
+const JSON: &str = "application/json";
 
 /// The spec, decoded and checked; field paths begin with `spec`.
 ///
@@ -60,15 +62,19 @@ pub fn decode_spec(bytes: &[u8]) -> Result<pb::JobSpec, Invalid> {
 
 fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let mut invalid = Invalid::default();
-    let header = JobHeader {
+    let mut header = JobHeader {
         queue: queue(&wire.queue, &mut invalid),
         priority: priority(wire.priority, &mut invalid),
         retry: retry(wire.retry, &mut invalid),
         execution: execution(wire.execution, &mut invalid),
         on_agent_lost: on_agent_lost(wire.on_agent_lost, &mut invalid),
+        handler: None,
     };
     let on_disconnect = on_disconnect(wire.on_disconnect, &mut invalid);
     labels(&wire, &mut invalid);
+    if !wire.group.is_empty() {
+        check_name("group", &wire.group, &mut invalid);
+    }
     let run_timeout = run_timeout(wire.run_timeout, &mut invalid);
     let stop_grace = stop_grace(wire.stop_grace, &mut invalid);
     let stop_signal = stop_signal(wire.stop_signal, &mut invalid);
@@ -76,6 +82,9 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     invalid.check()?;
     // `work` adds a violation wherever it answers nothing.
     let work = work.ok_or_else(|| Invalid::one("work", "exactly one of exec, call is required"))?;
+    if let Work::Call(call) = &work {
+        header.handler = Some(call.handler.clone());
+    }
     Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect })
 }
 
@@ -268,15 +277,31 @@ fn check_env(env: &std::collections::BTreeMap<String, String>, invalid: &mut Inv
     }
 }
 
-fn check_payload(field: &str, have: usize, invalid: &mut Invalid) {
+fn check_payload(field: &str, have: usize, invalid: &mut Invalid) -> bool {
     let max = limits::PAYLOAD_BYTES_MAX;
     if have > max {
         invalid.add(field, format!("is {have} bytes, the limit is {max} (PAYLOAD_BYTES_MAX)"));
     }
+    have <= max
 }
 
 fn call_from(wire: pb::Call, invalid: &mut Invalid) -> CallSpec {
     check_name("call.handler", &wire.handler, invalid);
-    check_payload("call.input", wire.input.len(), invalid);
-    CallSpec { handler: wire.handler }
+    let fits = check_payload("call.input", wire.input.len(), invalid);
+    let max = limits::CONTENT_TYPE_BYTES_MAX;
+    if wire.content_type.len() > max || !wire.content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        invalid.add("call.content_type", format!("must be at most {max} printable ASCII characters"));
+    }
+    let is_json = wire.content_type.is_empty() || wire.content_type == JSON;
+    if fits && is_json && !wire.input.is_empty() && !is_json_value(&wire.input) {
+        invalid.add("call.input", "must be one JSON value; for other bytes set content_type");
+    }
+    let content_type = (!is_json).then(|| wire.content_type.into());
+    CallSpec { handler: wire.handler.into(), input: wire.input, content_type }
+}
+
+/// Whether the bytes are one JSON value, nested at most 127 deep.
+fn is_json_value(bytes: &[u8]) -> bool {
+    // As text first: the parser does not look into strings that it skips.
+    str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }

@@ -42,7 +42,7 @@ pub struct AgentRecord {
     pub state: AgentState,
     /// Whether it takes new work.
     pub scheduling: Scheduling,
-    /// Attempts it runs at a time.
+    /// Attempts it runs at a time, those of its pools included.
     pub slots: u32,
     /// Attempts it takes at a time, those that wait there for a slot included.
     pub capacity: u32,
@@ -58,4 +58,32 @@ pub struct AgentRecord {
     pub connected_at: Timestamp,
     /// When a heartbeat arrived last.
     pub heard_at: Timestamp,
+    /// Its pools, by name.
+    pub pools: Vec<PoolRecord>,
+    /// Why it is cordoned or draining, in the operator's words.
+    pub reason: Option<Arc<str>>,
+    /// When what still runs will be stopped, where it drains with a deadline.
+    pub drain_at: Option<Timestamp>,
+}
+
+/// What one pool of an agent takes: calls of any of its handlers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolOffer {
+    /// Its name, one each on an agent.
+    pub pool: Arc<str>,
+    /// Handlers its workers announced; none of them in another pool of the agent.
+    pub handlers: Vec<Arc<str>>,
+    /// Calls it runs at a time: its workers.
+    pub workers: u32,
+    /// Calls it takes at a time, those that wait for a worker included; 0: none for now.
+    pub capacity: u32,
+}
+
+/// A pool as the coordinator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRecord {
+    /// What it takes.
+    pub offer: PoolOffer,
+    /// Calls it holds now.
+    pub held: u32,
 }

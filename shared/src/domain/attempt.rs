@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Reason;
 use crate::ids::{AgentId, JobId};
 use crate::time::Timestamp;
@@ -156,6 +158,49 @@ pub struct Outcome {
     pub stderr_bytes: u64,
     /// When the process started, where that was not reported before.
     pub started_at: Option<Timestamp>,
+    /// What the handler answered, where it was a call that succeeded.
+    pub result: Option<CallResult>,
+    /// The error the handler answered; its message is `detail`.
+    pub error: Option<HandlerError>,
+}
+
+impl Outcome {
+    /// One that says no more than how it ended.
+    #[must_use]
+    pub const fn bare(state: AttemptState, reason: Option<Reason>) -> Self {
+        Self {
+            state,
+            reason,
+            detail: None,
+            exit: None,
+            spawn_failure: None,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            started_at: None,
+            result: None,
+            error: None,
+        }
+    }
+}
+
+/// What a handler answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallResult {
+    /// The answer, up to [`crate::limits::PAYLOAD_BYTES_MAX`].
+    pub value: Bytes,
+    /// Its media type; none: application/json.
+    pub content_type: Option<Arc<str>>,
+}
+
+/// An error that a handler answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HandlerError {
+    /// The handler's own name for it.
+    pub code: Option<Arc<str>>,
+    /// Trying again cannot help.
+    pub permanent: bool,
+    /// Time to wait before the next attempt, in place of the policy's delay.
+    pub retry_after: Option<Duration>,
 }
 
 /// One try at a job, on record.

@@ -92,7 +92,7 @@ pub enum Reason {
     AgentFault,
     /// Given back before it started.
     Returned,
-    /// Too many attempts were lost to hosts and supervision.
+    /// Too many attempts were lost to hosts and supervision, or too many workers died with it.
     Poison,
     /// The process tree could not be shown to be dead, so nothing may run again.
     Unproven,
@@ -100,6 +100,12 @@ pub enum Reason {
     Rejected,
     /// The agent was out of touch for longer than the job allows, and stopped it.
     OutOfTouch,
+    /// The handler answered an error.
+    HandlerError,
+    /// The worker ended while the handler ran, without an answer.
+    WorkerDied,
+    /// The worker broke the worker protocol while the handler ran.
+    WorkerProtocol,
 }
 
 impl Reason {
@@ -122,6 +128,9 @@ impl Reason {
             Self::Unproven => "unproven",
             Self::Rejected => "rejected",
             Self::OutOfTouch => "out of touch",
+            Self::HandlerError => "handler error",
+            Self::WorkerDied => "worker died",
+            Self::WorkerProtocol => "worker protocol",
         }
     }
 }
@@ -161,6 +170,8 @@ pub struct JobRecord {
     pub infra_losses: u32,
     /// Attempts interrupted by drain or shutdown.
     pub interruptions: u32,
+    /// Workers that died with it.
+    pub worker_deaths: u32,
     /// Attempts so far; the number of the newest one.
     pub attempts: u32,
 }

@@ -7,11 +7,13 @@ mod log;
 mod session;
 mod spec;
 
-pub use agent::{AgentRecord, AgentState, Scheduling};
-pub use attempt::{AttemptRecord, AttemptState, Exit, ExitStatus, Lease, Outcome, Proof, SpawnFailure};
+pub use agent::{AgentRecord, AgentState, PoolOffer, PoolRecord, Scheduling};
+pub use attempt::{
+    AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
+};
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
-pub use session::{AgentHello, News, ReportItem, Seen, StopOrder, Welcome};
+pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
 };

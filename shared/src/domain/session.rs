@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, Outcome, Reason};
+use super::{Lease, Outcome, PoolOffer, Reason};
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -20,10 +20,10 @@ pub struct AgentHello {
     pub boot_id: Arc<str>,
     /// Number of the session, growing with each stream of the process.
     pub session: u64,
-    /// Attempts it runs at a time.
+    /// Commands it runs at a time; 0 where its pools have all slots.
     pub slots: u32,
-    /// Attempts it takes at a time; at least `slots`.
-    pub capacity: u32,
+    /// What it takes.
+    pub credit: Credit,
     /// Every attempt it holds: waiting, running, or finished with the report not acknowledged.
     pub inventory: Vec<Lease>,
     /// Host name.
@@ -32,6 +32,15 @@ pub struct AgentHello {
     pub version: Arc<str>,
     /// The furthest it has seen a coordinator; none: it has seen none.
     pub seen: Option<Seen>,
+}
+
+/// How much an agent takes at a time, what waits there included.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credit {
+    /// Commands.
+    pub capacity: u32,
+    /// Calls, by pool.
+    pub pools: Vec<PoolOffer>,
 }
 
 /// How far somebody has seen a coordinator's record. One that is behind this has lost something.

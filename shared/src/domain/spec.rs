@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// What the scheduler must know of a spec; the rest stays the bytes that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobHeader {
@@ -17,6 +19,8 @@ pub struct JobHeader {
     pub execution: Execution,
     /// What becomes of the job when its agent is lost.
     pub on_agent_lost: OnAgentLost,
+    /// The handler it calls; none: it is a command.
+    pub handler: Option<Arc<str>>,
 }
 
 /// How often the work may begin.
@@ -133,5 +137,9 @@ pub struct ExecSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSpec {
     /// Name that a pool's workers announced.
-    pub handler: String,
+    pub handler: Arc<str>,
+    /// Input for the handler. One JSON value where there is no other media type.
+    pub input: Bytes,
+    /// Media type of the input; none: application/json.
+    pub content_type: Option<Arc<str>>,
 }

@@ -64,7 +64,7 @@ impl Context {
         let JobSpec { work, run_timeout, stop_grace, stop_signal, on_disconnect, .. } = spec;
         let program = match &work {
             Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
-            Work::Call(call) => call.handler.clone(),
+            Work::Call(call) => call.handler.to_string(),
         };
         let stop_signal = stop_signal.into();
         let fenced = on_disconnect == OnDisconnect::Fence;
@@ -154,6 +154,7 @@ mod tests {
             retry: RetryPolicy::NONE,
             execution: Execution::default(),
             on_agent_lost: OnAgentLost::default(),
+            handler: None,
         };
         let on_disconnect = OnDisconnect::default();
         let spec =
@@ -188,7 +189,12 @@ mod tests {
 
     #[test]
     fn a_call_is_rejected_with_the_handler_named() {
-        let outcome = context(Work::Call(CallSpec { handler: "resize".into() }), Path::new("/")).prepare().unwrap_err();
+        let outcome = context(
+            Work::Call(CallSpec { handler: "resize".into(), input: Default::default(), content_type: None }),
+            Path::new("/"),
+        )
+        .prepare()
+        .unwrap_err();
         assert_eq!(outcome.detail.as_deref(), Some("no pool of this agent knows the handler resize"));
     }
 }

@@ -135,16 +135,7 @@ fn status_of(kind: ExitKind) -> ExitStatus {
 
 fn outcome(state: AttemptState, reason: Option<Reason>, detail: Option<&str>) -> Outcome {
     let detail = detail.map(|text| clip(text).into());
-    Outcome {
-        state,
-        reason,
-        detail,
-        exit: None,
-        spawn_failure: None,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        started_at: None,
-    }
+    Outcome { detail, ..Outcome::bare(state, reason) }
 }
 
 /// As much of a text as the contract takes.

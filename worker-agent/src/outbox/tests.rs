@@ -34,6 +34,8 @@ pub(super) fn ended(token: u64, stdout_bytes: u64) -> ReportItem {
         stdout_bytes,
         stderr_bytes: 5,
         started_at: None,
+        result: None,
+        error: None,
     };
     ReportItem { lease: lease(token), news: News::Ended(Box::new(outcome)) }
 }

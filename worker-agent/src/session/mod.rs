@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{AgentHello, Reason, Seen, Welcome};
+use windlass_shared::domain::{AgentHello, Credit, Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::{pb, status};
@@ -187,7 +187,7 @@ impl Session {
             slots: self.slots.max(1),
             // Nothing is prefetched in this version: an attempt waits here only while its slot is being cleared. An agent
             // that takes none says so by its credit, next.
-            capacity: self.slots.max(1),
+            credit: Credit { capacity: self.slots.max(1), pools: Vec::new() },
             inventory: self.executor.inventory().await,
             host,
             version: env!("CARGO_PKG_VERSION").into(),

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Streaming;
 use windlass_shared::convert::{self, FromCoordinator, ReportAck};
-use windlass_shared::domain::{Reason, Seen, Welcome};
+use windlass_shared::domain::{Credit, Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::pb;
 
@@ -145,7 +145,7 @@ impl<'a> Stream<'a> {
                 room.send(convert::draining(reason));
             } else if self.session.credit() != self.credit_told {
                 self.credit_told = self.session.credit();
-                room.send(convert::credit(self.credit_told));
+                room.send(convert::credit(&Credit { capacity: self.credit_told, pools: Vec::new() }));
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
                 room.send(convert::report(number, &items));
             } else {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use windlass_shared::convert::FromAgent;
-use windlass_shared::domain::{AttemptState, News, Reason};
+use windlass_shared::domain::{AttemptState, Credit, News, Reason};
 
 use crate::fake::Fake;
 use crate::{Agent, bytes, eventually, exec, fifo, lease, open_gate, sh};
@@ -54,14 +54,14 @@ async fn a_full_disk_costs_no_result_stops_new_work_and_is_recovered_from() {
     stream.withhold_acks();
     disk.fill();
     open_gate(gate).await;
-    assert_eq!(stream.next().await, Some(FromAgent::Credit(0)));
+    assert_eq!(stream.next().await, Some(FromAgent::Credit(takes(0))));
     assert_eq!(stream.ended(lease(1)).await.state, AttemptState::Failed);
     // What crossed with the word is given back.
     stream.assign(lease(2), &bytes(&exec(&["true"]))).await;
     let returned = stream.news().await;
     assert_eq!((returned.lease, returned.news), (lease(2), News::Returned(Reason::Returned)));
     disk.make_room();
-    assert_eq!(stream.next().await, Some(FromAgent::Credit(2)));
+    assert_eq!(stream.next().await, Some(FromAgent::Credit(takes(2))));
 
     // And now the disk has what it refused.
     agent.kill();
@@ -74,4 +74,8 @@ async fn a_full_disk_costs_no_result_stops_new_work_and_is_recovered_from() {
     stream.assign(lease(3), &bytes(&exec(&["true"]))).await;
     assert_eq!(stream.ran(lease(3)).await.state, AttemptState::Succeeded);
     agent.finish(&mut stream).await;
+}
+
+fn takes(capacity: u32) -> Credit {
+    Credit { capacity, pools: Vec::new() }
 }

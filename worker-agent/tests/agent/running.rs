@@ -8,7 +8,7 @@ use crate::{bytes, cluster, exec, fifo, lease, open_gate, sh};
 #[tokio::test]
 async fn a_job_runs_to_its_end_and_its_output_arrives_up_to_the_final_offsets() {
     let (fake, agent, mut stream) = cluster(&["--slots", "2"]).await;
-    assert_eq!((stream.hello.slots, stream.hello.capacity, stream.hello.session), (2, 2, 1));
+    assert_eq!((stream.hello.slots, stream.hello.credit.capacity, stream.hello.session), (2, 2, 1));
     assert_eq!(stream.hello.inventory, []);
     let mut spec =
         sh("pwd; echo $WINDLASS_JOB_ID $WINDLASS_ATTEMPT $WINDLASS_FENCING_TOKEN $WINDLASS_AGENT_ID $GIVEN; \

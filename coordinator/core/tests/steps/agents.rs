@@ -6,7 +6,7 @@ use windlass_core::Input;
 use windlass_shared::domain::{AgentState, Scheduling};
 use windlass_shared::ids::SessionId;
 
-use crate::rig::{Rig, agent, hello};
+use crate::rig::{Rig, agent, hello, takes};
 
 const TEN: SessionId = SessionId(10);
 
@@ -214,10 +214,10 @@ fn credit_opens_and_closes_an_agent_for_more_work() {
     rig.submit(1);
     rig.submit(2);
     assert_eq!(
-        rig.step(Input::Credit { session: TEN, capacity: 2 }),
+        rig.step(Input::Credit { session: TEN, credit: takes(2) }),
         ["record 2 LEASED, 1 LEASED", "assign 2.1 to a1/0"]
     );
-    assert_eq!(rig.step(Input::Credit { session: TEN, capacity: 0 }), Vec::<String>::new());
+    assert_eq!(rig.step(Input::Credit { session: TEN, credit: takes(0) }), Vec::<String>::new());
     rig.submit(3);
     assert_eq!(rig.succeeded(1, 1, 1), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/0"]);
 }
@@ -242,7 +242,7 @@ fn a_session_nobody_knows_changes_nothing() {
         Input::Draining { session: stranger },
         Input::Goodbye { session: stranger },
         Input::Closed { session: stranger },
-        Input::Credit { session: stranger, capacity: 9 },
+        Input::Credit { session: stranger, credit: takes(9) },
         Input::Report { session: stranger, sequence: 1, items: vec![] },
         Input::Alive { session: stranger, at: rig.now.mono },
     ] {

@@ -126,7 +126,7 @@ fn what_was_lost_is_not_taken_back_from_another_agent_or_under_another_lease() {
     let mut rig = running();
     rig.pass(Duration::from_secs(21));
     let mut thief = hello(2, 1);
-    thief.capacity = 1;
+    thief.credit.capacity = 1;
     thief.inventory = vec![rig.lease(1, 1)];
     let lines = rig.greet(20, thief);
     assert_eq!(lines[..2], ["welcome a2/0", "stop 1.1 at a2/0 (agent lost)"]);
@@ -187,7 +187,7 @@ fn an_agent_is_restored_as_its_newest_lease_knows_it_whatever_older_rows_say() {
     rig.started(1, 1, 1);
     let mut reborn = hello(1, 1);
     reborn.instance = 2;
-    reborn.capacity = 1;
+    reborn.credit.capacity = 1;
     rig.submit_as(2, header(5, RetryPolicy::NONE));
     rig.greet(11, reborn.clone());
     assert_eq!(rig.record(2).state, JobState::Leased);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost, Outcome,
-    Preset, Proof, Reason, ReportItem, RetryPolicy,
+    AgentHello, AttemptState, Credit, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost,
+    Outcome, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -38,6 +38,7 @@ pub(crate) fn header(priority: i8, retry: RetryPolicy) -> JobHeader {
         retry,
         execution: Execution::AtLeastOnce,
         on_agent_lost: OnAgentLost::Retry,
+        handler: None,
     }
 }
 
@@ -49,12 +50,17 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         boot_id: "boot".into(),
         session: 1,
         slots,
-        capacity: slots,
+        credit: takes(slots),
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),
         seen: None,
     }
+}
+
+/// Credit for that many commands.
+pub(crate) fn takes(capacity: u32) -> Credit {
+    Credit { capacity, pools: Vec::new() }
 }
 
 pub(crate) fn outcome(state: AttemptState, reason: Option<Reason>) -> Box<Outcome> {
@@ -67,16 +73,7 @@ pub(crate) fn outcome(state: AttemptState, reason: Option<Reason>) -> Box<Outcom
         proof: Proof::Keeper,
     };
     let exit = Some(exit);
-    Box::new(Outcome {
-        state,
-        reason,
-        detail: None,
-        exit,
-        spawn_failure: None,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        started_at: None,
-    })
+    Box::new(Outcome { exit, ..Outcome::bare(state, reason) })
 }
 
 impl Default for Rig {

@@ -48,6 +48,10 @@ pub(super) struct HeadRow {
     pub(super) execution: u32,
     #[prost(uint32, tag = "21")]
     pub(super) on_agent_lost: u32,
+    #[prost(string, optional, tag = "22")]
+    pub(super) handler: Option<String>,
+    #[prost(uint32, tag = "23")]
+    pub(super) worker_deaths: u32,
 }
 
 /// An attempt; its job's id is the row's key.
@@ -92,6 +96,30 @@ pub(super) struct OutcomeRow {
     pub(super) stdout_bytes: u64,
     #[prost(uint64, tag = "7")]
     pub(super) stderr_bytes: u64,
+    #[prost(message, optional, tag = "8")]
+    pub(super) result: Option<ResultRow>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) error: Option<ErrorRow>,
+}
+
+/// What a handler answered.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ResultRow {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) value: Bytes,
+    #[prost(string, optional, tag = "2")]
+    pub(super) content_type: Option<String>,
+}
+
+/// An error that a handler answered.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ErrorRow {
+    #[prost(string, optional, tag = "1")]
+    pub(super) code: Option<String>,
+    #[prost(bool, tag = "2")]
+    pub(super) permanent: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(super) retry_after: Option<Span>,
 }
 
 /// How a process ended: by a code, by a signal, or nobody saw.

@@ -6,14 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 use windlass_shared::domain::{
-    AttemptRecord, Event, Exit, ExitStatus, JobHeader, JobRecord, Outcome, RetryPolicy, SpawnFailure,
+    AttemptRecord, CallResult, Event, Exit, ExitStatus, HandlerError, JobHeader, JobRecord, Outcome, RetryPolicy,
+    SpawnFailure,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
 
 use super::codes::Code;
 use super::frame::{self, Damage, Kind};
-use super::messages::{AttemptRow, EventRow, EventsRow, ExitRow, HeadRow, OutcomeRow, RequestRow, Span, SpawnRow};
+use super::messages::{
+    AttemptRow, ErrorRow, EventRow, EventsRow, ExitRow, HeadRow, OutcomeRow, RequestRow, ResultRow, Span, SpawnRow,
+};
 use crate::store::Request;
 
 /// Queue names that were met: a million jobs of one queue share one name.
@@ -52,6 +55,8 @@ pub(super) fn seal_head(out: &mut Vec<u8>, job: &JobRecord) {
         attempts_max: job.header.retry.attempts_max.into(),
         execution: job.header.execution.code(),
         on_agent_lost: job.header.on_agent_lost.code(),
+        handler: job.header.handler.as_deref().map(str::to_owned),
+        worker_deaths: job.worker_deaths,
     };
     seal_into(out, Kind::Head, job.id.as_bytes(), &row);
 }
@@ -69,6 +74,7 @@ pub(super) fn open_head(id: JobId, blob: &[u8], names: &mut Names) -> Result<Job
             retry: RetryPolicy { preset: code(row.preset)?, attempts_max: narrow(row.attempts_max)? },
             execution: code(row.execution)?,
             on_agent_lost: code(row.on_agent_lost)?,
+            handler: row.handler.map(Arc::from),
         },
         order: row.order,
         created_at: Timestamp(row.created_at),
@@ -81,6 +87,7 @@ pub(super) fn open_head(id: JobId, blob: &[u8], names: &mut Names) -> Result<Job
         failures: row.failures,
         infra_losses: row.infra_losses,
         interruptions: row.interruptions,
+        worker_deaths: row.worker_deaths,
         attempts: row.attempts,
     })
 }
@@ -129,6 +136,8 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow {
             .map(|failure| SpawnRow { stage: (*failure.stage).to_owned(), errno: failure.errno }),
         stdout_bytes: outcome.stdout_bytes,
         stderr_bytes: outcome.stderr_bytes,
+        result: outcome.result.as_ref().map(result_row),
+        error: outcome.error.as_ref().map(error_row),
     }
 }
 
@@ -142,7 +151,30 @@ fn outcome(row: OutcomeRow) -> Result<Outcome, Damage> {
         stdout_bytes: row.stdout_bytes,
         stderr_bytes: row.stderr_bytes,
         started_at: None, // of the news, not of the record: the attempt has it
+        result: row.result.map(result),
+        error: row.error.map(error).transpose()?,
     })
+}
+
+fn result_row(result: &CallResult) -> ResultRow {
+    ResultRow { value: result.value.clone(), content_type: result.content_type.as_deref().map(str::to_owned) }
+}
+
+fn result(row: ResultRow) -> CallResult {
+    CallResult { value: row.value, content_type: row.content_type.map(Arc::from) }
+}
+
+fn error_row(error: &HandlerError) -> ErrorRow {
+    ErrorRow {
+        code: error.code.as_deref().map(str::to_owned),
+        permanent: error.permanent,
+        retry_after: error.retry_after.map(span_row),
+    }
+}
+
+fn error(row: ErrorRow) -> Result<HandlerError, Damage> {
+    let retry_after = row.retry_after.map(|time| span(Some(time))).transpose()?;
+    Ok(HandlerError { code: row.code.map(Arc::from), permanent: row.permanent, retry_after })
 }
 
 fn exit_row(exit: &Exit) -> ExitRow {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use windlass_core::{Change, Core, Effect, Input, Options, Submission, Ticket};
 use windlass_shared::clock;
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Event, Execution, Exit, ExitStatus, JobHeader, JobState, Lease, News, OnAgentLost,
-    Outcome, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    AgentHello, AttemptState, Credit, Event, Execution, Exit, ExitStatus, JobHeader, JobState, Lease, News,
+    OnAgentLost, Outcome, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
@@ -97,6 +97,7 @@ impl World {
             retry: RetryPolicy { preset, attempts_max: self.random.u16(1..=4) },
             execution: [Execution::AtLeastOnce, Execution::AtMostOnce][self.random.usize(..2)],
             on_agent_lost: [OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait][self.random.usize(..3)],
+            handler: None,
         }
     }
 
@@ -113,7 +114,7 @@ impl World {
             boot_id: "boot".into(),
             session: session.0,
             slots: 4,
-            capacity: self.random.u32(1..10),
+            credit: Credit { capacity: self.random.u32(1..10), pools: Vec::new() },
             inventory,
             host: "host".into(),
             version: "0".into(),
@@ -178,6 +179,8 @@ impl World {
             stdout_bytes: self.random.u64(..),
             stderr_bytes: 0,
             started_at: self.random.bool().then_some(self.now.wall),
+            result: None,
+            error: None,
         }
     }
 }

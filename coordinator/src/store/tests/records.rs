@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, Event, Execution, Exit, ExitStatus, JobHeader, JobRecord, JobState, OnAgentLost,
-    Outcome, Preset, Proof, Reason, RetryPolicy, SpawnFailure,
+    AttemptRecord, AttemptState, CallResult, Event, Execution, Exit, ExitStatus, HandlerError, JobHeader, JobRecord,
+    JobState, OnAgentLost, Outcome, Preset, Proof, Reason, RetryPolicy, SpawnFailure,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -89,6 +89,7 @@ impl Draw {
                 },
                 execution: self.of(&[Execution::AtLeastOnce, Execution::AtMostOnce]),
                 on_agent_lost: self.of(&[OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait]),
+                handler: self.maybe(Self::text),
             },
             order: self.number(),
             created_at: self.time(),
@@ -101,6 +102,7 @@ impl Draw {
             failures: self.small(),
             infra_losses: self.small(),
             interruptions: self.small(),
+            worker_deaths: self.small(),
             attempts: self.small(),
         }
     }
@@ -130,6 +132,15 @@ impl Draw {
             stdout_bytes: self.number(),
             stderr_bytes: self.number(),
             started_at: None,
+            result: self.maybe(|draw| CallResult {
+                value: vec![draw.0.u8(..); draw.0.usize(..9)].into(),
+                content_type: draw.maybe(Self::text),
+            }),
+            error: self.maybe(|draw| HandlerError {
+                code: draw.maybe(Self::text),
+                permanent: draw.0.bool(),
+                retry_after: draw.maybe(|draw| Duration::from_millis(draw.0.u64(..1 << 40))),
+            }),
         }
     }
 

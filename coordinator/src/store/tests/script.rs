@@ -41,6 +41,7 @@ impl Script {
             retry: RetryPolicy::NONE,
             execution: Execution::AtLeastOnce,
             on_agent_lost: OnAgentLost::Retry,
+            handler: None,
         };
         let job = JobRecord {
             id: id(n),
@@ -59,6 +60,7 @@ impl Script {
             failures: 0,
             infra_losses: 0,
             interruptions: 0,
+            worker_deaths: 0,
             attempts: 0,
         };
         Change { job, attempt: None }
@@ -106,16 +108,7 @@ impl Script {
     /// The attempt ended, and the job is in `state` since.
     pub(super) fn end(&mut self, after: &Change, ended: AttemptState, state: JobState) -> Change {
         let job = self.next(after, state);
-        let outcome = Outcome {
-            state: ended,
-            reason: Some(Reason::ExitCode),
-            detail: None,
-            exit: None,
-            spawn_failure: None,
-            stdout_bytes: 1,
-            stderr_bytes: 2,
-            started_at: None,
-        };
+        let outcome = Outcome { stdout_bytes: 1, stderr_bytes: 2, ..Outcome::bare(ended, Some(Reason::ExitCode)) };
         let attempt = after.attempt.clone().map(|attempt| AttemptRecord {
             state: ended,
             ended_at: Some(job.updated_at),
