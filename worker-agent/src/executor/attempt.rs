@@ -77,7 +77,7 @@ impl Attempt {
     }
 
     async fn follow(&mut self, process: Process) -> (Outcome, Option<Stuck>) {
-        let Process { pid, stdout, stderr, control, mut events } = process;
+        let Process { pid, stdin: _, stdout, stderr, control, mut events } = process;
         let (started, at) = (Instant::now(), clock::wall());
         let lease = self.context.lease;
         tracing::debug!(job = %lease.job, attempt = lease.attempt, pid, "attempt started");

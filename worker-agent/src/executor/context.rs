@@ -13,7 +13,7 @@ use windlass_shared::ids::AgentId;
 
 use super::verdict;
 use crate::clear::remove_tree;
-use crate::process::SpawnSpec;
+use crate::process::{SpawnSpec, Stdin};
 
 /// What a job gets of the agent's own environment. The rest is the agent's business.
 const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -87,7 +87,8 @@ impl Context {
                 .map_err(|err| Box::new(verdict::host_failed(&format!("scratch directory: {err}"))))?,
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
-        Ok(SpawnSpec { argv, env, cwd, stdin: (!stdin.is_empty()).then(|| stdin.into()) })
+        let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
+        Ok(SpawnSpec { argv, env, cwd, stdin })
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(env[3..5], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
         assert_eq!(env.len(), 6);
         assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
-        assert_eq!(spec.stdin, None);
+        assert_eq!(spec.stdin, Stdin::Null);
     }
 
     #[test]
