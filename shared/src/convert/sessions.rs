@@ -305,7 +305,7 @@ fn ended(outcome: &Outcome) -> pb::Ended {
 fn offer(offer: &PoolOffer) -> pb::PoolOffer {
     pb::PoolOffer {
         pool: offer.pool.to_string(),
-        handlers: offer.handlers.iter().map(|handler| handler.to_string()).collect(),
+        handlers: offer.handlers.iter().map(ToString::to_string).collect(),
         workers: offer.workers,
         capacity: offer.capacity,
     }

@@ -42,7 +42,7 @@ impl Splitter {
     ///
     /// # Errors
     /// A frame without an end. What follows cannot be told apart any more.
-    pub fn next(&mut self) -> Result<Option<Piece>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<Piece>, TooLong> {
         match begins(&self.buffer) {
             Begin::Frame => self.frame(),
             Begin::Unknown => Ok(None),
@@ -118,7 +118,7 @@ mod tests {
         };
         for part in bytes.chunks(step) {
             splitter.buffer().extend_from_slice(part);
-            while let Some(piece) = splitter.next()? {
+            while let Some(piece) = splitter.take()? {
                 add(piece);
             }
         }

@@ -18,8 +18,9 @@ use windlass_shared::domain::{Lease, Outcome, Reason};
 
 use super::context::Context;
 use super::verdict::{self, End};
-use super::{Event, Halt, Handle, Input};
+use super::{Event, Handle, Input};
 use crate::config::{READ_OUT_TIMEOUT, SURVIVORS_GRACE};
+use crate::halt::Halt;
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
 

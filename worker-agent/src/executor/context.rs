@@ -38,6 +38,12 @@ impl Surroundings {
         let own = |name: &str| Some((name.into(), std::env::var_os(name)?.into_vec()));
         Self { agent, scratch, base_env: BASE_ENV.into_iter().filter_map(own).collect() }
     }
+
+    /// What a worker of a pool finds in its environment: no job's, and the cookie that its leftovers are known by.
+    pub(crate) fn worker_env(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let cookie = (AGENT_ID_VARIABLE.into(), self.agent.to_string().into_bytes());
+        self.base_env.iter().cloned().chain([cookie]).collect()
+    }
 }
 
 /// One attempt, and what it needs.
@@ -75,8 +81,7 @@ impl Context {
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
     pub(super) fn prepare(&mut self) -> Result<SpawnSpec, Box<Outcome>> {
         let Some(Work::Exec(exec)) = self.work.take() else {
-            let why = format!("no pool of this agent knows the handler {}", self.program);
-            return Err(Box::new(verdict::rejected(&why)));
+            return Err(Box::new(verdict::rejected("a call is a pool's, and no process of its own")));
         };
         let ExecSpec { argv, env, cwd, stdin } = exec;
         let env = self.env(env);
@@ -133,7 +138,7 @@ impl Context {
 mod tests {
     use super::*;
     use std::path::Path;
-    use windlass_shared::domain::{CallSpec, Execution, JobHeader, OnAgentLost, RetryPolicy};
+    use windlass_shared::domain::{Execution, JobHeader, OnAgentLost, RetryPolicy};
     use windlass_shared::ids::JobId;
 
     fn exec(env: Vec<(String, String)>) -> Work {
@@ -186,16 +191,5 @@ mod tests {
     fn a_scratch_directory_that_cannot_be_made_is_the_hosts_doing() {
         let outcome = context(exec(Vec::new()), Path::new("/no/such")).prepare().unwrap_err();
         assert_eq!(outcome.reason, Some(windlass_shared::domain::Reason::AgentFault));
-    }
-
-    #[test]
-    fn a_call_is_rejected_with_the_handler_named() {
-        let outcome = context(
-            Work::Call(CallSpec { handler: "resize".into(), input: Default::default(), content_type: None }),
-            Path::new("/"),
-        )
-        .prepare()
-        .unwrap_err();
-        assert_eq!(outcome.detail.as_deref(), Some("no pool of this agent knows the handler resize"));
     }
 }
