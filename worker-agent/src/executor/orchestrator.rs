@@ -178,6 +178,7 @@ impl Orchestrator {
         let (run_timeout, stop_grace, stop_signal) = (spec.run_timeout, spec.stop_grace, spec.stop_signal.into());
         let (once, bounces) = (spec.header.execution == Execution::AtMostOnce, 0);
         let call = Call { lease, handler, input, content_type, run_timeout, stop_grace, stop_signal, once, bounces };
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.handler, "attempt given to a pool");
         self.held.insert(lease, Held::Called { pool, silent: false });
         self.active.send_modify(|active| *active += 1);
         self.parts.pools.order(pool, Order::Run(Box::new(call)));

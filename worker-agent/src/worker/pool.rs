@@ -29,6 +29,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Deaths of workers with a call at the head of their pipe, not begun, before the call is taken for the cause.
 const BOUNCES_MAX: u8 = 3;
 
+/// Bytes of standard error kept for a call that is about to begin: one full pipe.
+const EARLY_BYTES_MAX: usize = 64 << 10;
+
 /// What is to be done to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strike {
@@ -245,10 +248,15 @@ impl Pool {
     }
 
     fn on_started(&mut self, ix: usize, now: Now) {
-        let Some(flight) = self.seats[ix].window.front_mut() else { return };
+        let seat = &mut self.seats[ix];
+        let Some(flight) = seat.window.front_mut() else { return };
         flight.begin(now.at, now.wall);
         if flight.stop.is_some() {
             self.press(ix, now.at);
+        }
+        let early = std::mem::take(&mut self.seats[ix].early);
+        if !early.is_empty() {
+            self.on_output(ix, LogStream::Stderr, &early);
         }
     }
 
@@ -300,9 +308,14 @@ impl Pool {
         }
     }
 
-    /// What a worker prints is its call's; without a call it is the pool's, and shown where the worker fails.
+    /// What a worker prints is its call's; without a call it is the pool's, and shown where the worker fails. Standard error
+    /// can be read before the word, on the other pipe, that its call has begun.
     fn on_output(&mut self, ix: usize, stream: LogStream, bytes: &[u8]) {
         let seat = &mut self.seats[ix];
+        let waits = seat.window.front().is_some_and(|flight| flight.began.is_none());
+        if waits && stream == LogStream::Stderr && seat.early.len() < EARLY_BYTES_MAX {
+            return seat.early.extend_from_slice(bytes);
+        }
         let Some(flight) = seat.window.front_mut().filter(|flight| flight.began.is_some()) else {
             seat.stray(bytes);
             return;
@@ -318,9 +331,11 @@ impl Pool {
     fn on_ended(&mut self, ix: usize, leader: LeaderEnd, proof: Proof, fenced: bool, now: Now) {
         let seat = &mut self.seats[ix];
         let (state, broke) = (seat.state, seat.broke.take());
+        let early = std::mem::take(&mut seat.early);
+        seat.stray(&early);
         let window = std::mem::take(&mut seat.window);
         let asked = state == State::Dying && broke.is_none() || matches!(state, State::Retiring(_));
-        if !asked && !fenced {
+        if !asked && !fenced && self.leaving.is_none() {
             let said = String::from_utf8_lossy(&seat.stray).into_owned();
             tracing::warn!(pool = &*self.name, worker = ix, ?leader, broke, said, "a worker ended by itself");
         }

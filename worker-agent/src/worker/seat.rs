@@ -58,6 +58,8 @@ pub(super) struct Seat {
     pub(super) broke: Option<String>,
     /// What it said while it had no call, the end of it.
     pub(super) stray: Vec<u8>,
+    /// Standard error that may be of a call whose begin is not heard yet.
+    pub(super) early: Vec<u8>,
     /// When it was heard or freed last.
     quiet_since: Instant,
     /// When it had its last call.
@@ -77,6 +79,7 @@ impl Seat {
             failures: 0,
             broke: None,
             stray: Vec::new(),
+            early: Vec::new(),
             quiet_since: now,
             idle_since: now,
             pong_until: None,

@@ -76,6 +76,8 @@ pub(crate) struct Stream {
     news: Vec<ReportItem>,
     acks: bool,
     mute: watch::Sender<bool>,
+    /// Changes of credit are passed over.
+    passes_credit: bool,
 }
 
 impl Stream {
@@ -123,7 +125,20 @@ impl Stream {
 
     /// What the agent says next, heartbeats aside. None: it ended the stream.
     pub(crate) async fn next(&mut self) -> Option<FromAgent> {
-        within(self.up.recv()).await
+        let next = async {
+            loop {
+                match self.up.recv().await {
+                    Some(FromAgent::Credit(_)) if self.passes_credit => {}
+                    said => return said,
+                }
+            }
+        };
+        within(next).await
+    }
+
+    /// From now on changes of credit are passed over: those of a pool follow from how long its calls take.
+    pub(crate) fn pass_credit(&mut self) {
+        self.passes_credit = true;
     }
 
     /// The next news, acknowledged as it is read.
@@ -330,7 +345,7 @@ async fn serve(mut requests: Streaming<pb::ConnectRequest>, down: Down, opened: 
     let (pass, up) = mpsc::channel(1024);
     let (mute, muted) = watch::channel(false);
     let (weak, news) = (down.downgrade(), Vec::new());
-    let stream = Stream { hello: *hello, down, up, news, acks: true, mute };
+    let stream = Stream { hello: *hello, down, up, news, acks: true, mute, passes_credit: false };
     if opened.send(stream).await.is_err() {
         return;
     }

@@ -10,6 +10,7 @@ mod fencing;
 mod leaving;
 mod lives;
 mod logs;
+mod pools;
 mod running;
 mod sessions;
 mod starting;

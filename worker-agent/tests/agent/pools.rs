@@ -1,0 +1,320 @@
+//! Calls and the workers that run them: good ones, bad ones, dying ones.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use windlass_shared::convert::FromAgent;
+use windlass_shared::domain::{AttemptState, ExitStatus, LogStream, News, Outcome, Proof, Reason};
+use windlass_shared::pb;
+
+use crate::fake::{Fake, Stream};
+use crate::{Agent, bytes, eventually, lease, millis};
+
+/// What a worker of the protocol says first.
+const HELLO: &str = r#"printf '\036{"type":"hello","protocol":1,"handlers":["h"]}\n'; read welcome"#;
+
+fn example() -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_windlass-worker-agent")).with_file_name("examples/worker");
+    assert!(
+        path.exists(),
+        "cargo builds examples with all tests, not with one: cargo build -p windlass-worker-agent --examples"
+    );
+    path
+}
+
+/// An agent with a pool of these workers, once it offers a handler.
+async fn pool(command: &[&str], rest: &str) -> (Fake, Agent, Stream) {
+    let mut fake = Fake::start().await;
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let config = dir.path().join("agent.toml");
+    std::fs::write(&config, format!("[[pool]]\nname = \"p\"\ncommand = {command:?}\n{rest}\n")).unwrap();
+    let agent = Agent::start_in(dir, &fake.url, &["--slots", "4", "--config", config.to_str().unwrap()]);
+    let stream = fake.session().await;
+    (fake, agent, stream)
+}
+
+async fn example_pool(rest: &str) -> (Fake, Agent, Stream) {
+    let (fake, agent, mut stream) = pool(&[example().to_str().unwrap()], rest).await;
+    offered(&mut stream).await;
+    stream.pass_credit();
+    (fake, agent, stream)
+}
+
+/// A pool of one worker that runs this in `sh`, after its hello.
+async fn sh_pool(script: &str) -> (Fake, Agent, Stream) {
+    let script = format!("{HELLO}; {script}");
+    let (fake, agent, mut stream) = pool(&["sh", "-c", &script], "").await;
+    offered(&mut stream).await;
+    stream.pass_credit();
+    (fake, agent, stream)
+}
+
+/// Waits until the pool takes calls; what it takes.
+async fn offered(stream: &mut Stream) -> u32 {
+    let told = stream.hello.credit.pools[0].capacity;
+    if told > 0 {
+        return told;
+    }
+    loop {
+        match stream.next().await {
+            Some(FromAgent::Credit(credit)) if credit.pools[0].capacity > 0 => return credit.pools[0].capacity,
+            Some(FromAgent::Credit(_)) => {}
+            other => panic!("wanted credit, got {other:?}"),
+        }
+    }
+}
+
+fn call(handler: &str, input: &str) -> pb::JobSpec {
+    let call = pb::Call { handler: handler.into(), input: input.to_owned().into(), ..pb::Call::default() };
+    pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
+}
+
+fn value(outcome: &Outcome) -> &str {
+    str::from_utf8(&outcome.result.as_ref().unwrap().value).unwrap()
+}
+
+/// The end of a call, which may have been told to have begun.
+async fn ended(stream: &mut Stream, number: u64) -> Outcome {
+    let mut item = stream.news().await;
+    if matches!(item.news, News::Started(_)) && item.lease == lease(number) {
+        item = stream.news().await;
+    }
+    assert_eq!(item.lease, lease(number));
+    match item.news {
+        News::Ended(outcome) => *outcome,
+        other => panic!("wanted its end, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_answered_with_its_value_as_the_worker_wrote_it() {
+    let (_fake, agent, mut stream) = example_pool("max = 2").await;
+    let hello = &stream.hello;
+    assert_eq!((hello.slots, hello.credit.capacity, hello.credit.pools[0].workers), (2, 2, 2));
+    stream.assign(lease(1), &bytes(&call("echo", "{\"a\":\n [1.50, \"\\n\"]}"))).await;
+    let outcome = ended(&mut stream, 1).await;
+    assert_eq!((outcome.state, value(&outcome)), (AttemptState::Succeeded, "{\"a\":  [1.50, \"\\n\"]}"));
+    stream.assign(lease(2), &bytes(&call("fail", "\"no\""))).await;
+    let outcome = ended(&mut stream, 2).await;
+    let error = outcome.error.as_ref().unwrap();
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Failed, Some(Reason::HandlerError)));
+    assert_eq!(
+        (outcome.detail.as_deref(), error.code.as_deref(), error.permanent),
+        (Some("no"), Some("E_FAIL"), false)
+    );
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn what_a_worker_prints_is_the_calls_log_and_forges_nothing() {
+    let (fake, agent, mut stream) = example_pool("").await;
+    stream.assign(lease(1), &bytes(&call("noise", "7"))).await;
+    let outcome = ended(&mut stream, 1).await;
+    assert_eq!((outcome.state, value(&outcome)), (AttemptState::Succeeded, "7"));
+    let stdout = fake.logs.full(lease(1), LogStream::Stdout, outcome.stdout_bytes).await;
+    let text = String::from_utf8(stdout.data).unwrap();
+    assert!(text.starts_with("a line\n{\"type\":\"result\"") && text.ends_with("\x1e\x1e[1]\nhalf a line"), "{text:?}");
+    let stderr = fake.logs.full(lease(1), LogStream::Stderr, outcome.stderr_bytes).await;
+    assert_eq!(stderr.data, b"an error\n");
+    // And the next call's log is its own.
+    stream.assign(lease(2), &bytes(&call("echo", "1"))).await;
+    let outcome = ended(&mut stream, 2).await;
+    assert_eq!((outcome.stdout_bytes, outcome.stderr_bytes), (0, 0));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_takes_its_own_call_along_and_no_other() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    stream.assign(lease(1), &bytes(&call("sleep", "30"))).await;
+    stream.assign(lease(2), &bytes(&call("exit", "3"))).await;
+    stream.assign(lease(3), &bytes(&call("echo", "3"))).await;
+    assert_eq!(ended(&mut stream, 1).await.state, AttemptState::Succeeded);
+    let died = ended(&mut stream, 2).await;
+    assert_eq!((died.state, died.reason), (AttemptState::Failed, Some(Reason::WorkerDied)));
+    let exit = died.exit.unwrap();
+    assert_eq!((exit.status, exit.proof), (ExitStatus::Code(3), Proof::Keeper));
+    assert_eq!(value(&ended(&mut stream, 3).await), "3");
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_stops_and_its_worker_lives_on_while_one_that_waits_never_begins() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    stream.assign(lease(1), &bytes(&call("sleep", "60000"))).await;
+    stream.assign(lease(2), &bytes(&call("echo", "2"))).await;
+    stream.stop(lease(2), Reason::CancelRequested).await;
+    let unbegun = ended(&mut stream, 2).await;
+    assert_eq!((unbegun.state, unbegun.started_at, unbegun.exit), (AttemptState::Cancelled, None, None));
+    stream.stop(lease(1), Reason::CancelRequested).await;
+    let cancelled = ended(&mut stream, 1).await;
+    assert_eq!((cancelled.state, cancelled.reason), (AttemptState::Cancelled, Some(Reason::CancelRequested)));
+    assert_eq!((cancelled.exit, cancelled.result), (None, None));
+    stream.assign(lease(3), &bytes(&call("echo", "3"))).await;
+    assert_eq!(value(&ended(&mut stream, 3).await), "3");
+    assert_eq!(agent.log().matches("a worker ended by itself").count(), 0);
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_cancel_is_stopped_and_then_killed_with_its_tree() {
+    let (_fake, agent, mut stream) = sh_pool("trap '' TERM; read job; sleep 1000 & sleep 1000").await;
+    let spec = pb::JobSpec { stop_grace: Some(millis(50)), ..call("h", "1") };
+    stream.assign(lease(1), &bytes(&spec)).await;
+    stream.started(lease(1)).await;
+    stream.stop(lease(1), Reason::CancelRequested).await;
+    let outcome = ended(&mut stream, 1).await;
+    let exit = outcome.exit.unwrap();
+    assert_eq!((outcome.state, exit.proof), (AttemptState::Cancelled, Proof::Keeper));
+    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core_dumped: false });
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_call_past_its_run_timeout_is_stopped() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    let spec = pb::JobSpec { run_timeout: Some(millis(50)), ..call("sleep", "60000") };
+    stream.assign(lease(1), &bytes(&spec)).await;
+    let outcome = ended(&mut stream, 1).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::TimedOut, Some(Reason::RunTimeout)));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_long_call_goes_back_to_the_coordinator() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    stream.assign(lease(1), &bytes(&call("sleep", "60000"))).await;
+    stream.assign(lease(2), &bytes(&call("echo", "2"))).await;
+    stream.assign(lease(3), &bytes(&call("echo", "3"))).await;
+    stream.started(lease(1)).await;
+    let mut returned = Vec::new();
+    for _ in 0..2 {
+        let item = stream.news().await;
+        assert_eq!(item.news, News::Returned(Reason::Returned));
+        returned.push(item.lease);
+    }
+    returned.sort_unstable();
+    assert_eq!(returned, [lease(2), lease(3)]);
+    stream.stop(lease(1), Reason::CancelRequested).await;
+    assert_eq!(stream.ended(lease(1)).await.state, AttemptState::Cancelled);
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_the_protocol_is_named_and_only_its_own_call_is_hurt() {
+    let long = r#"read job; printf '\036{"x":"'; head -c 2000000 /dev/zero | tr '\0' x; sleep 1000"#;
+    let cases = [
+        (r#"read job; printf '\036{nonsense}\n'; sleep 1000"#, "a frame cannot be read"),
+        (r#"read job; printf '\036{"type":"result","id":99,"value":1}\n'; sleep 1000"#, "it answers for 99"),
+        (r#"read job; printf '\036{"type":"hello","protocol":1}\n'; sleep 1000"#, "it said hello twice"),
+        (r#"read job; printf '\036{"\377\n'; sleep 1000"#, "a frame cannot be read"),
+        ("read job; exec >&-; sleep 1000", "it closed its standard output"),
+        (long, "a frame is longer than 1048576 bytes"),
+    ];
+    for (script, why) in cases {
+        let (_fake, agent, mut stream) = sh_pool(script).await;
+        stream.assign(lease(1), &bytes(&call("h", "1"))).await;
+        stream.assign(lease(2), &bytes(&call("h", "2"))).await;
+        // The second waits at the agent: this worker gets no second frame. Where the first is slow to fail, it goes back.
+        let mut second = None;
+        let outcome = loop {
+            let item = stream.news().await;
+            match item.news {
+                News::Ended(outcome) if item.lease == lease(1) => break outcome,
+                News::Started(_) => {}
+                other => second = Some(other),
+            }
+        };
+        assert_eq!((outcome.state, outcome.reason), (AttemptState::Failed, Some(Reason::WorkerProtocol)), "{why}");
+        assert!(outcome.detail.as_deref().unwrap().starts_with(why), "{:?}", outcome.detail);
+        assert!(matches!(second, None | Some(News::Returned(Reason::Returned))), "{second:?}");
+        assert_eq!(outcome.exit.unwrap().proof, Proof::Keeper);
+        if second.is_none() {
+            stream.stop(lease(2), Reason::CancelRequested).await;
+            loop {
+                let item = stream.news().await;
+                assert_eq!(item.lease, lease(2));
+                match item.news {
+                    News::Started(_) => {}
+                    News::Ended(outcome) => {
+                        assert_ne!(outcome.state, AttemptState::Succeeded);
+                        break;
+                    }
+                    News::Returned(_) => break,
+                }
+            }
+        }
+        agent.finish(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_without_a_proper_hello_offers_nothing_and_is_tried_again_with_its_words_in_the_log() {
+    let cases = [
+        ("echo trouble >&2; exit 1", "trouble"),
+        (r#"printf '\036{"type":"hello","protocol":2,"handlers":["h"]}\n'; sleep 1000"#, "it speaks version 2"),
+        (r#"printf '\036{"type":"pong"}\n'; sleep 1000"#, "its first word was no hello"),
+        ("sleep 1000", "it said no hello within 1 s"),
+        (r#"printf '\036{"type":"hello","protocol":1,"handlers":["a b"]}\n'; sleep 1000"#, "its handlers must be"),
+    ];
+    for (script, why) in cases {
+        let (_fake, agent, mut stream) = pool(&["sh", "-c", script], "start_timeout_s = 1").await;
+        stream.pass_credit();
+        let of_first = stream.hello.credit.pools[0].clone();
+        assert_eq!((of_first.handlers.len(), of_first.capacity), (0, 0));
+        eventually("it was tried again", || agent.log().matches(why).count() >= 2).await;
+        agent.finish(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_exits_with_78_is_not_started_again() {
+    let (_fake, agent, mut stream) = pool(&["sh", "-c", "echo x >> tries; exit 78"], "").await;
+    stream.pass_credit();
+    agent.says("a worker exited with 78").await;
+    // Longer than the first delays of one that may be tried again.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let tries = std::fs::read_to_string(agent.dir().join("parent/data/tries")).unwrap();
+    assert_eq!(tries, "x\n");
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_handler_without_features_gets_one_call_at_a_time_in_order() {
+    let script =
+        r#"n=0; while read job; do n=$((n+1)); printf '\036{"type":"result","id":%d,"value":%d}\n' $n $n; done"#;
+    let (_fake, agent, mut stream) = sh_pool(script).await;
+    for number in 1..=50 {
+        stream.assign(lease(number), &bytes(&call("h", "0"))).await;
+    }
+    for number in 1..=50 {
+        assert_eq!(value(&ended(&mut stream, number).await), number.to_string());
+    }
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_gives_back_what_has_not_begun_and_lets_the_rest_finish() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    stream.assign(lease(1), &bytes(&call("sleep", "300"))).await;
+    stream.started(lease(1)).await;
+    stream.assign(lease(2), &bytes(&call("echo", "2"))).await;
+    agent.says("attempt given to a pool").await;
+    agent.terminate();
+    let mut ends = Vec::new();
+    while ends.len() < 2 {
+        match stream.next().await {
+            Some(FromAgent::Report(number, items)) => {
+                stream.ack(number, &[]).await;
+                ends.extend(items.into_iter().map(|item| (item.lease, item.news)));
+            }
+            Some(FromAgent::Draining(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let returned = ends.iter().find(|(of, _)| *of == lease(2)).unwrap();
+    assert!(matches!(returned.1, News::Returned(Reason::Drain | Reason::Returned)), "{returned:?}");
+    let finished = ends.iter().find(|(of, _)| *of == lease(1)).unwrap();
+    assert!(matches!(&finished.1, News::Ended(outcome) if outcome.state == AttemptState::Succeeded), "{finished:?}");
+    stream.goodbye().await;
+}
