@@ -4,6 +4,7 @@
 //! [`local`] cluster; that and `dev` start [`member`]s, processes of this very executable. Not here: scheduling, supervision, and anything a client of the
 //! API could not do.
 
+mod agents;
 mod calls;
 mod cli;
 mod client;
@@ -14,6 +15,7 @@ mod explain;
 mod failure;
 mod fanout;
 mod follow;
+mod help;
 mod humane;
 mod interrupts;
 mod last;
