@@ -9,6 +9,7 @@ mod calls;
 mod cli;
 mod client;
 mod commands;
+mod demo;
 mod each;
 mod exit;
 mod explain;
