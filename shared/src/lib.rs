@@ -16,6 +16,8 @@ pub mod clock;
 #[cfg(feature = "wire")]
 pub mod convert;
 #[cfg(feature = "wire")]
+pub mod ipc;
+#[cfg(feature = "wire")]
 pub mod lifeline;
 #[cfg(feature = "wire")]
 pub mod pb;

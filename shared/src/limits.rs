@@ -44,6 +44,8 @@ pub const ERROR_CODE_BYTES_MAX: usize = 128;
 pub const LABEL_FILTERS_MAX: usize = 16;
 /// Most attempts a job may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Longest wait a handler may ask for before its next attempt: a day; more is taken as that.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest run timeout: a year; more is a unit mistaken.
 pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longest time between the stop signal and the kill.

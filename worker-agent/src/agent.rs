@@ -18,6 +18,7 @@ use crate::logs::{Logs, Shipper};
 use crate::process::{Warden, WardenOptions};
 use crate::session::{Horizon, Plan, Refused, Session};
 use crate::touch::Touch;
+use crate::worker::{self, Pools};
 
 /// An agent at work.
 pub struct Running {
@@ -53,7 +54,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let dialer = check(options)?;
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
-    let slots = options.slots().saturating_sub(clear(&data, &identity)?);
+    let slots = (options.slots() - options.pool_slots()).saturating_sub(clear(&data, &identity)?);
     let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     let tasks = Tasks::new(CancellationToken::new());
     let warden = start_warden(&data, &tasks)?;
@@ -63,8 +64,12 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (executor, inbox) = executor::channel();
     let overrun = Arc::new(Notify::new());
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch()));
+    let (env, cwd) = (surroundings.worker_env(), data.path());
+    let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), env, cwd };
+    let (pools, called) = Pools::start(&options.pools, &parts);
     let (orchestrator, active) = Orchestrator::new(Parts {
         slots,
+        pools: pools.clone(),
         surroundings,
         warden: warden.clone(),
         outbox: outbox.clone(),
@@ -73,7 +78,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         overrun: Arc::clone(&overrun),
         handle: executor.clone(),
     });
-    tasks.spawn("executor", orchestrator.run(inbox));
+    tasks.spawn("executor", orchestrator.run(inbox, called));
     let shipper = Shipper::new(dialer.clone(), logs.clone(), outbox.clone());
     tasks.spawn("logs", shipper.run(tasks.stop_token().clone()));
 
@@ -86,6 +91,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         dialer,
         identity,
         slots,
+        pools,
         outbox: outbox.clone(),
         executor: executor.clone(),
         overrun,
@@ -96,20 +102,21 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     };
     let (refused, session_over) = start_session(session, &tasks);
 
-    let stop = Stopper::new();
-    let drain_timeout = options.drain_timeout;
-    let (stopper, ephemeral) = (stop.clone(), options.ephemeral);
+    let (stop, drain_timeout) = (Stopper::new(), options.drain_timeout);
+    let stopper = stop.clone();
     let drain =
         Drain { stopper, refused, drain_timeout, executor, active, plan, outbox, logs, warden, tasks, session_over };
-    let done = async move {
-        let result = drain.run().await;
-        drop(claim);
-        if ephemeral {
-            data.remove();
-        }
-        result
-    };
-    Ok(Running { stop, done: Box::pin(done) })
+    Ok(Running { stop, done: Box::pin(leave(drain, claim, data, options.ephemeral)) })
+}
+
+/// Waits for the word to leave, and leaves.
+async fn leave(drain: Drain, claim: Claim, data: DataDir, ephemeral: bool) -> Result<(), Refused> {
+    let result = drain.run().await;
+    drop(claim);
+    if ephemeral {
+        data.remove();
+    }
+    result
 }
 
 fn check(options: &Options) -> Result<Dialer, ConfigError> {

@@ -5,8 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use windlass_shared::limits;
+
+use crate::file::with_file;
+use crate::worker::{PoolOptions, check_pools};
 
 /// A drain longer than a day is a unit mistaken.
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -98,6 +101,13 @@ pub struct Options {
     // 16 MiB: what the coordinator keeps of one log anyway; half a minute of a fast printer during an outage.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub log_buffer_bytes: u64,
+    /// File with these flags under their own names (`drain_timeout = "1m"`), and with pools of workers (`[[pool]]`). What is
+    /// on the command line as well counts there.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Pools of workers, each with slots of its own: only a file has them.
+    #[arg(skip)]
+    pub pools: Vec<PoolOptions>,
     /// Leave at once when standard input ends.
     #[arg(long, hide = true)]
     pub lifeline: bool,
@@ -123,13 +133,15 @@ impl ConfigError {
 }
 
 impl Options {
-    /// Reads the arguments, those after the program's name or role.
+    /// Reads the arguments, those after the program's name or role, and the file they name.
     ///
     /// # Errors
-    /// What clap has to say, a request for help included.
+    /// What clap has to say, a request for help included, and what is wrong with the file.
     pub fn parse_args(args: &[OsString]) -> Result<Self, clap::Error> {
         let name = OsString::from("windlass-worker-agent");
-        Self::try_parse_from(std::iter::once(&name).chain(args))
+        let bad = |err: ConfigError| Self::command().error(clap::error::ErrorKind::InvalidValue, err);
+        let (args, pools) = with_file(args).map_err(bad)?;
+        Ok(Self { pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
     }
 
     /// Looks at every bound.
@@ -156,7 +168,13 @@ impl Options {
         if !(LOG_BUFFER_BYTES_MIN..=LOG_BUFFER_BYTES_MAX).contains(&self.log_buffer_bytes) {
             return bad("log-buffer-bytes", format!("must be {LOG_BUFFER_BYTES_MIN} to {LOG_BUFFER_BYTES_MAX}"));
         }
-        Ok(())
+        check_pools(&self.pools, self.slots())
+    }
+
+    /// Slots that pools have, one for each worker.
+    #[must_use]
+    pub fn pool_slots(&self) -> u32 {
+        self.pools.iter().map(|pool| pool.max).sum()
     }
 
     /// Whether the process may open as many files as its slots need. Known now, it is a flag to change; found out later, it

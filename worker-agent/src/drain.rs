@@ -19,7 +19,8 @@ use windlass_shared::domain::Reason;
 use windlass_shared::task::Tasks;
 
 use crate::config::{FLUSH_TIMEOUT, FLUSH_TIMEOUT_FORCED, GOODBYE_TIMEOUT, PROOF_TIMEOUT, URGENT_TIMEOUT};
-use crate::executor::{Active, Halt, Handle, Input};
+use crate::executor::{Active, Handle, Input};
+use crate::halt::Halt;
 use crate::logs::Logs;
 use crate::outbox::Outbox;
 use crate::process::Warden;

@@ -118,6 +118,11 @@ impl DataDir {
         Arc::clone(&self.lock)
     }
 
+    /// The directory itself, absolute.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root.clone()
+    }
+
     /// Where attempts get directories of their own.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join(SCRATCH)

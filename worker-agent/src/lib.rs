@@ -13,13 +13,14 @@
 //! | the stream to the coordinator | [`session`], over [`dial`] |
 //! | what follows from being out of touch | [`touch`] |
 //! | from an assignment to its outcome | [`executor`] |
+//! | pools of workers, and calls | [`worker`] |
 //! | reports until they are on record | [`outbox`] |
 //! | what jobs write | [`logs`] |
 //! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
 //! | leaving | [`drain`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
 //!
-//! Not here: pools and `call` work, containment by control groups, logs on disk, TLS.
+//! Not here: containment by control groups, logs on disk, TLS.
 
 mod agent;
 mod clear;
@@ -28,6 +29,8 @@ mod dial;
 mod drain;
 mod entry;
 mod executor;
+mod file;
+mod halt;
 mod identity;
 mod leftovers;
 mod logs;
@@ -37,6 +40,7 @@ mod session;
 mod sys;
 mod touch;
 pub mod warden;
+mod worker;
 
 pub use agent::{Running, StartError, start};
 pub use config::{ConfigError, Options};
@@ -44,6 +48,7 @@ pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;
 pub use session::Refused;
+pub use worker::PoolOptions;
 
 /// The first argument that makes an executable of ours an agent.
 pub const ROLE: &str = "__agent";

@@ -15,7 +15,11 @@ use windlass_shared::domain::{AgentRecord, AgentState, Credit, Scheduling};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
+use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
+use crate::names::Names;
+use crate::rooms::{Room, RoomId, Rooms};
+use crate::scheduling::Classes;
 use crate::{Core, Timer};
 
 #[derive(Debug)]
@@ -28,8 +32,7 @@ pub(crate) struct Agent {
     pub(crate) session: Option<SessionId>,
     pub(crate) state: AgentState,
     pub(crate) scheduling: Scheduling,
-    pub(crate) slots: u32,
-    pub(crate) capacity: u32,
+    pub(crate) rooms: Rooms,
     pub(crate) held: BTreeSet<Slot>,
     pub(crate) running: u32,
     pub(crate) host: Arc<str>,
@@ -46,10 +49,14 @@ impl Agent {
         u32::try_from(self.held.len()).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.state == AgentState::Connected
-            && self.scheduling == Scheduling::Active
-            && self.held_count() < self.capacity
+    /// Whether it gets anything new, where it has room.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == AgentState::Connected && self.scheduling == Scheduling::Active
+    }
+
+    /// Whether a room of it gets anything new now.
+    pub(crate) fn takes(&self, room: &Room) -> bool {
+        self.is_open() && room.has_room()
     }
 
     /// Whether its name and id are its own still.
@@ -57,21 +64,22 @@ impl Agent {
         matches!(self.state, AgentState::Connected | AgentState::Suspect)
     }
 
-    fn record(&self) -> AgentRecord {
+    fn record(&self, names: &Names) -> AgentRecord {
+        let (slots, capacity) = self.rooms.totals();
         AgentRecord {
             id: self.id,
             name: self.name.clone(),
             state: self.state,
             scheduling: self.scheduling,
-            slots: self.slots,
-            capacity: self.capacity,
+            slots,
+            capacity,
             held: self.held_count(),
             running: self.running,
             host: self.host.clone(),
             version: self.version.clone(),
             connected_at: self.connected_at,
             heard_at: self.heard_at,
-            pools: Vec::new(),
+            pools: self.rooms.pools(names),
             reason: None,
             drain_at: None,
         }
@@ -140,11 +148,13 @@ impl Agents {
     }
 
     /// Forgets the agent that has been away longest, where one is away and holds nothing.
-    pub(crate) fn forget_one(&mut self) -> bool {
+    pub(crate) fn forget_one(&mut self, names: &mut Names) -> bool {
         let away = self.table.iter().filter(|(_, agent)| !agent.is_live() && agent.held.is_empty());
         let Some((&ix, agent)) = away.min_by_key(|(ix, agent)| (agent.heard, **ix)) else { return false };
         self.by_id.remove(&agent.id);
-        self.table.remove(&ix);
+        if let Some(agent) = self.table.remove(&ix) {
+            agent.rooms.forget(names);
+        }
         true
     }
 
@@ -152,8 +162,8 @@ impl Agents {
         self.table.contains_key(&ix)
     }
 
-    pub(crate) fn records(&self) -> Vec<AgentRecord> {
-        self.by_id.values().map(|ix| self.get(*ix).record()).collect()
+    pub(crate) fn records(&self, names: &Names) -> Vec<AgentRecord> {
+        self.by_id.values().map(|ix| self.get(*ix).record(names)).collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (AgentIx, &Agent)> {
@@ -162,44 +172,71 @@ impl Agents {
 }
 
 impl Core {
-    /// Changes an agent, with the balancer told before and after.
-    pub(crate) fn with_agent<T>(&mut self, ix: AgentIx, change: impl FnOnce(&mut Agent) -> T) -> T {
+    /// Changes an agent, its rooms closed meanwhile.
+    pub(crate) fn with_agent<T>(&mut self, ix: AgentIx, change: impl FnOnce(&mut Agent, &mut Jobs) -> T) -> T {
         let agent = self.agents.get_mut(ix);
-        self.balancer.remove(ix, agent);
-        let answer = change(agent);
-        self.balancer.insert(ix, agent);
+        close(&mut self.classes, ix, agent, None);
+        let answer = change(agent, &mut self.jobs);
+        open(&mut self.classes, ix, agent, None);
         answer
+    }
+
+    /// The same, where nothing changes but what one of its rooms holds.
+    fn with_room(&mut self, ix: AgentIx, room: RoomId, change: impl FnOnce(&mut Agent)) {
+        let agent = self.agents.get_mut(ix);
+        close(&mut self.classes, ix, agent, Some(room));
+        change(agent);
+        open(&mut self.classes, ix, agent, Some(room));
+    }
+
+    /// A job takes its place in a room.
+    pub(crate) fn occupy(&mut self, ix: AgentIx, room: RoomId, slot: Slot, started: bool) {
+        self.with_room(ix, room, |agent| {
+            agent.held.insert(slot);
+            agent.running += u32::from(started);
+            agent.rooms.get_mut(room).held += 1;
+        });
+    }
+
+    /// And leaves it.
+    pub(crate) fn vacate(&mut self, ix: AgentIx, room: RoomId, slot: Slot, started: bool) {
+        self.with_room(ix, room, |agent| {
+            agent.held.remove(&slot);
+            agent.running -= u32::from(started);
+            agent.rooms.get_mut(room).held -= 1;
+            agent.rooms.tidy();
+        });
     }
 
     pub(crate) fn alive(&mut self, now: Now, session: SessionId, at: Moment) {
         let Some(ix) = self.agents.speaker(session) else { return };
+        let agent = self.agents.get_mut(ix);
+        if at > agent.heard {
+            agent.heard = at;
+            agent.heard_at = now.wall;
+        }
         let fresh = now.mono.since(at) < self.options.lease_ttl;
-        self.with_agent(ix, |agent| {
-            if at > agent.heard {
-                agent.heard = at;
-                agent.heard_at = now.wall;
-            }
-            if fresh {
-                agent.state = AgentState::Connected;
-            }
-        });
+        // Said by every heartbeat of every agent, and rarely news.
+        if fresh && agent.state != AgentState::Connected {
+            self.with_agent(ix, |agent, _| agent.state = AgentState::Connected);
+        }
     }
 
     pub(crate) fn credit(&mut self, session: SessionId, credit: &Credit) {
         let Some(ix) = self.agents.speaker(session) else { return };
-        self.with_agent(ix, |agent| agent.capacity = credit.capacity);
+        self.with_agent(ix, |agent, jobs| agent.rooms.offer(credit, &mut jobs.names));
     }
 
     pub(crate) fn draining(&mut self, session: SessionId) {
         let Some(ix) = self.agents.speaker(session) else { return };
-        self.with_agent(ix, |agent| agent.scheduling = Scheduling::Draining);
+        self.with_agent(ix, |agent, _| agent.scheduling = Scheduling::Draining);
     }
 
     /// A stream that ended says nothing about the attempts: they run on until the lease runs out.
     pub(crate) fn closed(&mut self, session: SessionId) {
         let Some(ix) = self.agents.speaker(session) else { return };
         self.agents.unbind(ix);
-        self.with_agent(ix, |agent| agent.state = AgentState::Suspect);
+        self.with_agent(ix, |agent, _| agent.state = AgentState::Suspect);
     }
 
     pub(crate) fn watch_lease(&mut self, ix: AgentIx, at: Moment) {
@@ -207,5 +244,24 @@ impl Core {
             self.timers.unset(before, Timer::Lease(ix));
         }
         self.timers.set(at, Timer::Lease(ix));
+    }
+}
+
+/// Takes the agent's rooms, or one of them, out of the choice.
+fn close(classes: &mut Classes, ix: AgentIx, agent: &Agent, only: Option<RoomId>) {
+    for (id, room) in agent.rooms.iter().filter(|(id, _)| only.is_none_or(|only| only == *id)) {
+        for class in agent.rooms.classes(id) {
+            classes.close(class, room.load(), ix);
+        }
+    }
+}
+
+/// Puts those with room back into it.
+fn open(classes: &mut Classes, ix: AgentIx, agent: &Agent, only: Option<RoomId>) {
+    let takes = |room: &(RoomId, &Room)| only.is_none_or(|only| only == room.0) && agent.takes(room.1);
+    for (id, room) in agent.rooms.iter().filter(takes) {
+        for class in agent.rooms.classes(id) {
+            classes.open(class, room.load(), ix);
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Core {
             self.stop_held(now, slot, out);
             return;
         }
-        self.ready.remove(slot, job);
+        self.classes.remove(slot, job);
         if let Some(ready) = &job.ready {
             self.timers.unset(ready.0, Timer::Ready(slot));
         }

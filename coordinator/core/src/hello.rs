@@ -9,8 +9,9 @@ use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
 use crate::agents::Agent;
-use crate::keys::AgentIx;
-use crate::keys::Slot;
+use crate::jobs::Jobs;
+use crate::keys::{AgentIx, Slot};
+use crate::rooms::Rooms;
 use crate::settle::End;
 use crate::{Core, Effect, Refusal};
 
@@ -40,7 +41,7 @@ impl Core {
             return Err(Refusal::NameTaken { name: hello.name.clone() });
         }
         let Some(ix) = known else {
-            let full = self.agents.len() >= self.options.agents_max && !self.agents.forget_one();
+            let full = self.agents.len() >= self.options.agents_max && !self.agents.forget_one(&mut self.jobs.names);
             return if full { Err(Refusal::AgentsFull { limit: self.options.agents_max }) } else { Ok(()) };
         };
         let agent = self.agents.get(ix);
@@ -54,7 +55,7 @@ impl Core {
     }
 
     fn enter(&mut self, now: Now, known: Option<AgentIx>, hello: &AgentHello) -> AgentIx {
-        let fresh = |held, running| Agent {
+        let fresh = |rooms, held, running| Agent {
             id: hello.id,
             name: hello.name.clone(),
             instance: hello.instance,
@@ -63,8 +64,7 @@ impl Core {
             session: None,
             state: AgentState::Connected,
             scheduling: Scheduling::Active,
-            slots: hello.slots,
-            capacity: hello.credit.capacity,
+            rooms,
             held,
             running,
             host: hello.host.clone(),
@@ -74,21 +74,21 @@ impl Core {
             heard_at: now.wall,
             lease_due: None,
         };
-        let Some(ix) = known else {
-            let ix = self.agents.insert(fresh(BTreeSet::new(), 0));
-            self.balancer.insert(ix, self.agents.get(ix));
-            return ix;
-        };
-        self.with_agent(ix, |agent| {
+        let ix = known.unwrap_or_else(|| self.agents.insert(fresh(Rooms::default(), BTreeSet::new(), 0)));
+        self.with_agent(ix, |agent, jobs| {
             let (session, lease_due, before) = (agent.session, agent.lease_due, agent.scheduling);
             // A process that drains goes on draining, whatever happens to its streams.
             let draining = agent.instance == hello.instance && before == Scheduling::Draining;
-            *agent = fresh(std::mem::take(&mut agent.held), agent.running);
+            let (rooms, held) = (std::mem::take(&mut agent.rooms), std::mem::take(&mut agent.held));
+            *agent = fresh(rooms, held, agent.running);
             agent.session = session;
             agent.lease_due = lease_due;
             if draining {
                 agent.scheduling = before;
             }
+            agent.rooms.set_slots(hello.slots);
+            agent.rooms.offer(&hello.credit, &mut jobs.names);
+            place_anew(agent, jobs);
         });
         ix
     }
@@ -145,7 +145,7 @@ impl Core {
     pub(crate) fn goodbye(&mut self, now: Now, session: SessionId, out: &mut Vec<Effect>) {
         let Some(ix) = self.agents.speaker(session) else { return };
         self.agents.unbind(ix);
-        self.with_agent(ix, |agent| {
+        self.with_agent(ix, |agent, _| {
             agent.state = AgentState::Gone;
             agent.scheduling = Scheduling::Drained;
         });
@@ -167,7 +167,7 @@ impl Core {
         if now.mono < suspect_at {
             self.watch_lease(ix, suspect_at);
         } else if now.mono < lost_at {
-            self.with_agent(ix, |agent| agent.state = AgentState::Suspect);
+            self.with_agent(ix, |agent, _| agent.state = AgentState::Suspect);
             self.watch_lease(ix, lost_at);
         } else {
             self.lose(now, ix, out);
@@ -178,7 +178,7 @@ impl Core {
         if let Some(session) = self.agents.unbind(ix) {
             out.push(Effect::Close(session, Refusal::LeaseExpired));
         }
-        self.with_agent(ix, |agent| agent.state = AgentState::Lost);
+        self.with_agent(ix, |agent, _| agent.state = AgentState::Lost);
         for slot in self.agents.get(ix).held.clone() {
             // One that waits is neither lost nor given away: its agent comes back and tells, or a person decides. One that is
             // to be cancelled has nothing to wait for.
@@ -186,6 +186,20 @@ impl Core {
             if job.on_agent_lost != OnAgentLost::Wait || job.cancel_requested {
                 self.settle(now, slot, End::Lost, out);
             }
+        }
+    }
+}
+
+/// What the agent held before it says hello belongs where its class is offered now: its pools may have other names, and after a
+/// restart of ours nobody knew them.
+fn place_anew(agent: &mut Agent, jobs: &mut Jobs) {
+    agent.rooms.clear_held();
+    for slot in &agent.held {
+        let job = jobs.get_mut(*slot);
+        let room = agent.rooms.place(job.class);
+        agent.rooms.get_mut(room).held += 1;
+        if let Some(held) = &mut job.held {
+            held.room = room;
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use windlass_shared::domain::{
-    AgentHello, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, ReportItem, StopOrder, Welcome,
+    AgentHello, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, Pause, QueueRecord, ReportItem, StopOrder,
+    Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{JobId, SessionId};
@@ -40,6 +41,22 @@ pub enum Input {
         job: JobId,
         /// Why, in the client's words.
         detail: Option<Arc<str>>,
+    },
+    /// An operator wants nothing more handed out of a queue.
+    Pause {
+        /// Who waits.
+        ticket: Ticket,
+        /// The queue, there or not: it may be paused before its first job.
+        queue: Arc<str>,
+        /// Why.
+        pause: Pause,
+    },
+    /// An operator wants a queue handed out again.
+    Resume {
+        /// Who waits.
+        ticket: Ticket,
+        /// The queue.
+        queue: Arc<str>,
     },
     /// An agent opened a stream.
     Hello {
@@ -95,6 +112,8 @@ pub enum Input {
 pub enum Effect {
     /// Make this durable.
     Record(Box<Change>),
+    /// Make this durable too.
+    Mark(Mark),
     /// Answer a caller.
     Reply(Ticket, Reply),
     /// Answer a hello.
@@ -134,6 +153,18 @@ impl Change {
     }
 }
 
+/// What an operator decided, which holds until it is taken back, over every restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Of a queue.
+    Queue {
+        /// Its name.
+        name: Arc<str>,
+        /// That it hands out nothing; none: it does again.
+        pause: Option<Pause>,
+    },
+}
+
 /// The answer to a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -141,6 +172,8 @@ pub enum Reply {
     Submitted(Vec<Result<(), Refusal>>),
     /// The job will get no further attempt; `false`: no live job has this id.
     Cancelled(bool),
+    /// The queue as it is from now on, or why it stays as it was.
+    Queue(Result<QueueRecord, Refusal>),
 }
 
 /// Why something was not done.
@@ -167,6 +200,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// As many queues are paused as may be.
+    #[error("{limit} queues are paused, which is the limit (queues_paused_max); resume some first")]
+    PausesFull {
+        /// The limit.
+        limit: usize,
+    },
     /// The same agent opened a newer stream.
     #[error("a newer session of this agent took over")]
     Superseded,
@@ -187,7 +226,7 @@ pub enum Refusal {
 impl Fault for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::JobsFull { .. } | Self::AgentsFull { .. } => Kind::Busy,
+            Self::JobsFull { .. } | Self::AgentsFull { .. } | Self::PausesFull { .. } => Kind::Busy,
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded => Kind::Conflict,
@@ -201,6 +240,7 @@ impl Fault for Refusal {
             Self::NameTaken { .. } => "AGENT_NAME_TAKEN",
             Self::AgentIdInUse => "AGENT_ID_IN_USE",
             Self::AgentsFull { .. } => "AGENTS_FULL",
+            Self::PausesFull { .. } => "QUEUE_PAUSES_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
             Self::LeaseExpired => "LEASE_EXPIRED",

@@ -11,6 +11,7 @@ use windlass_shared::time::{Moment, Timestamp};
 use crate::keys::Slot;
 use crate::lease::{Held, epoch_of};
 use crate::names::{NameId, Names};
+use crate::scheduling::Class;
 
 /// A live job, as small as it can be: millions of them wait.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Job {
     pub(crate) lost: Option<Box<Held>>,
     pub(crate) detail: Option<Arc<str>>,
     pub(crate) queue: NameId,
+    pub(crate) class: Class,
     pub(crate) generation: u32,
     pub(crate) attempts: u32,
     pub(crate) retry: RetryPolicy,
@@ -40,7 +42,11 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     pub(crate) reason: Option<Reason>,
     pub(crate) cancel_requested: bool,
+    pub(crate) worker_deaths: u8,
 }
+
+// With its place in a lane, in the slab and in the index this keeps a waiting job below 200 bytes.
+const _: () = assert!(size_of::<Job>() <= 128);
 
 impl Job {
     /// The lease its attempt is held under.
@@ -104,7 +110,22 @@ impl Jobs {
         let Some(job) = self.slab[slot.0 as usize].take() else { return };
         self.by_id.remove(&job.id);
         self.names.remove(job.queue);
+        if let Class::Call(handler) = job.class {
+            self.names.remove(handler);
+        }
         self.free.push(slot.0);
+    }
+
+    /// The class of work that calls this handler, with one more user of its name.
+    pub(crate) fn class_of(&mut self, handler: Option<&Arc<str>>) -> Class {
+        handler.map_or(Class::Exec, |handler| Class::Call(self.names.add(handler)))
+    }
+
+    fn handler(&self, class: Class) -> Option<Arc<str>> {
+        match class {
+            Class::Exec => None,
+            Class::Call(handler) => Some(self.names.get(handler).clone()),
+        }
     }
 
     /// Every live job, by slot. O(live jobs): for checks only.
@@ -126,7 +147,7 @@ impl Jobs {
                 retry: job.retry,
                 execution: job.execution,
                 on_agent_lost: job.on_agent_lost,
-                handler: None,
+                handler: self.handler(job.class),
             },
             order: job.order,
             created_at: job.created_at,
@@ -139,7 +160,7 @@ impl Jobs {
             failures: job.failures.into(),
             infra_losses: job.infra_losses.into(),
             interruptions: job.interruptions,
-            worker_deaths: 0,
+            worker_deaths: job.worker_deaths.into(),
             attempts: job.attempts,
         }
     }

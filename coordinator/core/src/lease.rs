@@ -3,6 +3,7 @@
 use windlass_shared::time::Timestamp;
 
 use crate::keys::AgentIx;
+use crate::rooms::RoomId;
 
 /// The fencing token's counter has 40 bits: a million leases a second for twelve days within one epoch.
 const COUNTER_BITS: u32 = 40;
@@ -35,6 +36,8 @@ pub(crate) fn epoch_of(fencing_token: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) agent: AgentIx,
+    /// The room of the agent that it counts against.
+    pub(crate) room: RoomId,
     /// The agent's process that it was given to.
     pub(crate) instance: u64,
     pub(crate) fencing_token: u64,

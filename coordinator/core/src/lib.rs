@@ -20,13 +20,16 @@ mod jobs;
 mod keys;
 mod lease;
 mod names;
+mod queues;
 mod readopt;
 mod report;
 mod restore;
+mod rooms;
 mod scheduling;
 mod settle;
 mod submit;
 mod timers;
+mod why;
 
 use std::time::Duration;
 
@@ -34,13 +37,14 @@ use windlass_shared::domain::AgentRecord;
 use windlass_shared::ids::JobId;
 use windlass_shared::time::{Moment, Now};
 
-pub use input::{Change, Effect, Input, Refusal, Reply, Submission, Ticket};
+pub use input::{Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
 pub use restore::Live;
 
 use agents::Agents;
 use jobs::Jobs;
 use lease::Issuer;
-use scheduling::{Balancer, Ready};
+use queues::Queues;
+use scheduling::Classes;
 use timers::{Timer, Timers};
 
 /// What a core is made with.
@@ -102,8 +106,8 @@ pub struct Core {
     options: Options,
     jobs: Jobs,
     agents: Agents,
-    ready: Ready,
-    balancer: Balancer,
+    classes: Classes,
+    queues: Queues,
     issuer: Issuer,
     timers: Timers,
     random: fastrand::Rng,
@@ -120,8 +124,8 @@ impl Core {
         Self {
             jobs: Jobs::default(),
             agents: Agents::default(),
-            ready: Ready::default(),
-            balancer: Balancer::default(),
+            classes: Classes::default(),
+            queues: Queues::default(),
             issuer: Issuer::new(options.epoch),
             timers: Timers::default(),
             random: fastrand::Rng::with_seed(options.seed),
@@ -145,6 +149,8 @@ impl Core {
         match input {
             Input::Submit { ticket, jobs } => self.submit(now, ticket, jobs, out),
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
+            Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
+            Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
             Input::Hello { session, hello } => self.hello(now, session, &hello, out),
             Input::Alive { session, at } => self.alive(now, session, at),
             Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),
@@ -166,7 +172,7 @@ impl Core {
     /// Every agent known, by id.
     #[must_use]
     pub fn agents(&self) -> Vec<AgentRecord> {
-        self.agents.records()
+        self.agents.records(&self.jobs.names)
     }
 
     /// Whether there is a job of this id that is not final.

@@ -1,11 +1,22 @@
-//! Queue names, each kept once however many jobs wait under it, and forgotten with the last of them.
+//! Names of queues and handlers, each kept once however many jobs wait under it, and forgotten with its last user.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// A name's place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NameId(u32);
+/// A name's place, counted from 1, so that one that may be absent has 4 bytes too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NameId(NonZeroU32);
+
+impl NameId {
+    fn of(at: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(at))
+    }
+
+    fn at(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -19,28 +30,38 @@ impl Names {
     pub(crate) fn add(&mut self, name: &Arc<str>) -> NameId {
         if let Some(&at) = self.by_name.get(name) {
             self.entries[at as usize].1 += 1;
-            return NameId(at);
+            return NameId::of(at);
         }
         let at = self.free.pop().unwrap_or_else(|| {
             self.entries.push((name.clone(), 0));
-            u32::try_from(self.entries.len() - 1).expect("jobs_live_max bounds the names in use")
+            u32::try_from(self.entries.len() - 1).expect("jobs and agents are bounded, and so are the names in use")
         });
         self.entries[at as usize] = (name.clone(), 1);
         self.by_name.insert(name.clone(), at);
-        NameId(at)
+        NameId::of(at)
     }
 
     pub(crate) fn get(&self, id: NameId) -> &Arc<str> {
-        &self.entries[id.0 as usize].0
+        &self.entries[id.at()].0
+    }
+
+    /// The place of a name that is in use.
+    pub(crate) fn find(&self, name: &str) -> Option<NameId> {
+        self.by_name.get(name).copied().map(NameId::of)
+    }
+
+    /// Names in use, with how many users each has. For checks only.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (NameId, u32)> {
+        self.by_name.values().map(|at| (NameId::of(*at), self.entries[*at as usize].1))
     }
 
     /// One user less.
     pub(crate) fn remove(&mut self, id: NameId) {
-        let (name, users) = &mut self.entries[id.0 as usize];
+        let (name, users) = &mut self.entries[id.at()];
         *users -= 1;
         if *users == 0 {
             self.by_name.remove(name);
-            self.free.push(id.0);
+            self.free.push(id.0.get() - 1);
         }
     }
 }

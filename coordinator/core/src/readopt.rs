@@ -17,7 +17,7 @@ impl Core {
         if lost.agent != ix || job.lease_under(lost, self.options.incarnation) != *lease {
             return None;
         }
-        self.ready.remove(slot, job);
+        self.classes.remove(slot, job);
         if let Some(ready) = &job.ready {
             self.timers.unset(ready.0, Timer::Ready(slot));
         }
@@ -26,17 +26,18 @@ impl Core {
     }
 
     fn take_back(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
+        let room = self.agents.get(ix).rooms.place(self.jobs.get(slot).class);
         let job = self.jobs.get_mut(slot);
         job.held = job.lost.take();
         job.ready = None;
         job.reason = None;
         // It was no loss after all.
         job.infra_losses = job.infra_losses.saturating_sub(1);
-        let started = job.held.as_ref().is_some_and(|held| held.started_at.is_some());
-        self.with_agent(ix, |agent| {
-            agent.held.insert(slot);
-            agent.running += u32::from(started);
+        let started = job.held.as_mut().is_some_and(|held| {
+            held.room = room;
+            held.started_at.is_some()
         });
+        self.occupy(ix, room, slot, started);
         let (state, attempt) =
             if started { (JobState::Running, AttemptState::Running) } else { (JobState::Leased, AttemptState::Leased) };
         self.move_to(now, slot, state);

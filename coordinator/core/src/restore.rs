@@ -12,6 +12,7 @@ use crate::agents::Agent;
 use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
+use crate::rooms::{RoomId, Rooms};
 use crate::timers::Timer;
 use crate::{Core, Options};
 
@@ -68,7 +69,7 @@ impl Core {
             _ => {}
         }
         if state == JobState::Queued {
-            self.ready.insert(slot, self.jobs.get(slot));
+            self.line_up(slot);
         }
         if let Some(due) = due {
             self.timers.set(due, Timer::Ready(slot));
@@ -77,6 +78,8 @@ impl Core {
 
     fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
         let queue = self.jobs.names.add(&record.header.queue);
+        let class = self.jobs.class_of(record.header.handler.as_ref());
+        self.queues.moved(queue, None, Some(record.state));
         let counted = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         self.jobs.insert(Job {
             id: record.id,
@@ -89,6 +92,7 @@ impl Core {
             lost: None,
             detail: record.detail,
             queue,
+            class,
             generation: record.generation,
             attempts: record.attempts,
             retry: record.header.retry,
@@ -101,18 +105,16 @@ impl Core {
             state: record.state,
             reason: record.reason,
             cancel_requested: record.cancel_requested,
+            worker_deaths: u8::try_from(record.worker_deaths).unwrap_or(u8::MAX),
         })
     }
 
     fn restore_held(&mut self, now: Now, slot: Slot, attempt: &AttemptRecord) -> Box<Held> {
         let agent = self.agents.find(attempt.agent);
         let ix = agent.unwrap_or_else(|| self.restore_agent(now, attempt, AgentState::Suspect));
-        let held = held(ix, attempt);
-        let started = held.started_at.is_some();
-        self.with_agent(ix, |agent| {
-            agent.held.insert(slot);
-            agent.running += u32::from(started);
-        });
+        let mut held = held(ix, attempt);
+        held.room = self.agents.get(ix).rooms.place(self.jobs.get(slot).class);
+        self.occupy(ix, held.room, slot, held.started_at.is_some());
         Box::new(held)
     }
 
@@ -127,8 +129,7 @@ impl Core {
             session: None,
             state,
             scheduling: Scheduling::Active,
-            slots: 1,
-            capacity: 0,
+            rooms: Rooms::default(),
             held: BTreeSet::new(),
             running: 0,
             host: "".into(),
@@ -144,6 +145,8 @@ impl Core {
 fn held(agent: AgentIx, attempt: &AttemptRecord) -> Held {
     Held {
         agent,
+        // Its pool is told with the hello.
+        room: RoomId::STRAY,
         instance: attempt.agent_instance,
         fencing_token: attempt.fencing_token,
         leased_at: attempt.leased_at,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use windlass_shared::domain::{
     AttemptRecord, AttemptState, Execution, Exit, ExitStatus, JobState, OnAgentLost, Outcome, Preset, Proof, Reason,
 };
+use windlass_shared::limits::RETRY_AFTER_MAX;
 use windlass_shared::resilience::delay::Delay;
 use windlass_shared::time::Now;
 
@@ -17,6 +18,8 @@ use crate::{Change, Core, Effect};
 
 /// Attempts lost to hosts and supervision before the job itself is the suspect.
 const INFRA_LOSSES_MAX: u16 = 5;
+/// Workers that died with a job before it is kept from killing more of them.
+const WORKER_DEATHS_MAX: u8 = 3;
 
 /// How an attempt ended.
 pub(crate) enum End {
@@ -38,11 +41,7 @@ enum Next {
 impl Core {
     pub(crate) fn settle(&mut self, now: Now, slot: Slot, end: End, out: &mut Vec<Effect>) {
         let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
-        let running = u32::from(held.started_at.is_some());
-        self.with_agent(held.agent, |agent| {
-            agent.held.remove(&slot);
-            agent.running -= running;
-        });
+        self.vacate(held.agent, held.room, slot, held.started_at.is_some());
         let next = self.next_step(slot, &end);
         let lost = matches!(end, End::Lost);
         let detail = match &end {
@@ -115,7 +114,7 @@ impl Core {
         self.jobs.get_mut(slot).reason = Some(reason);
         if wait.is_zero() {
             self.move_to(now, slot, JobState::Queued);
-            self.ready.insert(slot, self.jobs.get(slot));
+            self.line_up(slot);
         } else {
             let at = now.mono.after(wait);
             self.jobs.get_mut(slot).ready = Some(Box::new((at, now.wall.after(wait))));
@@ -185,19 +184,29 @@ fn after_outcome(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
         AttemptState::Succeeded if !unproven => Next::Final(JobState::Succeeded, None),
         // Something of it may still run, so nothing may run again.
         _ if unproven => Next::Final(JobState::Failed, Some(Reason::Unproven)),
-        AttemptState::Failed | AttemptState::TimedOut => failure(job, outcome.reason, random),
+        AttemptState::Failed | AttemptState::TimedOut => failure(job, outcome, random),
         AttemptState::Rejected => Next::Final(JobState::Failed, Some(Reason::Rejected)),
         _ if job.cancel_requested => Next::Final(JobState::Cancelled, Some(Reason::CancelRequested)),
         _ => interruption(job, outcome.reason.unwrap_or(Reason::Shutdown), random),
     }
 }
 
-fn failure(job: &mut Job, reason: Option<Reason>, random: f64) -> Next {
+fn failure(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
+    let reason = outcome.reason;
     job.failures = job.failures.saturating_add(1);
-    if job.cancel_requested || job.failures >= job.retry.attempts_max {
+    job.worker_deaths = job.worker_deaths.saturating_add(u8::from(reason == Some(Reason::WorkerDied)));
+    if job.worker_deaths >= WORKER_DEATHS_MAX {
+        return Next::Final(JobState::Failed, Some(Reason::Poison));
+    }
+    let permanent = outcome.error.as_ref().is_some_and(|error| error.permanent);
+    if permanent || job.cancel_requested || job.failures >= job.retry.attempts_max {
         return Next::Final(JobState::Failed, reason);
     }
-    let wait = Delay::of(job.retry.preset).after(job.failures.into(), random);
+    let asked = outcome.error.as_ref().and_then(|error| error.retry_after);
+    let wait = asked.map_or_else(
+        || Delay::of(job.retry.preset).after(job.failures.into(), random),
+        |asked| asked.min(RETRY_AFTER_MAX),
+    );
     Next::Again(reason.unwrap_or(Reason::ExitCode), wait)
 }
 

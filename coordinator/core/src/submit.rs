@@ -22,6 +22,7 @@ impl Core {
         let Submission { job: id, header } = submission;
         let revision = self.next_revision();
         let queue = self.jobs.names.add(&header.queue);
+        let class = self.jobs.class_of(header.handler.as_ref());
         let slot = self.jobs.insert(Job {
             id,
             revision,
@@ -33,6 +34,7 @@ impl Core {
             lost: None,
             detail: None,
             queue,
+            class,
             generation: 1,
             attempts: 0,
             retry: header.retry,
@@ -45,8 +47,10 @@ impl Core {
             state: JobState::Queued,
             reason: None,
             cancel_requested: false,
+            worker_deaths: 0,
         });
-        self.ready.insert(slot, self.jobs.get(slot));
+        self.queues.moved(queue, None, Some(JobState::Queued));
+        self.line_up(slot);
         out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
         Ok(())
     }
@@ -55,28 +59,35 @@ impl Core {
     pub(crate) fn make_ready(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {
         self.jobs.get_mut(slot).ready = None;
         self.move_to(now, slot, JobState::Queued);
-        self.ready.insert(slot, self.jobs.get(slot));
+        self.line_up(slot);
         out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
     }
 
-    /// Hands out work as long as there is some and somebody has room for it.
+    /// A job that is QUEUED takes its place.
+    pub(crate) fn line_up(&mut self, slot: Slot) {
+        let job = self.jobs.get(slot);
+        self.classes.insert(slot, job, self.queues.is_paused(job.queue));
+    }
+
+    /// Hands out work as long as there is some that somebody has room for.
     pub(crate) fn assign_ready(&mut self, now: Now, out: &mut Vec<Effect>) {
-        while !self.ready.is_empty() {
-            let Some(ix) = self.balancer.best() else { return };
-            let Some(slot) = self.ready.pop() else { return };
+        while let Some((slot, ix)) = self.classes.next() {
+            self.classes.remove(slot, self.jobs.get(slot));
             self.assign(now, slot, ix, out);
         }
     }
 
     fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
         let fencing_token = self.issuer.fencing_token();
-        let instance = self.agents.get(ix).instance;
+        let agent = self.agents.get(ix);
         let job = self.jobs.get_mut(slot);
+        let (instance, room) = (agent.instance, agent.rooms.place(job.class));
         job.attempts += 1;
         job.lost = None;
-        job.held = Some(Box::new(Held { agent: ix, instance, fencing_token, leased_at: now.wall, started_at: None }));
+        let leased_at = now.wall;
+        job.held = Some(Box::new(Held { agent: ix, room, instance, fencing_token, leased_at, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
-        self.with_agent(ix, |agent| agent.held.insert(slot));
+        self.occupy(ix, room, slot, false);
         out.push(Effect::Record(Box::new(Change {
             job: self.jobs.record(slot),
             attempt: self.attempt_record(slot, AttemptState::Leased),
@@ -92,6 +103,7 @@ impl Core {
         let job = self.jobs.get_mut(slot);
         job.revision = revision;
         job.updated_at = now.wall;
+        self.queues.moved(job.queue, Some(job.state), Some(state));
         job.state = state;
     }
 }

@@ -129,7 +129,8 @@ impl Driver {
 
     fn hand_over(&mut self, effect: Effect) {
         match effect {
-            Effect::Record(_) => {} // taken out by `commit`
+            // Taken out by `commit`; and of marks there is none before somebody can ask for one.
+            Effect::Record(_) | Effect::Mark(_) => {}
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
             Effect::Assign(session, lease) => {

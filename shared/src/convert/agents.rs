@@ -31,7 +31,7 @@ fn pool(pool: &PoolRecord) -> pb::Pool {
     let offer = &pool.offer;
     pb::Pool {
         name: offer.pool.to_string(),
-        handlers: offer.handlers.iter().map(|handler| handler.to_string()).collect(),
+        handlers: offer.handlers.iter().map(ToString::to_string).collect(),
         workers: offer.workers,
         capacity: offer.capacity,
         held: pool.held,

@@ -94,6 +94,11 @@ fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>) -> Result<Credit, Inval
         return Err(invalid);
     }
     let pools: Vec<_> = pools.into_iter().enumerate().map(|(i, pool)| offer_from(i, pool, &mut invalid)).collect();
+    let mut names: Vec<_> = pools.iter().map(|pool| &pool.pool).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        invalid.add("pools", format!("two of them are named {}", twice[0]));
+    }
     let mut handlers: Vec<_> = pools.iter().flat_map(|pool| &pool.handlers).collect();
     handlers.sort_unstable();
     if let Some(twice) = handlers.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -188,6 +193,7 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
     let field = "report.items.ended.state";
     let state = reported_end(wire.state)
         .ok_or_else(|| Invalid::one(field, format!("{} is no end an agent may report", wire.state)))?;
+    let result = wire.result.map(call_result).transpose()?;
     let failure = wire.spawn_failure.map(|f| SpawnFailure { stage: f.stage.into(), errno: f.errno });
     Ok(Outcome {
         state,
@@ -198,12 +204,18 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
         stdout_bytes: wire.stdout_bytes,
         stderr_bytes: wire.stderr_bytes,
         started_at: wire.start_time.as_ref().map(timestamp_from),
-        result: wire.result.map(|result| CallResult {
-            value: result.value,
-            content_type: (!result.content_type.is_empty()).then(|| result.content_type.into()),
-        }),
+        result,
         error: wire.error.map(handler_error),
     })
+}
+
+fn call_result(wire: pb::CallResult) -> Result<CallResult, Invalid> {
+    let (have, max) = (wire.value.len(), limits::PAYLOAD_BYTES_MAX);
+    if have > max {
+        let wrong = format!("is {have} bytes, the limit is {max} (PAYLOAD_BYTES_MAX)");
+        return Err(Invalid::one("report.items.ended.result", wrong));
+    }
+    Ok(CallResult { value: wire.value, content_type: cut(wire.content_type, limits::CONTENT_TYPE_BYTES_MAX) })
 }
 
 fn handler_error(wire: pb::HandlerError) -> HandlerError {
@@ -305,7 +317,7 @@ fn ended(outcome: &Outcome) -> pb::Ended {
 fn offer(offer: &PoolOffer) -> pb::PoolOffer {
     pb::PoolOffer {
         pool: offer.pool.to_string(),
-        handlers: offer.handlers.iter().map(|handler| handler.to_string()).collect(),
+        handlers: offer.handlers.iter().map(ToString::to_string).collect(),
         workers: offer.workers,
         capacity: offer.capacity,
     }

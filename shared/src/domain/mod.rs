@@ -4,6 +4,7 @@ mod agent;
 mod attempt;
 mod job;
 mod log;
+mod queue;
 mod session;
 mod spec;
 
@@ -13,6 +14,7 @@ pub use attempt::{
 };
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
+pub use queue::{Pause, QueueRecord};
 pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,

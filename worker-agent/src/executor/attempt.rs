@@ -18,8 +18,9 @@ use windlass_shared::domain::{Lease, Outcome, Reason};
 
 use super::context::Context;
 use super::verdict::{self, End};
-use super::{Event, Halt, Handle, Input};
+use super::{Event, Handle, Input};
 use crate::config::{READ_OUT_TIMEOUT, SURVIVORS_GRACE};
+use crate::halt::Halt;
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
 
@@ -77,7 +78,7 @@ impl Attempt {
     }
 
     async fn follow(&mut self, process: Process) -> (Outcome, Option<Stuck>) {
-        let Process { pid, stdout, stderr, control, mut events } = process;
+        let Process { pid, stdin: _, stdout, stderr, control, mut events } = process;
         let (started, at) = (Instant::now(), clock::wall());
         let lease = self.context.lease;
         tracing::debug!(job = %lease.job, attempt = lease.attempt, pid, "attempt started");

@@ -13,7 +13,7 @@ use windlass_shared::ids::AgentId;
 
 use super::verdict;
 use crate::clear::remove_tree;
-use crate::process::SpawnSpec;
+use crate::process::{SpawnSpec, Stdin};
 
 /// What a job gets of the agent's own environment. The rest is the agent's business.
 const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -37,6 +37,12 @@ impl Surroundings {
     pub(crate) fn new(agent: AgentId, scratch: PathBuf) -> Self {
         let own = |name: &str| Some((name.into(), std::env::var_os(name)?.into_vec()));
         Self { agent, scratch, base_env: BASE_ENV.into_iter().filter_map(own).collect() }
+    }
+
+    /// What a worker of a pool finds in its environment: no job's, and the cookie that its leftovers are known by.
+    pub(crate) fn worker_env(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let cookie = (AGENT_ID_VARIABLE.into(), self.agent.to_string().into_bytes());
+        self.base_env.iter().cloned().chain([cookie]).collect()
     }
 }
 
@@ -75,8 +81,7 @@ impl Context {
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
     pub(super) fn prepare(&mut self) -> Result<SpawnSpec, Box<Outcome>> {
         let Some(Work::Exec(exec)) = self.work.take() else {
-            let why = format!("no pool of this agent knows the handler {}", self.program);
-            return Err(Box::new(verdict::rejected(&why)));
+            return Err(Box::new(verdict::rejected("a call is a pool's, and no process of its own")));
         };
         let ExecSpec { argv, env, cwd, stdin } = exec;
         let env = self.env(env);
@@ -87,7 +92,8 @@ impl Context {
                 .map_err(|err| Box::new(verdict::host_failed(&format!("scratch directory: {err}"))))?,
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
-        Ok(SpawnSpec { argv, env, cwd, stdin: (!stdin.is_empty()).then(|| stdin.into()) })
+        let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
+        Ok(SpawnSpec { argv, env, cwd, stdin })
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -132,7 +138,7 @@ impl Context {
 mod tests {
     use super::*;
     use std::path::Path;
-    use windlass_shared::domain::{CallSpec, Execution, JobHeader, OnAgentLost, RetryPolicy};
+    use windlass_shared::domain::{Execution, JobHeader, OnAgentLost, RetryPolicy};
     use windlass_shared::ids::JobId;
 
     fn exec(env: Vec<(String, String)>) -> Work {
@@ -178,23 +184,12 @@ mod tests {
         assert_eq!(env[3..5], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
         assert_eq!(env.len(), 6);
         assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
-        assert_eq!(spec.stdin, None);
+        assert_eq!(spec.stdin, Stdin::Null);
     }
 
     #[test]
     fn a_scratch_directory_that_cannot_be_made_is_the_hosts_doing() {
         let outcome = context(exec(Vec::new()), Path::new("/no/such")).prepare().unwrap_err();
         assert_eq!(outcome.reason, Some(windlass_shared::domain::Reason::AgentFault));
-    }
-
-    #[test]
-    fn a_call_is_rejected_with_the_handler_named() {
-        let outcome = context(
-            Work::Call(CallSpec { handler: "resize".into(), input: Default::default(), content_type: None }),
-            Path::new("/"),
-        )
-        .prepare()
-        .unwrap_err();
-        assert_eq!(outcome.detail.as_deref(), Some("no pool of this agent knows the handler resize"));
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 //! - [`orchestrator`] who holds what and who may run: plain synchronous functions over one owner's state.
 //! - [`attempt`] the life of one process tree; the one serial point between its end and an order to stop it.
+//! - A call goes to a [pool](crate::worker), which tells how it came further.
 //! - [`context`] from a spec to what is spawned · [`verdict`] from an end to an outcome · [`seen`] what came before.
 //!
 //! Not here: sockets, wire types, pipes' contents.
@@ -23,6 +24,7 @@ use windlass_shared::domain::{Lease, Outcome, Reason, StopOrder};
 use windlass_shared::time::Timestamp;
 
 use crate::config::EXECUTOR_INBOX;
+use crate::halt::Halt;
 
 pub(crate) use context::{AGENT_ID_VARIABLE, ATTEMPT_VARIABLE, JOB_ID_VARIABLE, Surroundings};
 pub(crate) use orchestrator::{Orchestrator, Parts};
@@ -61,15 +63,6 @@ pub(crate) enum Event {
     Returned(Reason),
     /// Its slot is free.
     Freed,
-}
-
-/// An order to stop an attempt that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Halt {
-    /// Why. The first order to reach the attempt decides how it ends.
-    pub(crate) reason: Reason,
-    /// Without the stop signal and its grace.
-    pub(crate) kill: bool,
 }
 
 /// A hand on the executor. Sending waits for a moment at most: the executor waits for nobody.

@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
-use windlass_shared::domain::{JobSpec, Lease, News, Outcome, Reason, ReportItem, StopOrder};
+use windlass_shared::domain::{
+    CallSpec, Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
+};
 use windlass_shared::task::Tasks;
 
 use super::attempt::Attempt;
 use super::context::Context;
 use super::seen::Seen;
-use super::{Active, Event, Halt, Handle, Inbox, Input, Surroundings, verdict};
+use super::{Active, Event, Handle, Inbox, Input, Surroundings, verdict};
+use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
+use crate::worker::{self, Call, Called, Order, Pools};
 
 /// Attempts held beyond the capacity before the coordinator is taken to have miscounted. It may be ahead of us by those it
 /// gave up on (LOST, stale) and those we are killing.
@@ -23,7 +27,9 @@ const HELD_SPARE: usize = 1_024;
 /// What the executor works with.
 #[derive(Debug)]
 pub(crate) struct Parts {
+    /// Commands it runs at a time.
     pub(crate) slots: u32,
+    pub(crate) pools: Pools,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) warden: Warden,
     pub(crate) outbox: Outbox,
@@ -56,6 +62,18 @@ enum Held {
         /// Its lease is stale: nothing is said of it.
         silent: bool,
     },
+    /// Given to a pool.
+    Called {
+        pool: usize,
+        /// As above.
+        silent: bool,
+    },
+}
+
+impl Held {
+    fn is_silent(&self) -> bool {
+        matches!(self, Self::Running { silent: true, .. } | Self::Called { silent: true, .. })
+    }
 }
 
 impl Orchestrator {
@@ -72,15 +90,18 @@ impl Orchestrator {
     }
 
     /// Takes inputs until the agent stops.
-    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+    pub(crate) async fn run(mut self, mut inbox: Inbox, mut called: Called) {
         let stop = self.parts.tasks.stop_token().clone();
         loop {
-            let input = tokio::select! {
-                input = inbox.recv() => input,
+            tokio::select! {
+                input = inbox.recv() => match input {
+                    Some(input) => self.handle(input),
+                    None => return,
+                },
+                // Pools never end before we do, and one that is not there says nothing.
+                Some(news) = called.recv() => self.on_called(news),
                 () = stop.cancelled() => return,
-            };
-            let Some(input) = input else { return };
-            self.handle(input);
+            }
         }
     }
 
@@ -103,7 +124,8 @@ impl Orchestrator {
     }
 
     fn on_assign(&mut self, lease: Lease, spec: &[u8]) {
-        if self.held.len() >= self.parts.slots as usize + HELD_SPARE || self.parts.outbox.is_full() {
+        let held_max = self.parts.slots as usize + self.parts.pools.calls_max() + HELD_SPARE;
+        if self.held.len() >= held_max || self.parts.outbox.is_full() {
             // Not noted as seen and not held: the next hello shows that it never arrived.
             tracing::error!(job = %lease.job, held = self.held.len(), "assigned beyond what fits: the session begins anew");
             self.parts.overrun.notify_one();
@@ -113,23 +135,68 @@ impl Orchestrator {
             tracing::debug!(job = %lease.job, attempt = lease.attempt, "assignment repeated, dropped");
             return;
         }
-        if let Some(reason) = self.not_now() {
+        let spec = match convert::read_spec(spec) {
+            Ok(spec) => spec,
+            Err(invalid) => return self.end(lease, verdict::rejected(&invalid.to_string())),
+        };
+        if let Some(reason) = self.not_now(&spec.work) {
             self.report(lease, News::Returned(reason));
             return;
         }
-        match convert::read_spec(spec) {
-            Ok(spec) => {
-                self.held.insert(lease, Held::Waiting(Box::new(spec)));
-                self.waiting.push_back(lease);
-            }
-            Err(invalid) => self.end(lease, verdict::rejected(&invalid.to_string())),
+        if let Work::Call(call) = &spec.work {
+            return self.on_call(lease, call.clone(), &spec);
         }
+        self.held.insert(lease, Held::Waiting(Box::new(spec)));
+        self.waiting.push_back(lease);
     }
 
     /// Why nothing new is begun, where that is so: the word of it and an assignment may cross.
-    fn not_now(&self) -> Option<Reason> {
-        let unable = self.parts.slots == 0 || self.parts.outbox.is_stuck();
+    fn not_now(&self, work: &Work) -> Option<Reason> {
+        let full = matches!(work, Work::Exec(_)) && self.parts.slots == 0;
+        let unable = full || self.parts.outbox.is_stuck();
         self.draining.or_else(|| unable.then_some(Reason::Returned))
+    }
+
+    fn on_call(&mut self, lease: Lease, call: CallSpec, spec: &JobSpec) {
+        let CallSpec { handler, input, content_type } = call;
+        let Some((pool, hand)) = self.parts.pools.find(&handler) else {
+            if self.parts.pools.is_empty() {
+                self.end(lease, verdict::rejected(&format!("no pool of this agent knows the handler {handler}")));
+            } else {
+                // What the pools offer has changed, and the word of it crossed with this.
+                self.report(lease, News::Returned(Reason::Returned));
+            }
+            return;
+        };
+        if spec.on_disconnect == OnDisconnect::Fence && !hand.is_fenced() {
+            let why = format!(
+                "the job asks for ON_DISCONNECT_FENCE, and the workers of {handler} are not killed when the lease runs out: \
+                 set fence = true in their [[pool]]"
+            );
+            return self.end(lease, verdict::rejected(&why));
+        }
+        let (run_timeout, stop_grace, stop_signal) = (spec.run_timeout, spec.stop_grace, spec.stop_signal.into());
+        let (once, bounces) = (spec.header.execution == Execution::AtMostOnce, 0);
+        let call = Call { lease, handler, input, content_type, run_timeout, stop_grace, stop_signal, once, bounces };
+        self.held.insert(lease, Held::Called { pool, silent: false });
+        self.active.send_modify(|active| *active += 1);
+        self.parts.pools.order(pool, Order::Run(Box::new(call)));
+    }
+
+    fn on_called(&mut self, news: Vec<(Lease, worker::News)>) {
+        for (lease, news) in news {
+            match news {
+                worker::News::Started(at) => {
+                    if self.held.get(&lease).is_some_and(|held| !held.is_silent()) {
+                        self.report(lease, News::Started(at));
+                    }
+                }
+                worker::News::Ended(end) => self.on_over(lease, |this| this.end(lease, verdict::called(*end))),
+                worker::News::Returned(reason) => {
+                    self.on_over(lease, |this| this.report(lease, News::Returned(reason)));
+                }
+            }
+        }
     }
 
     fn on_stop(&mut self, order: StopOrder) {
@@ -140,6 +207,9 @@ impl Orchestrator {
         }
         match self.held.get(&lease) {
             Some(Held::Running { halt, .. }) => order_halt(halt, Halt { reason, kill: false }),
+            Some(Held::Called { pool, .. }) => {
+                self.parts.pools.order(*pool, Order::Halt(lease, Halt { reason, kill: false }));
+            }
             Some(Held::Waiting(_)) => {
                 self.held.remove(&lease);
                 match reason {
@@ -153,9 +223,13 @@ impl Orchestrator {
     }
 
     fn on_recall(&mut self, lease: &Lease) {
-        if let Some(Held::Waiting(_)) = self.held.get(lease) {
-            self.held.remove(lease);
-            self.report(*lease, News::Returned(Reason::Returned));
+        match self.held.get(lease) {
+            Some(Held::Waiting(_)) => {
+                self.held.remove(lease);
+                self.report(*lease, News::Returned(Reason::Returned));
+            }
+            Some(Held::Called { pool, .. }) => self.parts.pools.order(*pool, Order::Recall(*lease)),
+            Some(Held::Running { .. }) | None => {}
         }
     }
 
@@ -165,6 +239,13 @@ impl Orchestrator {
                 tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
                 *silent = true;
                 order_halt(halt, Halt { reason: Reason::AgentLost, kill: true });
+                self.parts.logs.discard(lease);
+            }
+            Some(Held::Called { pool, silent }) => {
+                tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
+                *silent = true;
+                let halt = Halt { reason: Reason::AgentLost, kill: true };
+                self.parts.pools.order(*pool, Order::Halt(*lease, halt));
                 self.parts.logs.discard(lease);
             }
             Some(Held::Waiting(_)) => {
@@ -177,7 +258,7 @@ impl Orchestrator {
     }
 
     fn inventory(&self) -> Vec<Lease> {
-        let wanted = self.held.iter().filter(|(_, held)| !matches!(held, Held::Running { silent: true, .. }));
+        let wanted = self.held.iter().filter(|(_, held)| !held.is_silent());
         let mut leases: Vec<Lease> = wanted.map(|(lease, _)| *lease).collect();
         leases.extend(self.parts.outbox.ended());
         leases
@@ -185,17 +266,18 @@ impl Orchestrator {
 
     fn on_drain(&mut self, reason: Reason) {
         self.draining = Some(reason);
-        self.give_back(reason);
+        self.give_back(reason, true);
     }
 
     fn on_detached(&mut self) {
         tracing::warn!(held = self.held.len(), "out of touch with the coordinator for too long: stopping what runs");
-        self.give_back(Reason::Returned);
+        self.give_back(Reason::Returned, false);
         self.on_halt(Halt { reason: Reason::OutOfTouch, kill: false });
     }
 
-    /// Everything that has not started.
-    fn give_back(&mut self, reason: Reason) {
+    /// Everything that has not started; nothing more is taken where the agent leaves.
+    fn give_back(&mut self, reason: Reason, leaving: bool) {
+        self.parts.pools.order_all(|| Order::GiveBack(reason, leaving));
         for lease in std::mem::take(&mut self.waiting) {
             if let Some(Held::Waiting(_)) = self.held.get(&lease) {
                 self.held.remove(&lease);
@@ -205,6 +287,7 @@ impl Orchestrator {
     }
 
     fn on_halt(&mut self, order: Halt) {
+        self.parts.pools.order_all(|| Order::HaltAll(order));
         for held in self.held.values() {
             if let Held::Running { halt, .. } = held {
                 order_halt(halt, order);
@@ -226,7 +309,7 @@ impl Orchestrator {
     }
 
     fn on_over(&mut self, lease: Lease, tell: impl FnOnce(&Self)) {
-        if let Some(Held::Running { silent: false, .. }) = self.held.remove(&lease) {
+        if self.held.remove(&lease).is_some_and(|held| !held.is_silent()) {
             tell(self);
         }
         // Last: whoever waits until nothing runs looks into the outbox next.
@@ -237,6 +320,9 @@ impl Orchestrator {
         let (state, reason) = (outcome.state.name(), outcome.reason.map(Reason::name));
         tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, "attempt ended");
         let Parts { outbox, logs, .. } = &self.parts;
+        if outcome.stdout_bytes == 0 && outcome.stderr_bytes == 0 {
+            return outbox.push(ReportItem { lease, news: News::Ended(Box::new(outcome)) }, Offsets::ALL);
+        }
         outbox.push(ReportItem { lease, news: News::Ended(Box::new(outcome)) }, logs.shipped(&lease));
         // Once more: what was shipped between the two would be news to nobody.
         outbox.shipped(&lease, logs.shipped(&lease));
@@ -272,12 +358,6 @@ impl Orchestrator {
     }
 }
 
-/// Orders add up: the first reason stays, and a kill is never taken back.
 fn order_halt(halt: &watch::Sender<Option<Halt>>, order: Halt) {
-    halt.send_modify(|present| {
-        *present = Some(match *present {
-            Some(first) => Halt { reason: first.reason, kill: first.kill || order.kill },
-            None => order,
-        });
-    });
+    halt.send_modify(|present| *present = Some(order.after(*present)));
 }

@@ -7,6 +7,7 @@ use windlass_shared::limits;
 
 use crate::logs::Offsets;
 use crate::process::{self, ExitInfo, ExitKind, LeaderEnd, SpawnError, Stage};
+use crate::worker::{CallEnd, Death, How};
 
 /// How a process that ran came to its end.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,46 @@ pub(super) fn ended(end: &End) -> Outcome {
         exit: Some(exit(end)),
         ..outcome(state, reason, None)
     }
+}
+
+/// The outcome of a call. A stop that was asked for before its end was read is its end.
+pub(super) fn called(end: CallEnd) -> Outcome {
+    let CallEnd { how, stopped, started_at, offsets } = end;
+    let (state, reason) = match (stopped, &how) {
+        (Some(reason), _) => self::stopped(reason),
+        (None, How::Result(_)) => (AttemptState::Succeeded, None),
+        (None, How::Error(..)) => (AttemptState::Failed, Some(Reason::HandlerError)),
+        (None, How::Broke(..)) => (AttemptState::Failed, Some(Reason::WorkerProtocol)),
+        // Only what is stopped ends without having begun.
+        (None, How::NotBegun) => (AttemptState::Interrupted, Some(Reason::AgentFault)),
+        (None, How::Died(Death { leader: LeaderEnd::Lost, .. })) => {
+            (AttemptState::Interrupted, Some(Reason::SupervisorLost))
+        }
+        (None, How::Died(_)) => (AttemptState::Failed, Some(Reason::WorkerDied)),
+    };
+    let outcome = Outcome {
+        started_at,
+        stdout_bytes: offsets.stdout,
+        stderr_bytes: offsets.stderr,
+        ..Outcome::bare(state, reason)
+    };
+    match how {
+        How::Result(result) if state == AttemptState::Succeeded => Outcome { result: Some(result), ..outcome },
+        How::Error(message, error) if stopped.is_none() => {
+            let detail = (!message.is_empty()).then(|| clip(&message).into());
+            Outcome { detail, error: Some(error), ..outcome }
+        }
+        How::Broke(why, death) => {
+            Outcome { detail: Some(clip(&why).into()), exit: Some(death_of(&death, stopped)), ..outcome }
+        }
+        How::Died(death) => Outcome { exit: Some(death_of(&death, stopped)), ..outcome },
+        How::NotBegun | How::Result(_) | How::Error(..) => outcome,
+    }
+}
+
+fn death_of(death: &Death, stopped: Option<Reason>) -> Exit {
+    let Death { leader, proof, wall_time } = *death;
+    exit(&End { stopped, leader, proof, wall_time, offsets: Offsets::default() })
 }
 
 /// The outcome of an attempt that was stopped before it had a slot.

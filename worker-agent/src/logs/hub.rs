@@ -66,8 +66,13 @@ impl Logs {
         }
     }
 
+    /// Takes what an attempt wrote.
+    pub(crate) fn write(&self, lease: Lease, stream: LogStream, bytes: &[u8]) {
+        self.append(lease, stream, &mut BytesMut::from(bytes));
+    }
+
     /// Nothing more comes from this attempt.
-    pub(super) fn close(&self, lease: &Lease) {
+    pub(crate) fn close(&self, lease: &Lease) {
         let ended_max = self.0.bytes_max.saturating_mul(usize::try_from(LOG_BUFFERS_ENDED).unwrap_or(usize::MAX));
         self.change(|hub| hub.close(lease, ended_max));
     }

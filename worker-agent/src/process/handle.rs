@@ -16,7 +16,7 @@ use super::control::{Control, Events};
 use super::link::{Link, Sent};
 use super::recover;
 use super::table::{Started, Table};
-use super::{PipeReader, SpawnError, Stage};
+use super::{PipeReader, PipeWriter, SpawnError, Stage};
 use crate::sys;
 use crate::sys::boottime::Boottime;
 use crate::warden::{Request, encode_spec};
@@ -68,8 +68,20 @@ pub struct SpawnSpec {
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Working directory, absolute.
     pub cwd: PathBuf,
-    /// Everything that can be read from standard input; None: /dev/null.
-    pub stdin: Option<Bytes>,
+    /// What can be read from standard input.
+    pub stdin: Stdin,
+}
+
+/// What a process can read from its standard input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing: /dev/null.
+    #[default]
+    Null,
+    /// These bytes.
+    Bytes(Bytes),
+    /// What is written to [`Process::stdin`], until that is dropped.
+    Pipe,
 }
 
 /// A started process. Dropping its control and its events kills it.
@@ -77,6 +89,8 @@ pub struct SpawnSpec {
 pub struct Process {
     /// The leader's number, for people; signalling goes by [`Control`].
     pub pid: u32,
+    /// Its standard input, where that was to be a pipe.
+    pub stdin: Option<PipeWriter>,
     /// Its standard output.
     pub stdout: PipeReader,
     /// Its standard error.
@@ -162,7 +176,7 @@ impl Warden {
     async fn start_one(&self, spec: &SpawnSpec, fenced: bool) -> Result<Process, SpawnError> {
         let prepared = Prepared::new(spec)?;
         let (link, mut answer) = self.send(&prepared, Request::Spawn { fenced }).await?;
-        let (stdout, stderr) = prepared.into_readers();
+        let Pipes { stdin, stdout, stderr } = prepared.into_ours();
         let answer = match self.patiently(&mut answer).await {
             Some(answer) => answer,
             None => {
@@ -172,7 +186,7 @@ impl Warden {
             }
         };
         let started = answer.unwrap_or(Err(SpawnError::early(Stage::Warden, libc::ESHUTDOWN)))?;
-        Ok(Process { pid: started.pid, stdout, stderr, control: started.control, events: started.events })
+        Ok(Process { pid: started.pid, stdin, stdout, stderr, control: started.control, events: started.events })
     }
 
     /// What the warden answers, unless it is silent for longer than its slowest answer takes: that a child which did not exec in
@@ -269,46 +283,52 @@ type Answer = tokio::sync::oneshot::Receiver<Result<Started, SpawnError>>;
 struct Prepared {
     spec: OwnedFd,
     stdin: Option<OwnedFd>,
-    stdout: Pipe,
-    stderr: Pipe,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    ours: Pipes,
 }
 
+/// Our ends of a process's pipes.
 #[derive(Debug)]
-struct Pipe {
-    reader: PipeReader,
-    writer: OwnedFd,
-}
-
-impl Pipe {
-    fn new() -> io::Result<Self> {
-        let (reader, writer) = sys::fd::pipe()?;
-        Ok(Self { reader: PipeReader::new(reader)?, writer })
-    }
+struct Pipes {
+    stdin: Option<PipeWriter>,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
 impl Prepared {
     fn new(spec: &SpawnSpec) -> Result<Self, SpawnError> {
         let bytes = encode_spec(spec).map_err(|errno| SpawnError::early(Stage::Prepare, errno))?;
         let prepare = || {
-            let stdin = spec.stdin.as_ref().map(|stdin| sys::fd::read_only(&sys::fd::sealed("windlass-stdin", stdin)?));
-            io::Result::Ok(Self {
-                spec: sys::fd::sealed("windlass-spec", &bytes)?,
-                stdin: stdin.transpose()?,
-                stdout: Pipe::new()?,
-                stderr: Pipe::new()?,
-            })
+            let (stdin, to_stdin) = stdin(&spec.stdin)?;
+            let ((from_stdout, stdout), (from_stderr, stderr)) = (sys::fd::pipe()?, sys::fd::pipe()?);
+            let ours =
+                Pipes { stdin: to_stdin, stdout: PipeReader::new(from_stdout)?, stderr: PipeReader::new(from_stderr)? };
+            io::Result::Ok(Self { spec: sys::fd::sealed("windlass-spec", &bytes)?, stdin, stdout, stderr, ours })
         };
         prepare().map_err(|error| SpawnError::from_io(Stage::Prepare, &error))
     }
 
     /// Once sent, our copies of what the job holds are closed: its end must be the pipe's end.
-    fn into_readers(self) -> (PipeReader, PipeReader) {
-        (self.stdout.reader, self.stderr.reader)
+    fn into_ours(self) -> Pipes {
+        self.ours
     }
 
     /// In the order the warden expects.
     fn to_pass(&self) -> Vec<BorrowedFd<'_>> {
-        let required = [&self.spec, &self.stdout.writer, &self.stderr.writer];
+        let required = [&self.spec, &self.stdout, &self.stderr];
         required.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
     }
+}
+
+/// The process's end of its standard input, and ours.
+fn stdin(stdin: &Stdin) -> io::Result<(Option<OwnedFd>, Option<PipeWriter>)> {
+    Ok(match stdin {
+        Stdin::Null => (None, None),
+        Stdin::Bytes(bytes) => (Some(sys::fd::read_only(&sys::fd::sealed("windlass-stdin", bytes)?)?), None),
+        Stdin::Pipe => {
+            let (theirs, ours) = sys::fd::pipe()?;
+            (Some(theirs), Some(PipeWriter::new(ours)?))
+        }
+    })
 }

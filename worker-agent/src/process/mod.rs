@@ -28,6 +28,6 @@ mod table;
 
 pub use control::{Control, Events};
 pub use error::{SpawnError, Stage};
-pub use handle::{Process, SpawnSpec, Warden, WardenOptions};
+pub use handle::{Process, SpawnSpec, Stdin, Warden, WardenOptions};
 pub use outcome::{ExitInfo, ExitKind, LeaderEnd, Proof, TreeEnd};
-pub use pipe::PipeReader;
+pub use pipe::{PipeReader, PipeWriter};

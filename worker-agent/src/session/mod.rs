@@ -33,6 +33,7 @@ use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::sys::boottime::Boottime;
 use crate::touch::Touch;
+use crate::worker::Pools;
 pub(crate) use horizon::Horizon;
 use stream::{End, Stream};
 
@@ -68,8 +69,9 @@ impl Refused {
 pub(crate) struct Session {
     pub(crate) dialer: Dialer,
     pub(crate) identity: Identity,
-    /// Attempts it can run; none where something unkillable has every slot.
+    /// Commands it can run; none where pools or something unkillable have every slot.
     pub(crate) slots: u32,
+    pub(crate) pools: Pools,
     pub(crate) outbox: Outbox,
     pub(crate) executor: Handle,
     pub(crate) overrun: Arc<Notify>,
@@ -126,9 +128,14 @@ impl Session {
         }
     }
 
-    /// Attempts it takes at a time from now on.
-    fn credit(&self) -> u32 {
-        if self.outbox.is_stuck() { 0 } else { self.slots }
+    /// What it takes from now on.
+    fn credit(&self) -> Credit {
+        let (mut capacity, mut pools) = (self.slots, self.pools.offers());
+        if self.outbox.is_stuck() {
+            capacity = 0;
+            pools.iter_mut().for_each(|pool| pool.capacity = 0);
+        }
+        Credit { capacity, pools }
     }
 
     // A copy: a borrow held on to would block whoever changes the plan.
@@ -138,7 +145,7 @@ impl Session {
 
     async fn one_stream(&mut self, number: u64, pace: &mut Reconnect) -> End {
         let opening = tokio::time::timeout(WELCOME_TIMEOUT, self.open(number));
-        let Opened { said, up, down, welcome } = match opening.await {
+        let Opened { said, credit, up, down, welcome } = match opening.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(broken)) => return End::Broken(broken),
             Err(_) => return End::Broken(Broken::NoWelcome),
@@ -149,7 +156,7 @@ impl Session {
         self.horizon.see(Seen { incarnation, epoch, revision });
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
         let welcomed = Instant::now();
-        let end = Stream::new(self, up, down, &welcome).serve().await;
+        let end = Stream::new(self, up, down, credit, &welcome).serve().await;
         // Not by the welcome alone: a coordinator that cannot bear what we say next would be dialled ten times a second.
         if welcomed.elapsed() >= welcome.heartbeat_interval {
             pace.reset();
@@ -170,7 +177,7 @@ impl Session {
         let first = down.message().await.map_err(refusal)?.ok_or(Broken::Ended)?;
         match convert::from_coordinator(first)? {
             Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => {
-                Ok(Opened { said, up, down, welcome })
+                Ok(Opened { said, credit: hello.credit, up, down, welcome })
             }
             _ => Err(Invalid::one("welcome", "must be the first answer, for the session of the hello").into()),
         }
@@ -184,15 +191,23 @@ impl Session {
             instance,
             boot_id,
             session,
-            slots: self.slots.max(1),
-            // Nothing is prefetched in this version: an attempt waits here only while its slot is being cleared. An agent
-            // that takes none says so by its credit, next.
-            credit: Credit { capacity: self.slots.max(1), pools: Vec::new() },
+            slots: self.said_slots(),
+            credit: self.said_credit(),
             inventory: self.executor.inventory().await,
             host,
             version: env!("CARGO_PKG_VERSION").into(),
             seen: self.horizon.get(),
         }
+    }
+
+    /// Commands it says it runs: an agent without any room says so by its credit, next.
+    fn said_slots(&self) -> u32 {
+        if self.pools.is_empty() { self.slots.max(1) } else { self.slots }
+    }
+
+    /// What the hello says it takes. No command is prefetched: one waits here only while its slot is being cleared.
+    fn said_credit(&self) -> Credit {
+        Credit { capacity: self.said_slots(), pools: self.pools.offers() }
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {
@@ -208,6 +223,8 @@ impl Session {
 struct Opened {
     /// When the hello was said.
     said: Boottime,
+    /// What it said that the agent takes.
+    credit: Credit,
     up: mpsc::Sender<pb::ConnectRequest>,
     down: tonic::Streaming<pb::ConnectResponse>,
     welcome: Welcome,

@@ -39,7 +39,7 @@ pub(super) struct Stream<'a> {
     /// Heartbeats that are not acknowledged, with the moments they were said.
     beats_said: VecDeque<(u64, Boottime)>,
     /// What the coordinator was told that we take.
-    credit_told: u32,
+    credit_told: Credit,
     /// The draining message went out.
     drain_told: bool,
 }
@@ -59,6 +59,7 @@ impl<'a> Stream<'a> {
         session: &'a mut Session,
         up: mpsc::Sender<pb::ConnectRequest>,
         down: Streaming<pb::ConnectResponse>,
+        credit_told: Credit,
         welcome: &Welcome,
     ) -> Self {
         let mut beats = tokio::time::interval(welcome.heartbeat_interval);
@@ -66,8 +67,6 @@ impl<'a> Stream<'a> {
         let lease_ttl = welcome.lease_ttl;
         let deaf_at = Instant::now() + lease_ttl;
         let number = welcome.session;
-        // By the hello.
-        let credit_told = session.slots.max(1);
         Self {
             session,
             number,
@@ -125,6 +124,7 @@ impl<'a> Stream<'a> {
                 Err(status) => Woken::Broken(Broken::Status(Box::new(status))),
             },
             () = session.outbox.news(), if !full => Woken::Pump,
+            () = session.pools.changed(), if !full => Woken::Pump,
             room = self.up.reserve(), if full => match room {
                 Ok(_) => Woken::Pump,
                 Err(_) => Woken::Broken(Broken::Ended),
@@ -143,9 +143,9 @@ impl<'a> Stream<'a> {
             } else if let (Plan::Draining(reason), false) = (self.session.plan(), self.drain_told) {
                 self.drain_told = true;
                 room.send(convert::draining(reason));
-            } else if self.session.credit() != self.credit_told {
-                self.credit_told = self.session.credit();
-                room.send(convert::credit(&Credit { capacity: self.credit_told, pools: Vec::new() }));
+            } else if let Some(credit) = Some(self.session.credit()).filter(|credit| *credit != self.credit_told) {
+                room.send(convert::credit(&credit));
+                self.credit_told = credit;
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
                 room.send(convert::report(number, &items));
             } else {

@@ -104,7 +104,7 @@ mod tests {
             argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             env: env.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
             cwd: "/tmp".into(),
-            stdin: None,
+            stdin: crate::process::Stdin::Null,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use windlass_worker_agent::process::{ExitKind, Proof, SpawnError, SpawnSpec, Stage, Warden};
+use bytes::{Bytes, BytesMut};
+use windlass_worker_agent::process::{ExitKind, Proof, SpawnError, SpawnSpec, Stage, Stdin, Warden};
 
 use crate::support::*;
 
@@ -47,10 +47,27 @@ alone! {
     async fn stdin_is_what_was_given_and_then_ends() {
         let warden = start(options());
         let text = "line\n".repeat(100_000);
-        let ended = run(&warden, SpawnSpec { stdin: Some(Bytes::from(text.clone())), ..spec(&["cat"]) }).await;
+        let ended = run(&warden, SpawnSpec { stdin: Stdin::Bytes(Bytes::from(text.clone())), ..spec(&["cat"]) }).await;
         assert_eq!((status(ended.leader), ended.stdout == text), (ExitKind::Code(0), true));
-        let write = run(&warden, SpawnSpec { stdin: Some(Bytes::from_static(b"x")), ..sh("echo no >&0") }).await;
+        let write = run(&warden, SpawnSpec { stdin: Stdin::Bytes(Bytes::from_static(b"x")), ..sh("echo no >&0") }).await;
         assert_ne!(status(write.leader), ExitKind::Code(0), "stdin can be written");
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    async fn stdin_can_be_a_pipe_that_is_written_to_while_it_runs_and_ends_when_it_is_dropped() {
+        let warden = start(options());
+        let mut process = warden.spawn(SpawnSpec { stdin: Stdin::Pipe, ..spec(&["cat"]) }).await.unwrap();
+        let (mut stdin, mut read) = (process.stdin.take().unwrap(), BytesMut::new());
+        for word in ["one", "two"] {
+            let mut word = BytesMut::from(word);
+            while !word.is_empty() {
+                stdin.write(&mut word).await.unwrap();
+            }
+            while process.stdout.read(&mut read).await.unwrap() == 0 {}
+        }
+        drop(stdin);
+        assert_eq!(process.stdout.read(&mut read).await.unwrap(), 0);
+        assert_eq!((&read[..], process.events.tree_end().await.proof), (&b"onetwo"[..], Proof::Keeper));
         assert_only_the_warden_is_left(&warden).await;
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use windlass_worker_agent::process::{
-    ExitInfo, ExitKind, LeaderEnd, PipeReader, Process, Proof, SpawnSpec, Warden, WardenOptions,
+    ExitInfo, ExitKind, LeaderEnd, PipeReader, Process, Proof, SpawnSpec, Stdin, Warden, WardenOptions,
 };
 
 const ALONE: &str = "WINDLASS_TEST_ALONE";
@@ -72,7 +72,7 @@ pub(crate) fn spec(argv: &[&str]) -> SpawnSpec {
         argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
         env: env(&[("PATH", &path), (MARK, &mark())]),
         cwd: "/".into(),
-        stdin: None,
+        stdin: Stdin::Null,
     }
 }
 

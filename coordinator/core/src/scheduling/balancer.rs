@@ -1,38 +1,36 @@
-//! Least loaded first: of the agents that have room, the one with the fewest attempts for its slots.
+//! Least loaded first: of the agents that have room for a class, the one with the fewest attempts for its slots or workers.
 //!
 //! Kept as a set ordered by load, so that a choice costs O(log agents) however many jobs wait.
 
 use std::collections::BTreeSet;
 
-use crate::agents::Agent;
 use crate::keys::AgentIx;
 
 #[derive(Debug, Default)]
 pub(crate) struct Balancer(BTreeSet<(u64, AgentIx)>);
 
-// Attempts a slot in 1/65536: exact enough to order any two agents of up to 20,000 attempts.
-fn load(agent: &Agent) -> u64 {
-    (u64::from(agent.held_count()) << 16) / u64::from(agent.slots.max(1))
-}
-
 impl Balancer {
-    /// To be called before anything that [`load`] or [`Agent::has_room`] looks at changes.
-    pub(crate) fn remove(&mut self, ix: AgentIx, agent: &Agent) {
-        self.0.remove(&(load(agent), ix));
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// To be called after it has changed.
-    pub(crate) fn insert(&mut self, ix: AgentIx, agent: &Agent) {
-        if agent.has_room() {
-            self.0.insert((load(agent), ix));
-        }
+    pub(crate) fn insert(&mut self, load: u64, ix: AgentIx) {
+        self.0.insert((load, ix));
+    }
+
+    pub(crate) fn remove(&mut self, load: u64, ix: AgentIx) {
+        self.0.remove(&(load, ix));
     }
 
     pub(crate) fn best(&self) -> Option<AgentIx> {
         self.0.first().map(|(_, ix)| *ix)
     }
 
-    pub(crate) fn contains(&self, ix: AgentIx, agent: &Agent) -> bool {
-        self.0.contains(&(load(agent), ix))
+    pub(crate) fn contains(&self, load: u64, ix: AgentIx) -> bool {
+        self.0.contains(&(load, ix))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 }

@@ -1,7 +1,7 @@
 //! Which job goes next, and where to.
 
 mod balancer;
+mod classes;
 mod queue;
 
-pub(crate) use balancer::Balancer;
-pub(crate) use queue::Ready;
+pub(crate) use classes::{Class, Classes};

@@ -4,6 +4,8 @@ mod agents;
 mod cancel;
 mod order;
 mod outcomes;
+mod pools;
+mod queues;
 mod replay;
 mod restarts;
 mod rig;

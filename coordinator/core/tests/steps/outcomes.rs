@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use windlass_core::{Effect, Input};
-use windlass_shared::domain::{AttemptState, JobRecord, News, Proof, Reason, ReportItem};
+use windlass_shared::domain::{AttemptState, CallResult, HandlerError, JobRecord, News, Proof, Reason, ReportItem};
 use windlass_shared::ids::SessionId;
 
-use crate::rig::{Rig, outcome};
+use crate::rig::{Rig, call, hello_with, outcome, pool};
 
 /// A rig whose job 1 runs on agent 1, with so many attempts to its name.
 fn running(attempts_max: u16) -> Rig {
@@ -188,4 +188,110 @@ fn a_start_that_is_told_with_the_end_is_recorded_before_it() {
         rig.report(1, 1, 1, News::Ended(both)),
         ["record 1 RUNNING, 1 RUNNING", "record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/0"]
     );
+}
+
+/// Ends attempt `attempt` of call 1 by an error of its handler.
+fn handler_error(rig: &mut Rig, attempt: u32, error: HandlerError) -> Vec<String> {
+    let mut end = outcome(AttemptState::Failed, Some(Reason::HandlerError));
+    end.error = Some(error);
+    rig.report(1, 1, attempt, News::Ended(end))
+}
+
+fn calling(attempts_max: u16) -> Rig {
+    let mut rig = Rig::default();
+    rig.join_with(1, &[pool("p", &["resize"], 1)]);
+    let mut call = call("resize", 0);
+    call.retry.attempts_max = attempts_max;
+    rig.submit_as(1, call);
+    rig.started(1, 1, 1);
+    rig
+}
+
+#[test]
+fn a_handlers_error_is_a_failure_of_the_job_and_tried_again_like_any() {
+    let mut rig = calling(2);
+    let lines = handler_error(&mut rig, 1, HandlerError::default());
+    assert_eq!(lines, ["record 1 DELAYED (handler error), 1 FAILED", "ack a1/0"]);
+    assert_eq!(rig.record(1).failures, 1);
+    rig.pass_hearing(Duration::from_secs(2), &[10]);
+    let lines = handler_error(&mut rig, 2, HandlerError::default());
+    assert_eq!(lines, ["record 1 FAILED (handler error), 2 FAILED", "ack a1/0"]);
+}
+
+#[test]
+fn a_permanent_error_is_never_tried_again() {
+    let mut rig = calling(9);
+    let lines = handler_error(&mut rig, 1, HandlerError { permanent: true, ..HandlerError::default() });
+    assert_eq!(lines, ["record 1 FAILED (handler error), 1 FAILED", "ack a1/0"]);
+    assert_eq!(rig.record(1).failures, 1);
+}
+
+#[test]
+fn a_handler_says_when_to_try_again_up_to_a_day() {
+    let after = |retry_after| HandlerError { retry_after: Some(retry_after), ..HandlerError::default() };
+    let mut rig = calling(9);
+    handler_error(&mut rig, 1, after(Duration::from_secs(600)));
+    assert_eq!(rig.record(1).ready_at, Some(rig.now.wall.after(Duration::from_secs(600))));
+    assert_eq!(rig.pass_hearing(Duration::from_secs(599), &[10]), Vec::<String>::new());
+    assert_eq!(rig.pass_hearing(Duration::from_secs(2), &[10])[0], "record 1 QUEUED (handler error)");
+    handler_error(&mut rig, 2, after(Duration::from_secs(400 * 24 * 3600)));
+    assert_eq!(rig.record(1).ready_at, Some(rig.now.wall.after(windlass_shared::limits::RETRY_AFTER_MAX)));
+}
+
+#[test]
+fn a_time_to_try_again_makes_no_attempt_that_the_policy_has_not() {
+    let mut rig = calling(1);
+    let error = HandlerError { retry_after: Some(Duration::from_secs(1)), ..HandlerError::default() };
+    assert_eq!(handler_error(&mut rig, 1, error), ["record 1 FAILED (handler error), 1 FAILED", "ack a1/0"]);
+}
+
+#[test]
+fn a_job_that_killed_three_workers_is_poison_whatever_its_policy() {
+    let mut rig = calling(9);
+    for attempt in 1..3 {
+        let lines = rig.ended(1, 1, attempt, AttemptState::Failed, Some(Reason::WorkerDied));
+        assert_eq!(lines[0], format!("record 1 DELAYED (worker died), {attempt} FAILED"));
+        rig.pass_hearing(Duration::from_secs(60), &[10]);
+    }
+    assert_eq!((rig.record(1).worker_deaths, rig.record(1).failures), (2, 2));
+    let lines = rig.ended(1, 1, 3, AttemptState::Failed, Some(Reason::WorkerDied));
+    assert_eq!(lines, ["record 1 FAILED (poison), 3 FAILED", "ack a1/0"]);
+    assert_eq!((rig.record(1).worker_deaths, rig.record(1).infra_losses), (3, 0));
+}
+
+#[test]
+fn workers_that_died_are_counted_over_a_restart() {
+    let mut rig = calling(9);
+    for attempt in 1..3 {
+        rig.ended(1, 1, attempt, AttemptState::Failed, Some(Reason::WorkerDied));
+        rig.pass_hearing(Duration::from_secs(60), &[10]);
+    }
+    rig.restart();
+    let mut back = hello_with(1, &[pool("p", &["resize"], 1)]);
+    back.session = 2;
+    back.inventory = vec![rig.lease(1, 3)];
+    rig.greet(11, back);
+    let news = News::Ended(outcome(AttemptState::Failed, Some(Reason::WorkerDied)));
+    assert_eq!(rig.report_on(11, rig.lease(1, 3), news)[0], "record 1 FAILED (poison), 3 FAILED");
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_is_a_failure_and_no_death() {
+    let mut rig = calling(9);
+    let lines = rig.ended(1, 1, 1, AttemptState::Failed, Some(Reason::WorkerProtocol));
+    assert_eq!(lines[0], "record 1 DELAYED (worker protocol), 1 FAILED");
+    assert_eq!((rig.record(1).failures, rig.record(1).worker_deaths), (1, 0));
+}
+
+#[test]
+fn what_a_handler_answered_goes_to_the_record_with_its_attempt() {
+    let mut rig = calling(1);
+    let mut end = outcome(AttemptState::Succeeded, None);
+    let result = CallResult { value: "42".into(), content_type: None };
+    end.result = Some(result.clone());
+    let items = vec![ReportItem { lease: rig.lease(1, 1), news: News::Ended(end) }];
+    let effects = rig.core.handle(rig.now, Input::Report { session: SessionId(10), sequence: 1, items });
+    let Effect::Record(change) = &effects[0] else { panic!("{effects:?}") };
+    let ended = change.attempt.as_ref().and_then(|attempt| attempt.outcome.as_ref()).expect("an end");
+    assert_eq!(ended.result, Some(result));
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use windlass_core::Input;
-use windlass_shared::domain::{AttemptState, News, Reason};
+use windlass_shared::domain::{AttemptState, Credit, News, PoolOffer, Reason};
 use windlass_shared::ids::SessionId;
 
-use crate::rig::{Rig, hello, outcome};
+use crate::rig::{Rig, call, hello, outcome, pool};
 
 /// A few hundred random inputs from one seed; `Rig::step` checks the state after each.
 fn story(seed: u64) -> Vec<String> {
@@ -17,7 +17,19 @@ fn story(seed: u64) -> Vec<String> {
     for _ in 0..400 {
         let a = random.usize(0..3);
         let n = u8::try_from(a + 1).expect("small");
-        lines.extend(match random.u8(0..13) {
+        lines.extend(match random.u8(0..16) {
+            13 => match random.bool() {
+                true => rig.pause("default"),
+                false => rig.resume("default"),
+            },
+            14 => {
+                let credit = Credit { capacity: random.u32(0..3), pools: some_pools(&mut random) };
+                rig.step(Input::Credit { session: SessionId(sessions[a]), credit })
+            }
+            15 if submitted < 250 => {
+                submitted += 1;
+                rig.submit_as(submitted, call(HANDLERS[random.usize(0..3)], random.i8(-1..2)))
+            }
             12 => {
                 rig.restart();
                 Vec::new()
@@ -29,6 +41,7 @@ fn story(seed: u64) -> Vec<String> {
             3 => {
                 sessions[a] += 1;
                 let mut hello = hello(n, 2);
+                hello.credit.pools = some_pools(&mut random);
                 hello.session = sessions[a];
                 hello.instance = random.u64(1..3);
                 rig.greet(sessions[a], hello)
@@ -43,10 +56,26 @@ fn story(seed: u64) -> Vec<String> {
     lines
 }
 
+const HANDLERS: [&str; 3] = ["resize", "crop", "scale"];
+
+/// Up to two pools, each handler in one of them at most.
+fn some_pools(random: &mut fastrand::Rng) -> Vec<PoolOffer> {
+    let split = random.usize(0..=HANDLERS.len());
+    let names = ["p", "q", "r"];
+    let offers = [&HANDLERS[..split], &HANDLERS[split..]];
+    let offer =
+        |handlers: &[&str], random: &mut fastrand::Rng| pool(names[random.usize(0..3)], handlers, random.u32(0..3));
+    let mut pools: Vec<PoolOffer> = offers.iter().map(|handlers| offer(handlers, random)).collect();
+    pools.truncate(random.usize(0..3));
+    pools.dedup_by(|a, b| a.pool == b.pool);
+    pools
+}
+
 fn some_report(rig: &mut Rig, random: &mut fastrand::Rng, session: u64, submitted: u8) -> Vec<String> {
     let (n, attempt) = (random.u8(0..=submitted), random.u32(1..4));
     let Some(lease) = rig.find_lease(n, attempt) else { return Vec::new() };
-    let news = match random.u8(0..5) {
+    let news = match random.u8(0..6) {
+        4 => News::Ended(outcome(AttemptState::Failed, Some(Reason::WorkerDied))),
         0 | 1 => News::Started(rig.now.wall),
         2 => News::Ended(outcome(AttemptState::Succeeded, None)),
         3 => News::Ended(outcome(AttemptState::Failed, Some(Reason::ExitCode))),

@@ -1,12 +1,13 @@
 //! A core on a bench: inputs by short names, effects as lines a person can read. Every step checks the whole state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{Core, Effect, Input, Live, Options, Reply, Submission, Ticket};
+use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
     AgentHello, AttemptState, Credit, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost,
-    Outcome, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -56,6 +57,23 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         version: "0".into(),
         seen: None,
     }
+}
+
+/// A pool of so many workers that takes as many calls.
+pub(crate) fn pool(name: &str, handlers: &[&str], workers: u32) -> PoolOffer {
+    let handlers = handlers.iter().map(|handler| Arc::from(*handler)).collect();
+    PoolOffer { pool: name.into(), handlers, workers, capacity: workers }
+}
+
+/// An agent that has pools, and no slots for commands.
+pub(crate) fn hello_with(n: u8, pools: &[PoolOffer]) -> AgentHello {
+    AgentHello { credit: Credit { capacity: 0, pools: pools.to_vec() }, ..hello(n, 0) }
+}
+
+/// A call, with as many attempts as it may need.
+pub(crate) fn call(handler: &str, priority: i8) -> JobHeader {
+    let retry = RetryPolicy { preset: Preset::Default, attempts_max: 9 };
+    JobHeader { handler: Some(handler.into()), ..header(priority, retry) }
 }
 
 /// Credit for that many commands.
@@ -155,6 +173,21 @@ impl Rig {
         self.step(Input::Cancel { ticket, job: job(n), detail: None })
     }
 
+    pub(crate) fn pause(&mut self, queue: &str) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Pause { ticket, queue: queue.into(), pause: Pause::default() })
+    }
+
+    pub(crate) fn resume(&mut self, queue: &str) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Resume { ticket, queue: queue.into() })
+    }
+
+    /// Agent `n` says hello on its first session, with pools and no slots for commands.
+    pub(crate) fn join_with(&mut self, n: u8, pools: &[PoolOffer]) -> Vec<String> {
+        self.greet(u64::from(n) * 10, hello_with(n, pools))
+    }
+
     /// Agent `n` says hello on its first session.
     pub(crate) fn join(&mut self, n: u8, slots: u32) -> Vec<String> {
         self.greet(u64::from(n) * 10, hello(n, slots))
@@ -229,6 +262,9 @@ impl Rig {
 
     fn show(&mut self, effect: &Effect) -> String {
         match effect {
+            Effect::Mark(Mark::Queue { name, pause }) => {
+                format!("mark queue {name} {}", if pause.is_some() { "paused" } else { "resumed" })
+            }
             Effect::Record(change) => {
                 let n = change.job.id.as_bytes()[0];
                 let why = change.job.reason.map(|reason| format!(" ({})", reason.name())).unwrap_or_default();
@@ -243,6 +279,11 @@ impl Rig {
                 format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
             }
             Effect::Reply(_, Reply::Cancelled(known)) => format!("reply {}", if *known { "ok" } else { "unknown" }),
+            Effect::Reply(_, Reply::Queue(Ok(queue))) => {
+                let paused = if queue.pause.is_some() { " paused" } else { "" };
+                format!("reply {}{paused} {}+{}", queue.name, queue.queued, queue.running)
+            }
+            Effect::Reply(_, Reply::Queue(Err(refusal))) => format!("reply {refusal}"),
             Effect::Welcome(session, _) => format!("welcome {}", self.name(*session)),
             Effect::Assign(session, lease) => {
                 let n = lease.job.as_bytes()[0];

@@ -1,0 +1,62 @@
+//! What a job waits for, in a sentence a person can act on. It looks, and changes nothing.
+
+use windlass_shared::domain::{AgentState, JobState};
+use windlass_shared::ids::JobId;
+use windlass_shared::time::Now;
+
+use crate::Core;
+use crate::agents::Agent;
+use crate::jobs::Job;
+use crate::scheduling::Class;
+
+impl Core {
+    /// What the job waits for; none where it does not wait, or is about to be handed out. O(agents).
+    #[must_use]
+    pub fn why_waiting(&self, now: Now, job: JobId) -> Option<String> {
+        let job = self.jobs.get(self.jobs.find(job)?);
+        match job.state {
+            JobState::Delayed => {
+                let wait = job.ready.as_ref()?.0.since(now.mono);
+                Some(format!("a retry in {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0)))
+            }
+            JobState::Queued => self.paused(job).or_else(|| self.why_not_placed(job.class)),
+            _ => None,
+        }
+    }
+
+    fn paused(&self, job: &Job) -> Option<String> {
+        let pause = self.queues.pause_of(job.queue)?;
+        let why = pause.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("queue {} is paused{why}", self.jobs.names.get(job.queue)))
+    }
+
+    fn why_not_placed(&self, class: Class) -> Option<String> {
+        let connected = self.agents.iter().map(|(_, agent)| agent).filter(|agent| agent.state == AgentState::Connected);
+        let connected: Vec<&Agent> = connected.collect();
+        if connected.is_empty() {
+            return Some("no agent is connected".to_owned());
+        }
+        let able: Vec<&Agent> = connected.into_iter().filter(|agent| agent.rooms.offers(class)).collect();
+        if able.is_empty() {
+            return Some(match class {
+                Class::Exec => "no agent takes commands: all slots are their pools'".to_owned(),
+                Class::Call(handler) => format!("no agent offers the handler {}", self.jobs.names.get(handler)),
+            });
+        }
+        let what = match class {
+            Class::Exec => "slots".to_owned(),
+            Class::Call(handler) => format!("workers of {}", self.jobs.names.get(handler)),
+        };
+        let open: Vec<&Agent> = able.into_iter().filter(|agent| agent.is_open()).collect();
+        if open.is_empty() {
+            return Some(format!("every agent with {what} is cordoned or draining"));
+        }
+        let rooms = open.iter().map(|agent| agent.rooms.get(agent.rooms.place(class)));
+        let (taken, all) = rooms.fold((0, 0), |(taken, all), room| (taken + room.taken(), all + room.width()));
+        match all {
+            0 => Some(format!("none of the {what} is up")),
+            _ if taken < all => None,
+            _ => Some(format!("all {what} are taken ({taken} of {all})")),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The configuration file: the flags under their own names, and the pools.
+//!
+//! ```toml
+//! coordinator = "http://10.0.0.1:7070"
+//! slots = 8
+//!
+//! [[pool]]
+//! name = "resize"
+//! command = ["python3", "/srv/resize.py"]
+//! max = 4
+//! ```
+//! What is on the command line as well counts there.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::ConfigError;
+use crate::worker::PoolOptions;
+
+/// What a file may say. Unknown keys are refused by name: a misspelt limit is no limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    coordinator: Option<String>,
+    data: Option<String>,
+    name: Option<String>,
+    slots: Option<u32>,
+    drain_timeout: Option<String>,
+    detach_max: Option<String>,
+    lock_timeout: Option<String>,
+    log_buffer_bytes: Option<u64>,
+    #[serde(default)]
+    pool: Vec<PoolOptions>,
+}
+
+/// The arguments with what the file of `--config` adds to them, and its pools.
+///
+/// # Errors
+/// Where the file cannot be read or says what cannot be.
+pub(crate) fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), ConfigError> {
+    let mut args = args.to_vec();
+    let Some(path) = value_of(&args, "--config") else { return Ok((args, Vec::new())) };
+    let file = read(Path::new(&path))?;
+    let number = |value: Option<u64>| value.map(|value| value.to_string());
+    for (flag, value) in [
+        ("--coordinator", file.coordinator),
+        ("--data", file.data),
+        ("--name", file.name),
+        ("--slots", number(file.slots.map(Into::into))),
+        ("--drain-timeout", file.drain_timeout),
+        ("--detach-max", file.detach_max),
+        ("--lock-timeout", file.lock_timeout),
+        ("--log-buffer-bytes", number(file.log_buffer_bytes)),
+    ] {
+        if let Some(value) = value
+            && !is_given(&args, flag)
+        {
+            args.push(format!("{flag}={value}").into());
+        }
+    }
+    Ok((args, file.pool))
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let bad = |problem: String| ConfigError::new("config", format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|err| bad(err.to_string()))?;
+    toml::from_str(&text).map_err(|err| bad(err.to_string()))
+}
+
+fn is_given(args: &[OsString], flag: &str) -> bool {
+    args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg.split('=').next() == Some(flag))
+}
+
+fn value_of(args: &[OsString], flag: &str) -> Option<OsString> {
+    let at = args.iter().position(|arg| is_given(std::slice::from_ref(arg), flag))?;
+    match args[at].to_str()?.split_once('=') {
+        Some((_, value)) => Some(value.into()),
+        None => args.get(at + 1).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(text: &str, args: &[&str]) -> Result<(Vec<String>, usize), String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let config = OsString::from(format!("--config={}", file.path().display()));
+        let args: Vec<OsString> = args.iter().map(OsString::from).chain([config]).collect();
+        let (merged, pools) = with_file(&args).map_err(|err| err.to_string())?;
+        let added = merged[args.len()..].iter().map(|arg| arg.to_str().unwrap().to_owned());
+        Ok((added.collect(), pools.len()))
+    }
+
+    #[test]
+    fn the_file_adds_what_the_command_line_does_not_say() {
+        let text = "slots = 3\ndetach_max = \"5m\"\n[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n";
+        assert_eq!(merged(text, &[]), Ok((vec!["--slots=3".into(), "--detach-max=5m".into()], 1)));
+        assert_eq!(merged(text, &["--slots", "9"]), Ok((vec!["--detach-max=5m".into()], 1)));
+        assert_eq!(merged(text, &["--detach-max=1s"]), Ok((vec!["--slots=3".into()], 1)));
+    }
+
+    #[test]
+    fn what_it_cannot_say_is_named_with_the_file() {
+        let problem = |text: &str| merged(text, &[]).unwrap_err();
+        assert!(problem("slot = 3\n").contains("unknown field `slot`"));
+        assert!(problem("slots = \"x\"\n").contains("slots = \"x\""));
+        assert!(
+            problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmaximum = 2\n").contains("unknown field `maximum`")
+        );
+        let none = with_file(&["--config".into(), "/no/such".into()]).unwrap_err().to_string();
+        assert_eq!(none, "--config /no/such: No such file or directory (os error 2)");
+    }
+}

@@ -1,0 +1,147 @@
+//! Pools: workers that live on from call to call, and which call goes to which.
+//!
+//! ```text
+//!  executor ── Order ──► Runner ─► Pool (pure: who does what, and until when) ─► writes, signals, starts
+//!     ▲                    ▲ │                                                        │
+//!     └── (lease, News) ───┼─┘             ┌──────────────────────────────────────────┘
+//!                          └── Heard ── link, one a worker ══ stdin, stdout, stderr ══ worker's process
+//! ```
+//! A worker: starting → ready (idle ⇄ busy) → retiring → gone → backoff → starting. Its hello opens the door to calls; its death is
+//! classified only when its pipe was read to the end.
+//!
+//! - [`pool`] what follows from an order, a word or the time: synchronous, one owner · [`seat`] one worker's place in it ·
+//!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
+//! - [`pools`] all of them, for executor and session · [`options`] what one is told.
+//! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
+//!
+//! Not here: sockets, leases' rules, what becomes of an outcome.
+
+mod flight;
+mod link;
+mod mailbox;
+mod options;
+mod pace;
+mod pool;
+mod pools;
+mod runner;
+mod seat;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use windlass_shared::domain::{CallResult, HandlerError, Lease, PoolOffer, Reason};
+use windlass_shared::time::Timestamp;
+
+use crate::halt::Halt;
+use crate::logs::Offsets;
+use crate::process::{LeaderEnd, Proof};
+use mailbox::Mailbox;
+pub use options::PoolOptions;
+pub(crate) use options::check_pools;
+pub(crate) use pools::{Called, Pools};
+pub(crate) use runner::Parts;
+
+/// A call to carry out.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) lease: Lease,
+    pub(crate) handler: Arc<str>,
+    pub(crate) input: Bytes,
+    pub(crate) content_type: Option<Arc<str>>,
+    pub(crate) run_timeout: Option<Duration>,
+    pub(crate) stop_grace: Duration,
+    pub(crate) stop_signal: i32,
+    /// It may begin once only: it never waits in a worker's pipe.
+    pub(crate) once: bool,
+    /// Workers that died with it at the head of their pipe, not begun.
+    pub(crate) bounces: u8,
+}
+
+/// What the executor wants of a pool.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Carry this out.
+    Run(Box<Call>),
+    /// Stop this one; one that has not begun ends at once.
+    Halt(Lease, Halt),
+    /// Give this one back, where it has not begun.
+    Recall(Lease),
+    /// Stop everything that has begun.
+    HaltAll(Halt),
+    /// Give back everything that has not begun, and take nothing more where the agent leaves.
+    GiveBack(Reason, bool),
+}
+
+/// How a call came further.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Its handler runs.
+    Started(Timestamp),
+    /// It is over.
+    Ended(Box<CallEnd>),
+    /// It was not begun.
+    Returned(Reason),
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) struct CallEnd {
+    pub(crate) how: How,
+    /// Why it was to stop, where that was before its end was read.
+    pub(crate) stopped: Option<Reason>,
+    /// When it began, where that was not told.
+    pub(crate) started_at: Option<Timestamp>,
+    /// What it wrote.
+    pub(crate) offsets: Offsets,
+}
+
+/// The end itself.
+#[derive(Debug)]
+pub(crate) enum How {
+    /// Stopped before it began.
+    NotBegun,
+    /// The handler answered.
+    Result(CallResult),
+    /// The handler answered an error, with its message.
+    Error(String, HandlerError),
+    /// The worker ended.
+    Died(Death),
+    /// The worker broke the protocol, and was ended.
+    Broke(String, Death),
+}
+
+/// The end of a worker's process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Death {
+    pub(crate) leader: LeaderEnd,
+    pub(crate) proof: Proof,
+    /// From the call's begin to here.
+    pub(crate) wall_time: Duration,
+}
+
+/// A hand on a pool. Ordering never waits: what is ordered is bounded by what the executor holds.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolHandle {
+    orders: Mailbox<Vec<Order>>,
+    offer: watch::Receiver<PoolOffer>,
+    fenced: bool,
+}
+
+impl PoolHandle {
+    /// Whether it has workers for this handler.
+    fn has(&self, handler: &str) -> bool {
+        self.offer.borrow().handlers.iter().any(|own| &**own == handler)
+    }
+
+    /// Whether its workers are killed when the lease runs out.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
+    /// Orders something.
+    fn order(&self, order: Order) {
+        self.orders.put(|orders| orders.push(order));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a pool is told, as `[[pool]]` of the agent's configuration spells it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use windlass_shared::limits;
+
+use crate::config::{ConfigError, is_name};
+
+/// Frames that may wait in a worker's pipe beside the one it works on, where it is able to give them back. Waking a process costs
+/// about 50 µs: 32 of them hide that for jobs of a few microseconds, and more would only be further to recall.
+const PREFETCH_MAX: u32 = 32;
+/// Workers of one pool.
+const WORKERS_MAX: u32 = 1_024;
+
+/// One `[[pool]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolOptions {
+    /// Its name, one each on an agent: 1 to 128 of `[a-zA-Z0-9._-]`.
+    pub name: String,
+    /// Program and arguments of a worker; a program without a slash is looked up on the agent's PATH.
+    pub command: Vec<String>,
+    /// Handlers its workers have. Absent: those that they announce, which the first worker is started at once to say.
+    #[serde(default)]
+    pub handlers: Vec<String>,
+    /// Workers that always run. Absent: as many as `max`.
+    pub min: Option<u32>,
+    /// Workers that may run, each of which has one of the agent's slots whether it runs or not. Absent: 1.
+    #[serde(default = "one")]
+    pub max: u32,
+    /// Calls that may wait in a worker's pipe beside the one it works on, 0 to 32, where the worker is able to give them back.
+    /// Absent: 32; how many of them are worth it follows from how long calls take.
+    #[serde(default = "prefetch")]
+    pub prefetch: u32,
+    /// Kill its workers when the lease runs out, which calls with ON_DISCONNECT_FENCE need. Absent: no.
+    #[serde(default)]
+    pub fence: bool,
+    /// Environment variables beside the agent's base ones.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<String, String>,
+    /// Working directory, absolute. Absent: the data directory.
+    pub cwd: Option<std::path::PathBuf>,
+    /// Seconds from its start to its hello. Absent: 10.
+    // What an interpreter with its imports takes on a busy host.
+    #[serde(default = "start_timeout")]
+    pub start_timeout_s: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn prefetch() -> u32 {
+    PREFETCH_MAX
+}
+
+const fn start_timeout() -> u32 {
+    10
+}
+
+impl PoolOptions {
+    /// Workers that always run.
+    #[must_use]
+    pub fn min(&self) -> u32 {
+        self.min.unwrap_or(self.max)
+    }
+
+    pub(super) fn start_timeout(&self) -> Duration {
+        Duration::from_secs(self.start_timeout_s.into())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !is_name(&self.name) {
+            return Err(format!("name must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
+        }
+        if self.command.first().is_none_or(String::is_empty) {
+            return Err("command must name a program".into());
+        }
+        if !(1..=WORKERS_MAX).contains(&self.max) {
+            return Err(format!("max must be 1 to {WORKERS_MAX}"));
+        }
+        if self.min() > self.max {
+            return Err("min must be at most max".into());
+        }
+        if self.min() == 0 && self.handlers.is_empty() {
+            return Err("min = 0 needs handlers: nobody is there to announce them".into());
+        }
+        if self.prefetch > PREFETCH_MAX {
+            return Err(format!("prefetch must be at most {PREFETCH_MAX}"));
+        }
+        if self.handlers.len() > limits::HANDLERS_MAX || !self.handlers.iter().all(|handler| is_name(handler)) {
+            let max = limits::HANDLERS_MAX;
+            return Err(format!("handlers must be at most {max}, each 1 to 128 of [a-zA-Z0-9._-]"));
+        }
+        if !(1..=600).contains(&self.start_timeout_s) {
+            return Err("start_timeout_s must be 1 to 600".into());
+        }
+        if self.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
+            return Err("cwd must be absolute".into());
+        }
+        let bad = |(name, value): (&String, &String)| {
+            name.is_empty() || name.contains(['=', '\0']) || name.starts_with("WINDLASS_") || value.contains('\0')
+        };
+        if self.env.iter().any(bad) {
+            return Err("env must hold names without \"=\" that do not begin with WINDLASS_, and no NUL".into());
+        }
+        Ok(())
+    }
+}
+
+/// Looks at every bound of all pools, which must fit into the slots.
+///
+/// # Errors
+/// The first thing that cannot be right.
+pub(crate) fn check_pools(pools: &[PoolOptions], slots: u32) -> Result<(), ConfigError> {
+    let bad = |problem: String| Err(ConfigError::new("config", problem));
+    if pools.len() > limits::POOLS_MAX {
+        return bad(format!("holds {} pools, the limit is {}", pools.len(), limits::POOLS_MAX));
+    }
+    let (mut names, mut handlers, mut workers) = (Vec::new(), Vec::new(), 0_u32);
+    for pool in pools {
+        if let Err(problem) = pool.check() {
+            return bad(format!("[[pool]] {:?}: {problem}", pool.name));
+        }
+        if names.contains(&&pool.name) {
+            return bad(format!("has two pools named {:?}", pool.name));
+        }
+        if let Some(twice) = pool.handlers.iter().find(|handler| handlers.contains(handler)) {
+            return bad(format!("[[pool]] {:?}: the handler {twice:?} is named twice", pool.name));
+        }
+        names.push(&pool.name);
+        handlers.extend(&pool.handlers);
+        workers += pool.max;
+    }
+    if workers > slots {
+        return bad(format!(
+            "the pools have {workers} workers, and the agent {slots} slots: raise --slots or lower max"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools(text: &str) -> Vec<PoolOptions> {
+        #[derive(Deserialize)]
+        struct File {
+            pool: Vec<PoolOptions>,
+        }
+        toml::from_str::<File>(text).unwrap().pool
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let pool = &pools("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmax = 3\n")[0];
+        assert_eq!((pool.min(), pool.prefetch, pool.start_timeout_s, pool.fence), (3, 32, 10, false));
+        assert_eq!(check_pools(std::slice::from_ref(pool), 3), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_named_by_its_pool() {
+        let problem = |rest: &str| {
+            let text = format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n");
+            check_pools(&pools(&text), 2).unwrap_err().to_string()
+        };
+        assert_eq!(problem("max = 0"), "--config [[pool]] \"p\": max must be 1 to 1024");
+        assert_eq!(problem("min = 2"), "--config [[pool]] \"p\": min must be at most max");
+        assert!(problem("min = 0").contains("min = 0 needs handlers"));
+        assert!(problem("prefetch = 33").contains("prefetch must be at most 32"));
+        assert!(problem("handlers = [\"a b\"]").contains("handlers must be"));
+        assert!(problem("cwd = \"x\"").contains("cwd must be absolute"));
+        assert!(problem("env = { WINDLASS_X = \"1\" }").contains("env must hold"));
+        assert!(problem("max = 3").contains("3 workers, and the agent 2 slots"));
+        assert!(problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]").contains("two pools named \"p\""));
+        let same = "handlers = [\"a\"]\n[[pool]]\nname = \"q\"\ncommand = [\"w\"]\nhandlers = [\"a\"]";
+        assert!(problem(same).contains("the handler \"a\" is named twice"));
+        assert!(problem("[[pool]]\nname = \"q\"\ncommand = []").contains("command must name a program"));
+    }
+}

@@ -1,0 +1,88 @@
+//! All pools of an agent.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use windlass_shared::domain::{Lease, PoolOffer};
+use windlass_shared::limits;
+
+use super::runner::{Parts, Runner};
+use super::{News, Order, PoolHandle, PoolOptions};
+
+/// Batches of news from pools that wait for the executor.
+const NEWS_INBOX: usize = 64;
+/// Calls that all pools together ask for: half of what an agent may hold, the rest being for commands and what is stale.
+const CALLS_MAX: u32 = limits::AGENT_CAPACITY_MAX / 2;
+
+/// News of calls, by pools.
+pub(crate) type Called = mpsc::Receiver<Vec<(Lease, News)>>;
+
+/// Hands on all pools of an agent. Clones are the same hands.
+#[derive(Debug, Clone)]
+pub(crate) struct Pools(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    handles: Vec<PoolHandle>,
+    changed: Arc<Notify>,
+}
+
+impl Pools {
+    /// Starts a pool for each of `options`.
+    pub(crate) fn start(options: &[PoolOptions], parts: &Parts) -> (Self, Called) {
+        let (news, called) = mpsc::channel(NEWS_INBOX);
+        let changed = Arc::new(Notify::new());
+        let calls_max = CALLS_MAX / u32::try_from(options.len().max(1)).unwrap_or(u32::MAX);
+        let start = |options: &PoolOptions| {
+            let changed = Arc::clone(&changed);
+            let (runner, handle) = Runner::new(options.clone(), parts.clone(), news.clone(), calls_max, changed);
+            parts.tasks.spawn("pool", runner.run());
+            handle
+        };
+        let handles = options.iter().map(start).collect();
+        (Self(Arc::new(Inner { handles, changed })), called)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.handles.is_empty()
+    }
+
+    /// Calls that they ask for at most.
+    pub(crate) fn calls_max(&self) -> usize {
+        if self.is_empty() { 0 } else { CALLS_MAX as usize }
+    }
+
+    /// The pool with workers for this handler.
+    pub(crate) fn find(&self, handler: &str) -> Option<(usize, &PoolHandle)> {
+        self.0.handles.iter().enumerate().find(|(_, pool)| pool.has(handler))
+    }
+
+    /// Orders something of one.
+    pub(crate) fn order(&self, pool: usize, order: Order) {
+        self.0.handles[pool].order(order);
+    }
+
+    /// Orders something of all.
+    pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
+        self.0.handles.iter().for_each(|pool| pool.order(order()));
+    }
+
+    /// What they take, as the coordinator is told. A handler that two of them announce is the first one's.
+    pub(crate) fn offers(&self) -> Vec<PoolOffer> {
+        let mut taken: Vec<Arc<str>> = Vec::new();
+        let mut offers = Vec::with_capacity(self.0.handles.len());
+        for pool in &self.0.handles {
+            let mut offer = pool.offer.borrow().clone();
+            offer.handlers.retain(|handler| !taken.contains(handler));
+            taken.extend(offer.handlers.iter().cloned());
+            offers.push(offer);
+        }
+        offers
+    }
+
+    /// Returns when what they take has changed.
+    pub(crate) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}

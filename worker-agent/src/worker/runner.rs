@@ -1,0 +1,178 @@
+//! Feeds a pool and does what it says.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+use windlass_shared::clock;
+use windlass_shared::domain::{Lease, PoolOffer};
+use windlass_shared::task::Tasks;
+
+use super::link::{Link, Word};
+use super::mailbox::Mailbox;
+use super::pool::{Now, Pool, Strike};
+use super::seat::State;
+use super::{News, Order, PoolHandle, PoolOptions};
+use crate::logs::Logs;
+use crate::process::{Control, SpawnSpec, Stdin, Warden};
+
+/// Words of workers that wait for the pool; past it, they wait in their pipes.
+const WORDS: usize = 64;
+
+/// What a pool works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub(crate) warden: Warden,
+    pub(crate) logs: Logs,
+    pub(crate) tasks: Tasks,
+    /// What every worker finds in its environment.
+    pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where workers run that are not told.
+    pub(crate) cwd: std::path::PathBuf,
+}
+
+/// One pool at work.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pool: Pool,
+    parts: Parts,
+    /// Where news of calls go.
+    news: mpsc::Sender<Vec<(Lease, News)>>,
+    /// Told when what the pool takes changes.
+    changed: Arc<Notify>,
+    orders: Mailbox<Vec<Order>>,
+    offer: watch::Sender<PoolOffer>,
+    words: mpsc::Receiver<(usize, Word)>,
+    speaker: mpsc::Sender<(usize, Word)>,
+    outgoing: Vec<Mailbox<Vec<u8>>>,
+    controls: Vec<Option<Control>>,
+    random: fastrand::Rng,
+}
+
+impl Runner {
+    /// A pool that asks for at most `calls_max`, and the hand on it.
+    pub(super) fn new(
+        options: PoolOptions,
+        parts: Parts,
+        news: mpsc::Sender<Vec<(Lease, News)>>,
+        calls_max: u32,
+        changed: Arc<Notify>,
+    ) -> (Self, PoolHandle) {
+        let (fenced, max) = (options.fence, options.max as usize);
+        let pool = Pool::new(options, parts.logs.clone(), calls_max, Instant::now());
+        let (offer, offered) = watch::channel(pool.offer());
+        let (speaker, words) = mpsc::channel(WORDS);
+        let orders = Mailbox::default();
+        let handle = PoolHandle { orders: orders.clone(), offer: offered, fenced };
+        let (outgoing, controls) = (vec![Mailbox::default(); max], (0..max).map(|_| None).collect());
+        let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
+        (Self { pool, parts, news, changed, orders, offer, words, speaker, outgoing, controls, random }, handle)
+    }
+
+    /// Runs until the agent stops.
+    pub(super) async fn run(mut self) {
+        let stop = self.parts.tasks.stop_token().clone();
+        let mut words = Vec::new();
+        loop {
+            let now = self.now();
+            self.pool.on_time(now);
+            self.pool.settle(now);
+            self.carry_out().await;
+            tokio::select! {
+                orders = self.orders.take() => {
+                    let now = self.now();
+                    orders.into_iter().for_each(|order| self.pool.on_order(order, now));
+                }
+                _ = self.words.recv_many(&mut words, WORDS) => words.drain(..).for_each(|(ix, word)| self.on_word(ix, word)),
+                () = at(self.pool.deadline(now.at)) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn now(&mut self) -> Now {
+        Now { at: Instant::now(), wall: clock::wall(), random: self.random.f64() }
+    }
+
+    fn on_word(&mut self, ix: usize, word: Word) {
+        match word {
+            Word::Runs(control) => {
+                // It may have been given up on while it was being started.
+                if self.pool.seats[ix].state == State::Dying {
+                    control.kill();
+                }
+                self.controls[ix] = Some(control);
+            }
+            Word::Heard(heard) => {
+                let now = self.now();
+                heard.into_iter().for_each(|heard| self.pool.on_heard(ix, heard, now));
+            }
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        for ix in 0..self.pool.seats.len() {
+            let seat = &mut self.pool.seats[ix];
+            if !seat.out.is_empty() {
+                let out = std::mem::take(&mut seat.out);
+                self.outgoing[ix].put(|waiting| waiting.extend_from_slice(&out));
+            }
+            for strike in seat.strikes.drain(..) {
+                let Some(control) = &self.controls[ix] else { continue };
+                match strike {
+                    Strike::Signal(signo) => control.signal(signo),
+                    Strike::Kill => control.kill(),
+                }
+            }
+        }
+        for ix in std::mem::take(&mut self.pool.starts) {
+            self.start(ix);
+        }
+        let offer = self.pool.offer();
+        if *self.offer.borrow() != offer {
+            self.offer.send_replace(offer);
+            self.changed.notify_one();
+        }
+        if !self.pool.news.is_empty() {
+            // The executor waits for nobody, so this is a moment.
+            let _ = self.news.send(std::mem::take(&mut self.pool.news)).await;
+        }
+    }
+
+    fn start(&mut self, ix: usize) {
+        // What was written to the one before is not for this one.
+        (self.outgoing[ix], self.controls[ix]) = (Mailbox::default(), None);
+        let link = Link {
+            ix,
+            warden: self.parts.warden.clone(),
+            spec: self.spec(ix),
+            fenced: self.pool.options.fence,
+            outgoing: self.outgoing[ix].clone(),
+            words: self.speaker.clone(),
+        };
+        self.parts.tasks.spawn("worker", link.run());
+    }
+
+    fn spec(&self, ix: usize) -> SpawnSpec {
+        let options = &self.pool.options;
+        let given = options.env.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
+        let base =
+            self.parts.env.iter().filter(|(name, _)| !options.env.keys().any(|own| own.as_bytes() == name.as_slice()));
+        let mut env: Vec<_> = base.cloned().chain(given).collect();
+        env.push((b"WINDLASS_POOL".to_vec(), options.name.clone().into_bytes()));
+        env.push((b"WINDLASS_WORKER".to_vec(), format!("{}-{ix}", options.name).into_bytes()));
+        SpawnSpec {
+            argv: options.command.iter().map(|arg| arg.clone().into_bytes()).collect(),
+            env,
+            cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
+            stdin: Stdin::Pipe,
+        }
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

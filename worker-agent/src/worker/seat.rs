@@ -1,0 +1,206 @@
+//! One worker's place in a pool.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use windlass_shared::ipc::{self, Features, JobOrder};
+
+use super::Call;
+use super::flight::Flight;
+use super::pace::LONG;
+use super::pool::Strike;
+
+/// Silence of an idle worker after which it is asked for a sign of life.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// Time for the sign.
+const PONG_WITHIN: Duration = Duration::from_secs(5);
+/// Time for a worker that was told to end.
+const RETIRE_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes kept of what a worker says while it has no call: the end of a traceback.
+const STRAY_BYTES_MAX: usize = 2_048;
+
+/// How a worker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// None is wanted.
+    Off,
+    /// Its hello is due until then.
+    Starting(Instant),
+    /// It takes calls.
+    Ready,
+    /// It takes nothing more, and is to be gone by then.
+    Retiring(Instant),
+    /// It was killed, and is not proven gone.
+    Dying,
+    /// The next is started then.
+    Backoff(Instant),
+    /// It said that it cannot run as configured.
+    Barred,
+    /// It was killed and does not die.
+    Stuck,
+}
+
+/// One worker's place in a pool.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) state: State,
+    pub(super) features: Features,
+    /// What it has, in the order it was given; the first may have begun.
+    pub(super) window: VecDeque<Flight>,
+    /// Frames to be written.
+    pub(super) out: Vec<u8>,
+    /// What is to be done to its process.
+    pub(super) strikes: Vec<Strike>,
+    /// Lives in a row that ended without a finished call.
+    pub(super) failures: u32,
+    /// How it broke the protocol.
+    pub(super) broke: Option<String>,
+    /// What it said while it had no call, the end of it.
+    pub(super) stray: Vec<u8>,
+    /// When it was heard or freed last.
+    quiet_since: Instant,
+    /// When it had its last call.
+    pub(super) idle_since: Instant,
+    pong_until: Option<Instant>,
+    next_id: u64,
+}
+
+impl Seat {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            state: State::Off,
+            features: Features::default(),
+            window: VecDeque::new(),
+            out: Vec::new(),
+            strikes: Vec::new(),
+            failures: 0,
+            broke: None,
+            stray: Vec::new(),
+            quiet_since: now,
+            idle_since: now,
+            pong_until: None,
+            next_id: 0,
+        }
+    }
+
+    /// A life begins.
+    pub(super) fn start(&mut self, until: Instant) {
+        self.state = State::Starting(until);
+        (self.broke, self.pong_until) = (None, None);
+        self.stray.clear();
+        self.out.clear();
+    }
+
+    /// It said hello.
+    pub(super) fn ready(&mut self, features: Features, now: Instant, pool: &str, worker: &str) {
+        self.state = State::Ready;
+        self.features = features;
+        self.rest(now);
+        ipc::welcome(&mut self.out, pool, worker);
+    }
+
+    /// It has nothing to do from now on.
+    pub(super) fn rest(&mut self, now: Instant) {
+        (self.quiet_since, self.idle_since) = (now, now);
+    }
+
+    /// It gave a sign of life.
+    pub(super) fn pong(&mut self, now: Instant) {
+        (self.quiet_since, self.pong_until) = (now, None);
+    }
+
+    /// Puts a call to it. One that cannot say when it begins begins now.
+    pub(super) fn give(&mut self, call: Box<Call>, job: &str) -> &mut Flight {
+        self.next_id += 1;
+        let order = JobOrder {
+            id: self.next_id,
+            handler: &call.handler,
+            input: &call.input,
+            content_type: call.content_type.as_deref(),
+            job,
+            attempt: call.lease.attempt,
+            fencing_token: call.lease.fencing_token,
+        };
+        ipc::job(&mut self.out, &order);
+        self.window.push_back(Flight::new(self.next_id, call));
+        self.window.back_mut().expect("it was just put there")
+    }
+
+    /// Whether it takes a call now, given how many may wait in its pipe. One that may begin once only never waits there.
+    pub(super) fn takes(&self, ahead: u32, once: bool, now: Instant) -> bool {
+        if self.state != State::Ready {
+            return false;
+        }
+        let Some(first) = self.window.front() else { return true };
+        let busy_long = first.age(now).is_some_and(|age| age >= LONG);
+        let ahead = if self.features.prefetch && !once && !busy_long && first.stop.is_none() { ahead } else { 0 };
+        self.window.len() <= ahead as usize
+    }
+
+    /// Asks for what has not begun behind the first `from`.
+    pub(super) fn recall(&mut self, from: usize) {
+        for flight in self.window.iter_mut().skip(from).filter(|flight| flight.began.is_none() && !flight.recalled) {
+            flight.recalled = true;
+            ipc::recall(&mut self.out, flight.id);
+        }
+    }
+
+    /// Nothing more, and an end.
+    pub(super) fn retire(&mut self, now: Instant) {
+        self.state = State::Retiring(now + RETIRE_WITHIN);
+        ipc::bye(&mut self.out);
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.state = State::Dying;
+        self.strikes.push(Strike::Kill);
+    }
+
+    /// It cannot be spoken to any more.
+    pub(super) fn break_off(&mut self, why: impl Into<String>) {
+        if self.broke.is_none() {
+            self.broke = Some(why.into());
+        }
+        self.kill();
+    }
+
+    /// Keeps the end of what it says to nobody.
+    pub(super) fn stray(&mut self, bytes: &[u8]) {
+        self.stray.extend_from_slice(bytes);
+        let excess = self.stray.len().saturating_sub(STRAY_BYTES_MAX);
+        self.stray.drain(..excess);
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Starting(at) | State::Retiring(at) | State::Backoff(at) if self.window.is_empty() => Some(at),
+            State::Off | State::Dying | State::Barred | State::Stuck => None,
+            _ => match self.window.front() {
+                Some(first) => {
+                    let long_at = first.began.map(|began| began.at + LONG).filter(|_| !self.is_cleared());
+                    [first.told_at(), first.timeout_at(), first.kill_at, long_at].into_iter().flatten().min()
+                }
+                None => Some(self.pong_until.unwrap_or(self.quiet_since + PING_AFTER)),
+            },
+        }
+    }
+
+    /// Whether nothing waits behind the call that runs.
+    fn is_cleared(&self) -> bool {
+        self.window.iter().skip(1).all(|flight| flight.recalled)
+    }
+
+    /// Asks an idle worker for a sign of life when that is due, and waits for it no longer than that takes.
+    pub(super) fn check_pulse(&mut self, now: Instant) {
+        match self.pong_until {
+            Some(until) if until <= now => self.break_off("it gave no sign of life within 5 s"),
+            None if self.quiet_since + PING_AFTER <= now => {
+                self.pong_until = Some(now + PONG_WITHIN);
+                ipc::ping(&mut self.out, self.next_id);
+            }
+            Some(_) | None => {}
+        }
+    }
+}
