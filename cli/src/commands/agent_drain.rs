@@ -77,10 +77,13 @@ fn is_over(agent: &pb::Agent) -> Result<bool, Failure> {
 }
 
 fn holds(agent: &pb::Agent) -> String {
-    let until = agent.drain_time.as_ref().map(|at| format!(", which may run until {}", show_instant(Some(at))));
-    let held = count(agent.held as usize, "job");
+    // With nothing held, only the record of it is still to come.
+    let limit = agent.drain_time.as_ref().filter(|_| agent.held > 0);
+    let until = limit.map(|at| format!(", which may run until {}", show_instant(Some(at))));
+    let held = if agent.held == 0 { "nothing".into() } else { count(agent.held as usize, "job") };
+    let verb = if agent.held == 0 { "holds" } else { "still holds" };
     let lost = if agent.state() == pb::agent::State::Connected { "" } else { "; it is out of reach" };
-    format!("{} still holds {held}{}{lost}", agent.name, until.unwrap_or_default())
+    format!("{} {verb} {held}{}{lost}", agent.name, until.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -116,5 +119,6 @@ mod tests {
             holds(&late),
             "a1 still holds 2 jobs, which may run until 2023-11-14T22:13:20.000Z; it is out of reach"
         );
+        assert_eq!(holds(&pb::Agent { held: 0, state: State::Connected.into(), ..late }), "a1 holds nothing");
     }
 }
