@@ -433,25 +433,25 @@ def the_agent():
 
 def pauses():
     wait(submit(command("true")).id)
-    wait(submit(command("true", queue="paused")).id)
-    queue = queue_service.PauseQueue(queues.PauseQueueRequest(queue="paused", reason="why"), timeout=PATIENCE_S).queue
-    expect("a queue can be paused", (queue.name, queue.paused) == ("paused", True), queue)
-    held_back, other = submit(command("true", queue="paused")), submit(command("true"))
+    wait(submit(command("true", queue="halted")).id)
+    queue = queue_service.PauseQueue(queues.PauseQueueRequest(queue="halted", reason="why"), timeout=PATIENCE_S).queue
+    expect("a queue can be paused", (queue.name, queue.paused) == ("halted", True), queue)
+    held_back, other = submit(command("true", queue="halted")), submit(command("true"))
     expect("the others go on", wait(other.id).state == Job.STATE_SUCCEEDED)
     waiting = get(held_back.id)
     expect(
         "its jobs wait, and say for what",
-        waiting.state == Job.STATE_QUEUED and "paused" in waiting.waiting_for,
+        waiting.state == Job.STATE_QUEUED and "pause" in waiting.waiting_for,
         waiting,
     )
-    seen = queue_service.GetQueue(queues.GetQueueRequest(queue="paused"), timeout=PATIENCE_S).queue
+    seen = queue_service.GetQueue(queues.GetQueueRequest(queue="halted"), timeout=PATIENCE_S).queue
     expect("and are counted", (seen.paused, seen.queued, seen.running) == (True, 1, 0), seen)
     names = [queue.name for queue in queue_service.ListQueues(queues.ListQueuesRequest(), timeout=PATIENCE_S).queues]
-    expect("queues are listed by name", names == sorted(names) and {"default", "paused"} <= set(names), names)
+    expect("queues are listed by name", names == sorted(names) and {"default", "halted"} <= set(names), names)
     restart()
-    seen = queue_service.GetQueue(queues.GetQueueRequest(queue="paused"), timeout=PATIENCE_S, wait_for_ready=True).queue
+    seen = queue_service.GetQueue(queues.GetQueueRequest(queue="halted"), timeout=PATIENCE_S, wait_for_ready=True).queue
     expect("a restart forgets no pause", seen.paused and seen.queued == 1, seen)
-    queue = queue_service.ResumeQueue(queues.ResumeQueueRequest(queue="paused"), timeout=PATIENCE_S).queue
+    queue = queue_service.ResumeQueue(queues.ResumeQueueRequest(queue="halted"), timeout=PATIENCE_S).queue
     expect("resumed, it hands out again", not queue.paused and wait(held_back.id).state == Job.STATE_SUCCEEDED, queue)
     refusal = refused(queue_service.PauseQueue, queues.PauseQueueRequest(queue="a b"))
     expect("a name that is none is refused by field", refusal.fields == ["queue"], refusal)

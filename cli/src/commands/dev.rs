@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Address to serve at, on this machine; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
-    /// Jobs to run at a time [default: this host's processors]
+    /// Commands to run at a time; the pool's worker comes on top [default: this host's processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
 }
