@@ -5,64 +5,20 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::agents::AgentArgs;
 use crate::client::DEFAULT_ADDRESS;
-use crate::commands::{self, completion, dev, job_cancel, job_list, job_logs, job_wait, job_watch, run, submit};
+use crate::commands::{self, agent_cordon, agent_drain, completion, dev, job_cancel, job_list, job_logs};
+use crate::commands::{job_result, job_wait, job_watch, queue_get::QueueArgs, queue_pause, run, submit};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::help;
 use crate::humane::parse_duration;
 use crate::output::{self, Format};
 use crate::refs::RefArgs;
 
-const AFTER_HELP: &str = "\
-Examples:
-  windlass dev                                               # a coordinator and an agent to try things on
-  windlass run -- echo hello                                 # one job, as if it ran here
-  windlass run --local 2 --each 'src/*.c' -- gcc -c {}       # many, on a cluster that lasts as long as the command
-  windlass submit --retry default -- ./nightly.sh            # leave it to the cluster,
-  windlass wait @last && windlass logs @last                 # and come back for it
-  windlass job list --state failed -o id | windlass logs -   # what went wrong, everywhere
-
-Exit codes:
-  0 ok   1 other   2 wrong usage   3 a job failed   4 a job was cancelled   5 not found   6 not allowed
-  7 coordinator out of reach   8 not now (precondition)   124 time ran out   130 Ctrl-C
-  `run` of one job passes its own code through: 128+n on signal n, 127 no such program, 126 cannot be started
-  `dev` answers 78 where the port or the directory is taken";
-
-const RUN_HELP: &str = "\
-Examples:
-  windlass run -- make -j4
-  windlass run --timeout 10m --retry default -- ./flaky-test.sh
-  windlass run --local 2 --each 'proto/**/*.proto' -- sha256sum {}
-  seq 1 200 | windlass run --local 2 --each - -- sh -c 'echo \"$1\"' sh {}
-
-Ctrl-C cancels the jobs and waits for their end; a second one leaves at once.
-One job answers with its own exit code; jobs of --each with 0, 3 (one failed) or 4 (one was cancelled).";
-
-const SUBMIT_HELP: &str = "\
-Examples:
-  windlass submit --queue nightly --label team=ml -- python3 train.py
-  id=$(windlass submit -o id -- ./build.sh) && windlass wait $id
-  windlass submit --each '/data/*.csv' -o id -- ./import {} | windlass wait -
-  windlass submit --at-most-once --request-id invoice-4711 -- ./charge 4711    # may be typed again: it is one job
-
-Every submit carries an id of its own, so one whose answer got lost is repeated without making a second job.";
-
-const DEV_HELP: &str = "\
-Examples:
-  windlass dev                                           # what is submitted is there again at the next start
-  windlass dev --data \"$(mktemp -d)\" --listen 127.0.0.1:0
-
-Ctrl-C stops the agent first: running jobs have 5 s to finish, and begin again at the next start if they have not.";
-
-const WATCH_HELP: &str = "\
-Examples:
-  windlass job watch                                     # everything, until Ctrl-C
-  windlass job watch @last                               # until all of them are over
-  windlass job watch --after 4711 -o jsonl               # go on where another watch ended";
-
 /// Runs jobs on a fleet of hosts, and is never wrong about a running one.
 #[derive(Debug, Parser)]
-#[command(name = "windlass", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "windlass", version, after_help = help::ALL, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -93,21 +49,24 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run jobs here and now: their output is your output, their exit code yours
-    #[command(after_help = RUN_HELP)]
+    #[command(after_help = help::RUN, override_usage = "windlass run [OPTIONS] -- <COMMAND>...")]
     Run(run::Args),
     /// Put jobs on record and leave them to the cluster; prints their ids
-    #[command(after_help = SUBMIT_HELP)]
+    #[command(after_help = help::SUBMIT, override_usage = help::SUBMIT_USAGE)]
     Submit(submit::Args),
     /// Wait until jobs are over; the exit code says how they ended
     Wait(job_wait::Args),
     /// Show what jobs wrote
     Logs(job_logs::Args),
     /// Run a coordinator and an agent here, in the foreground, to try things on
-    #[command(after_help = DEV_HELP)]
+    #[command(after_help = help::DEV)]
     Dev(dev::Args),
     /// Look after jobs
     #[command(subcommand)]
     Job(JobVerb),
+    /// Look after queues
+    #[command(subcommand)]
+    Queue(QueueVerb),
     /// Look after agents
     #[command(subcommand)]
     Agent(AgentVerb),
@@ -124,13 +83,17 @@ pub(crate) enum JobVerb {
     /// Show jobs in full, with their attempts
     Get(RefArgs),
     /// List jobs, newest first
+    #[command(after_help = help::LIST)]
     List(job_list::Args),
     /// Wait until jobs are over; the exit code says how they ended
     Wait(job_wait::Args),
+    /// Print what a called handler answered, byte for byte
+    #[command(after_help = help::RESULT)]
+    Result(job_result::Args),
     /// Show what jobs wrote
     Logs(job_logs::Args),
     /// Show every change of jobs as it is recorded
-    #[command(after_help = WATCH_HELP)]
+    #[command(after_help = help::WATCH)]
     Watch(job_watch::Args),
     /// Stop jobs: signal, grace, kill, to their whole process trees
     Cancel(job_cancel::Args),
@@ -139,8 +102,30 @@ pub(crate) enum JobVerb {
 /// What can be done with agents.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentVerb {
-    /// List agents, with what they run
+    /// List agents, with what they run and what their pools take
     List,
+    /// Show agents in full, with their pools
+    Get(AgentArgs),
+    /// Give agents nothing new; what runs there goes on
+    Cordon(agent_cordon::Args),
+    /// Give agents work again; also ends a drain
+    Uncordon(AgentArgs),
+    /// Give agents nothing new, take back what has not started, and at the deadline stop the rest
+    #[command(after_help = help::DRAIN)]
+    Drain(agent_drain::Args),
+}
+
+/// What can be done with queues.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// List queues, with what waits and what runs
+    List,
+    /// Show some queues
+    Get(QueueArgs),
+    /// Hand out nothing more from queues; what runs goes on
+    Pause(queue_pause::Args),
+    /// Hand out the jobs of queues again
+    Resume(QueueArgs),
 }
 
 /// Reads the command line, carries it out and reports.
@@ -201,6 +186,10 @@ mod tests {
         assert!(parses("windlass job list -o json --state failed --state RUNNING"));
         assert!(parses("windlass run --local 2 -a h:1 -- echo -o json"));
         assert!(parses("windlass --patience 5m submit --request-id a --at-most-once --on-disconnect fence -- true"));
+        assert!(parses("windlass submit --group g --handler h --input - --wait --wait-timeout 1s --retry default"));
+        assert!(parses("windlass run --group g -- true") && parses("windlass submit --handler h --input -1"));
+        assert!(parses("windlass agent drain a b --deadline 10m --reason r --wait -o id"));
+        assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
         assert!(parses("windlass job watch") && parses("windlass job watch --after 7 @last -o jsonl"));
     }
 
@@ -220,6 +209,22 @@ mod tests {
             "windlass submit --at-most-once --retry default -- true",
             "windlass submit --on-agent-lost forget -- true",
             "windlass run --request-id a -- true",
+            "windlass submit",
+            "windlass submit --handler h -- true",
+            "windlass submit --input 1 -- true",
+            "windlass submit --input 1",
+            "windlass submit --handler h --content-type text/plain",
+            "windlass submit --handler h --env A=b",
+            "windlass submit --handler h --each *",
+            "windlass submit --wait -- true",
+            "windlass submit --handler h --wait-timeout 1s",
+            "windlass run --handler h",
+            "windlass job result",
+            "windlass job list --since yesterday",
+            "windlass job list --label =a",
+            "windlass queue pause",
+            "windlass agent drain",
+            "windlass agent drain a --deadline soon",
             "windlass dev --slots 0",
             "windlass dev --listen localhost",
         ] {

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use windlass_shared::limits::MESSAGE_BYTES_MAX;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_shared::pb::queue_service_client::QueueServiceClient;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -84,6 +85,13 @@ impl Client {
     /// The agents.
     pub(crate) fn fleet(&self) -> FleetServiceClient<Channel> {
         FleetServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The queues.
+    pub(crate) fn queues(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass_shared::domain::JobState;
 use windlass_shared::{convert, pb};
 
-use crate::humane::{between, show_duration};
+use crate::humane::{between, one_line, show_duration};
 use crate::output::{job_state, reason};
 use crate::spec::signal_name;
 
@@ -17,12 +17,37 @@ pub(crate) fn end(attempt: &pb::Attempt) -> String {
     if let Some(failure) = &attempt.spawn_failure {
         return format!("{} failed, {}", failure.stage, errno(failure.errno));
     }
-    match attempt.exit.as_ref().map(|exit| (exit.code, exit.signal, exit.core_dumped)) {
-        Some((Some(code), _, _)) => format!("exit code {code}"),
-        Some((_, Some(signal), core)) => format!("{}{}", signal_name(signal), if core { ", core dumped" } else { "" }),
-        _ if attempt.reason == 0 => "-".into(),
-        _ => reason(attempt.reason).to_owned(),
+    if let Some(error) = &attempt.error {
+        return handler_error(error);
     }
+    // That a worker died is the point; how it ended comes beside it.
+    if attempt.reason() == pb::Reason::WorkerDied || attempt.reason() == pb::Reason::WorkerProtocol {
+        let how = attempt.exit.as_ref().and_then(exit);
+        return how
+            .map_or_else(|| reason(attempt.reason).to_owned(), |how| format!("{}, {how}", reason(attempt.reason)));
+    }
+    match attempt.exit.as_ref().and_then(exit) {
+        Some(how) => how,
+        None if attempt.reason == 0 => "-".into(),
+        None => reason(attempt.reason).to_owned(),
+    }
+}
+
+fn exit(exit: &pb::Exit) -> Option<String> {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => Some(format!("exit code {code}")),
+        (_, Some(signal)) => Some(signal_name(signal) + if exit.core_dumped { ", core dumped" } else { "" }),
+        (None, None) => None,
+    }
+}
+
+// `handler error E42, permanent`: its message is the attempt's detail.
+fn handler_error(error: &pb::HandlerError) -> String {
+    let code = if error.code.is_empty() { String::new() } else { format!(" {}", one_line(&error.code, usize::MAX)) };
+    let permanent = if error.permanent { ", permanent" } else { "" };
+    let again = error.retry_after.and_then(|after| Duration::try_from(after).ok());
+    let again = again.map_or_else(String::new, |after| format!(", asks for {}", show_duration(after)));
+    format!("handler error{code}{permanent}{again}")
 }
 
 /// One line on why the job did not succeed; none where it did. `title` is what the person calls it.
@@ -138,5 +163,27 @@ mod tests {
         assert!(line.starts_with("x: cancelled ("), "{line}");
         let poison = pb::Job { state: 8, reason: pb::Reason::Poison.into(), id: "id".into(), ..pb::Job::default() };
         assert_eq!(failure(&poison, "x").as_deref(), Some("x: failed: poison (job id)"));
+    }
+
+    #[test]
+    fn an_error_of_a_handler_is_told_with_its_message_and_its_code() {
+        let error = |code: &str, permanent, retry_after| {
+            let error = Some(pb::HandlerError { code: code.into(), permanent, retry_after });
+            let (state, reason) = (Attempt::Failed.into(), pb::Reason::HandlerError.into());
+            pb::Attempt { state, reason, error, detail: "no such image".into(), ..pb::Attempt::default() }
+        };
+        assert_eq!(end(&error("", false, None)), "handler error");
+        let soon = Some(prost_types::Duration { seconds: 2, nanos: 0 });
+        assert_eq!(end(&error("E42", true, soon)), "handler error E42, permanent, asks for 2.0 s");
+        let line = failure(&job(pb::job::State::Failed, error("E42", false, None)), "resize").expect("a line");
+        assert_eq!(line, "resize: handler error E42: no such image (job id, attempt 1 on local-1)");
+    }
+
+    #[test]
+    fn a_worker_that_died_is_told_with_how_it_ended() {
+        let exit = Some(pb::Exit { signal: Some(9), ..pb::Exit::default() });
+        let died = pb::Attempt { reason: pb::Reason::WorkerDied.into(), exit, ..pb::Attempt::default() };
+        assert_eq!(end(&died), "worker died, SIGKILL");
+        assert_eq!(end(&pb::Attempt { exit: None, ..died }), "worker died");
     }
 }

@@ -31,6 +31,22 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// The instant of `1h`, which is an hour ago, or of RFC 3339, such as `2026-01-31T12:00:00Z`.
+pub(crate) fn parse_instant(text: &str) -> Result<prost_types::Timestamp, String> {
+    instant(text, clock::wall().unix_ms())
+}
+
+fn instant(text: &str, now_ms: u64) -> Result<prost_types::Timestamp, String> {
+    if let Ok(at) = text.trim().parse::<jiff::Timestamp>() {
+        return Ok(prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
+    }
+    let wrong = || format!("{text:?} is no time; write 1h or 2d for as long ago, or 2026-01-31T12:00:00Z");
+    let ago_ms = u64::try_from(parse_duration(text).map_err(|_| wrong())?.as_millis()).map_err(|_| wrong())?;
+    let at_ms = now_ms.saturating_sub(ago_ms);
+    let nanos = i32::try_from(at_ms % 1_000 * 1_000_000).map_err(|_| wrong())?;
+    Ok(prost_types::Timestamp { seconds: i64::try_from(at_ms / 1_000).map_err(|_| wrong())?, nanos })
+}
+
 // The span of the first number with its unit, and what follows.
 fn take_part(text: &str) -> Option<(Duration, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -131,6 +147,20 @@ mod tests {
         for text in ["", "s", "-1s", "1x", "1.2.3s", "1 s", "1e3s", "999999999999d", "."] {
             let err = parse_duration(text).expect_err(text);
             assert!(err.contains("1h30m"), "{err}");
+        }
+    }
+
+    #[test]
+    fn an_instant_is_a_span_ago_or_rfc_3339() {
+        let at = |text| instant(text, 1_700_000_000_250).map(|at| (at.seconds, at.nanos));
+        assert_eq!(at("1h"), Ok((1_699_996_400, 250_000_000)));
+        assert_eq!(at("0s"), Ok((1_700_000_000, 250_000_000)));
+        assert_eq!(at("2023-11-14T22:13:20.5Z"), Ok((1_700_000_000, 500_000_000)));
+        assert_eq!(at("2023-11-15T00:13:20+02:00"), Ok((1_700_000_000, 0)));
+        assert_eq!(at("99999d"), Ok((0, 0)), "before everything there is");
+        for text in ["", "yesterday", "2023-11-14", "2023-13-01T00:00:00Z", "-1h"] {
+            let err = at(text).expect_err(text);
+            assert!(err.contains("ago"), "{err}");
         }
     }
 

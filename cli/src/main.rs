@@ -4,16 +4,19 @@
 //! [`local`] cluster; that and `dev` start [`member`]s, processes of this very executable. Not here: scheduling, supervision, and anything a client of the
 //! API could not do.
 
+mod agents;
 mod calls;
 mod cli;
 mod client;
 mod commands;
+mod demo;
 mod each;
 mod exit;
 mod explain;
 mod failure;
 mod fanout;
 mod follow;
+mod help;
 mod humane;
 mod interrupts;
 mod last;

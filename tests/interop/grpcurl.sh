@@ -4,42 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-built=${CARGO_TARGET_DIR:-target}/debug
-room=$(mktemp -d)
-coordinator='' agent=''
-
-stop() { # asks, waits up to 10 s, insists
-  local pid=$1
-  kill -TERM "$pid" 2>/dev/null || return 0
-  for _ in $(seq 100); do
-    kill -0 "$pid" 2>/dev/null || return 0
-    sleep 0.1
-  done
-  kill -KILL "$pid" 2>/dev/null || true
-}
-leave() {
-  local code=$?
-  [ -z "$agent" ] || stop "$agent"
-  [ -z "$coordinator" ] || stop "$coordinator"
-  if [ "$code" -ne 0 ]; then
-    for log in "$room"/*.log; do printf -- '--- %s\n' "$log" && tail -n 30 "$log"; done >&2
-  fi
-  rm -rf "$room"
-  exit "$code"
-}
-trap leave EXIT
-trap 'exit 130' INT TERM
+# shellcheck source=tests/interop/cluster.sh
+. tests/interop/cluster.sh
 
 # ---- a call, and what is said about its answer -----------------------------------------------------------------------
-
-passed=0 failed=0
-result() { # sentence, 0 or 1, what came instead
-  if [ "$2" -eq 0 ]; then
-    passed=$((passed + 1)) && printf 'ok    %s\n' "$1"
-  else
-    failed=$((failed + 1)) && printf 'FAIL  %s\n%s\n' "$1" "$3"
-  fi
-}
 
 # Leaves `code` (gRPC's number) and $room/answer: messages, or the status where the call was refused.
 call() { # method, request
@@ -97,18 +65,8 @@ unknown=0193a5b0-7c3e-7f00-8000-0123456789ab
 
 # ---- by hand ---------------------------------------------------------------------------------------------------------
 
-"$built/windlass-coordinator" --listen 127.0.0.1:0 --data "$room/c" >"$room/said" 2>"$room/coordinator.log" &
-coordinator=$!
-for _ in $(seq 100); do
-  grep -q . "$room/said" && break
-  kill -0 "$coordinator" || exit 1
-  sleep 0.05
-done
-address=$(sed -n '1s|^listening on http://||p' "$room/said")
-[ -n "$address" ] || { echo "the coordinator's first line is: $(head -n 1 "$room/said")" >&2 && exit 1; }
-
-"$built/windlass-worker-agent" --coordinator "http://$address" --data "$room/a" --name a1 --slots 2 2>"$room/agent.log" &
-agent=$!
+start_coordinator
+start_agent a1 --slots 2
 
 # ---- reflection and health -------------------------------------------------------------------------------------------
 
@@ -316,13 +274,7 @@ call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
 cp "$room/answer" "$room/events"
 kill -9 "$coordinator"
 wait "$coordinator" || true
-"$built/windlass-coordinator" --listen "$address" --data "$room/c" >"$room/said" 2>>"$room/coordinator.log" &
-coordinator=$!
-for _ in $(seq 100); do
-  grep -q . "$room/said" && break
-  kill -0 "$coordinator" || exit 1
-  sleep 0.05
-done
+start_coordinator
 call windlass.v1.JobService/ListJobs '{"page_size": 1000}'
 expect "knows every job after kill -9" 'len(a["jobs"]) == 1 + len(json.load(open("'"$room"'/whole"))["jobs"])'
 call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
@@ -341,11 +293,8 @@ ends() { # sentence, pid
   result "$1" "$ended" "      it ended with $ended"
 }
 ends "an agent asked to leave ends with 0" "$agent"
-agent=''
 call windlass.v1.FleetService/GetAgent "{\"agent_id\": \"$agent_id\"}"
 expect "and the coordinator knows that it left" 'a["agent"]["state"] == "STATE_GONE"'
 ends "a coordinator asked to leave ends with 0" "$coordinator"
-coordinator=''
 
-printf '\n%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+all_held

@@ -1,6 +1,6 @@
 //! `windlass dev`: a coordinator and an agent in the foreground, to try things on. What is submitted is kept.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use windlass_shared::pb;
 
 use crate::client::{Client, DEFAULT_ADDRESS};
+use crate::demo;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::humane::count;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     /// Address to serve at, on this machine; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
-    /// Jobs to run at a time [default: this host's processors]
+    /// Commands to run at a time; the pool's worker comes on top [default: this host's processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
 }
@@ -49,14 +50,15 @@ pub(crate) async fn dev(args: Args) -> Result<Exit, Failure> {
     let home = home(args.data.as_deref())?;
     is_free(args.listen)?;
     let slots = args.slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+    let pool = demo::write(&home, std::env::var_os("PATH").as_deref())?;
     let mut pair = Pair::default();
     let began = tokio::select! {
-        began = timeout(START_LIMIT, pair.start(&home, args.listen, slots)) => Some(began),
+        began = timeout(START_LIMIT, pair.start(&home, args.listen, slots, pool.as_deref())) => Some(began),
         _ = interrupts.next() => None,
     };
     let result = match began {
         Some(Ok(Ok(url))) => {
-            print(&banner(&url, slots, &home))?;
+            print(&banner(&url, slots, &home, pool.is_some()))?;
             tokio::select! {
                 _ = interrupts.next() => Ok(Exit::OK),
                 failure = pair.broke() => Err(failure),
@@ -92,18 +94,20 @@ fn cannot_start(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::OTHER, "DEV", format!("cannot start: {why}"))
 }
 
-fn banner(url: &str, slots: u32, home: &Path) -> String {
+fn banner(url: &str, slots: u32, home: &Path, pool: bool) -> String {
     let elsewhere = url != DEFAULT_ADDRESS;
     let address = if elsewhere { format!("  export WINDLASS_ADDRESS={url}\n") } else { String::new() };
+    let call = "  windlass submit --handler upper --input '\"hello\"' --wait    # or sleep 2, or fail '\"why\"': see worker.py there\n";
+    let call = if pool { call } else { "" };
     format!(
         "\
-windlass is up at {url}, with {} for jobs; they are kept in {}
+windlass is up at {url}, with {} for commands; jobs are kept in {}
 
 In another terminal:
 {address}  windlass run -- echo hello
   windlass submit --each 'src/**/*.rs' -- wc -l
   windlass job watch
-
+{call}
 Ctrl-C stops it.
 ",
         count(slots as usize, "slot"),
@@ -120,7 +124,13 @@ struct Pair {
 
 impl Pair {
     /// Starts both; the address of the coordinator, once the agent is connected.
-    async fn start(&mut self, home: &Path, listen: SocketAddr, slots: u32) -> Result<String, Failure> {
+    async fn start(
+        &mut self,
+        home: &Path,
+        listen: SocketAddr,
+        slots: u32,
+        pool: Option<&Path>,
+    ) -> Result<String, Failure> {
         let (data, listen) = (home.join("coordinator"), listen.to_string());
         let args = ["__coordinator", "--lifeline", "--listen", &listen, "--data"].map(OsStr::new);
         let args = args.into_iter().chain([data.as_os_str()]);
@@ -129,11 +139,9 @@ impl Pair {
             Ok(url) => url,
             Err(why) => return Err(refused(coordinator, why).await),
         };
-        let (data, slots) = (home.join("agent"), slots.to_string());
-        let args = ["__agent", "--lifeline", "--coordinator", &url, "--name", "dev", "--slots", &slots];
-        let args = args.into_iter().chain(["--drain-timeout", DRAIN, "--data"]).map(OsStr::new);
-        let args = args.chain([data.as_os_str()]);
-        let agent = self.agent.insert(Member::start("agent", args, Stdio::null(), Log::Shown)?);
+        let args = agent_args(home, &url, slots, pool);
+        let agent =
+            self.agent.insert(Member::start("agent", args.iter().map(OsString::as_os_str), Stdio::null(), Log::Shown)?);
         let client = Client::connect(&url, None).await?;
         loop {
             let agents = client.list_agents().await.map_err(|status| client.failure("list the agents", &status))?;
@@ -170,6 +178,19 @@ impl Pair {
             member.end_by(Instant::now() + STOP_LIMIT).await;
         }
     }
+}
+
+// The workers of the pool have slots of their own beside those for commands.
+fn agent_args(home: &Path, url: &str, slots: u32, pool: Option<&Path>) -> Vec<OsString> {
+    let slots = slots + pool.map_or(0, |_| demo::WORKERS);
+    let mut args: Vec<OsString> =
+        ["__agent", "--lifeline", "--coordinator", url, "--name", "dev"].map(Into::into).into();
+    args.extend(["--slots", &slots.to_string(), "--drain-timeout", DRAIN, "--data"].map(OsString::from));
+    args.push(home.join("agent").into());
+    if let Some(config) = pool {
+        args.extend(["--config".into(), config.into()]);
+    }
+    args
 }
 
 // Each further signal is passed on: the agent takes the second for "urgent", the third for "now".
@@ -213,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_banner_has_three_commands_that_can_be_typed_as_they_are() {
-        let text = banner(DEFAULT_ADDRESS, 4, Path::new("/d"));
+        let text = banner(DEFAULT_ADDRESS, 4, Path::new("/d"), false);
         let commands: Vec<_> = text.lines().filter(|line| line.starts_with("  ")).collect();
         assert_eq!(commands.len(), 3);
         assert!(commands.iter().all(|line| line.starts_with("  windlass ")), "{text}");
@@ -222,7 +243,24 @@ mod tests {
 
     #[test]
     fn at_another_address_the_commands_are_told_where() {
-        let text = banner("http://127.0.0.1:9", 1, Path::new("/d"));
+        let text = banner("http://127.0.0.1:9", 1, Path::new("/d"), false);
         assert!(text.contains("  export WINDLASS_ADDRESS=http://127.0.0.1:9\n  windlass run"), "{text}");
+    }
+
+    #[test]
+    fn with_a_pool_one_line_more_says_what_it_can_be_asked() {
+        let text = banner(DEFAULT_ADDRESS, 4, Path::new("/d"), true);
+        assert_eq!(text.lines().count(), banner(DEFAULT_ADDRESS, 4, Path::new("/d"), false).lines().count() + 1);
+        assert!(text.contains("  windlass submit --handler upper --input '\"hello\"' --wait"), "{text}");
+    }
+
+    #[test]
+    fn the_agent_has_a_slot_more_for_each_worker_of_the_pool() {
+        let args = |pool| agent_args(Path::new("/d"), "http://h:1", 4, pool).join(OsStr::new(" "));
+        let common = "--lifeline --coordinator http://h:1 --name dev";
+        let without = format!("__agent {common} --slots 4 --drain-timeout 5s --data /d/agent");
+        assert_eq!(args(None), OsStr::new(&without));
+        let with = format!("{without} --config /d/agent.toml").replace("--slots 4", "--slots 5");
+        assert_eq!(args(Some(Path::new("/d/agent.toml"))), OsStr::new(&with));
     }
 }

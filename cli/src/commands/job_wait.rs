@@ -48,8 +48,8 @@ pub(crate) async fn wait(client: &Client, global: &Global, args: &Args) -> Resul
     Ok(Exit::of_jobs(jobs.iter().map(|job| convert::job_state(job.state))))
 }
 
-// The job, and whether it is over.
-async fn wait_for(client: &Client, id: &str, deadline: Option<Instant>) -> Result<(pb::Job, bool), Failure> {
+/// The job, and whether it is over.
+pub(super) async fn wait_for(client: &Client, id: &str, deadline: Option<Instant>) -> Result<(pb::Job, bool), Failure> {
     loop {
         let left = deadline.map_or(WAIT_MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let asked = client.patiently("wait for the job", || client.wait_job(id, left));

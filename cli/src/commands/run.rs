@@ -14,13 +14,14 @@ use crate::interrupts::Interrupts;
 use crate::local::Cluster;
 use crate::output::Format;
 use crate::session::Session;
-use crate::spec::{Plan, WorkArgs};
+use crate::spec::{ExecArgs, JobArgs, Plan};
 
 /// Beside its grace, a cancelled job takes at most 10 s to be proven dead; the rest is for the way there and back.
 const CANCEL_SLACK: Duration = Duration::from_secs(20);
 
 /// What to run, and where.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("work").required(true).args(["argv"]))]
 pub(crate) struct Args {
     /// Run on a throw-away cluster of N agents on this host, in your directory and with your environment; needs no
     /// coordinator
@@ -30,7 +31,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", requires = "local", value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Local cluster")]
     slots: Option<u32>,
     #[command(flatten)]
-    work: WorkArgs,
+    job: JobArgs,
+    #[command(flatten)]
+    exec: ExecArgs,
 }
 
 /// Runs it.
@@ -40,7 +43,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, Failure> {
             .remedy("windlass submit -o id, then windlass wait -o json @last"));
     }
     // Reads standard input, perhaps for long; until here Ctrl-C just ends us.
-    let plan = Plan::new(&args.work)?;
+    let plan = Plan::exec(&args.job, &args.exec)?;
     let interrupts = Interrupts::listen()?;
     match args.local {
         Some(agents) => local(plan.in_callers_place()?, agents.into(), args.slots, interrupts).await,

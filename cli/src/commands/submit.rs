@@ -1,42 +1,90 @@
 //! `windlass submit`: puts jobs on record and leaves them to the cluster.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use windlass_shared::convert;
 use windlass_shared::pb::{self, batch_submit_jobs_result::Result as ItemResult};
 
+use super::job_result;
+use super::job_wait::wait_for;
 use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::last;
+use crate::humane::{parse_duration, show_duration};
 use crate::output::{Format, Json, interject, print};
-use crate::spec::{Plan, WorkArgs};
+use crate::spec::{CallArgs, ExecArgs, JobArgs, Plan};
 use crate::submit::{Submission, request_id, submit as submit_all, submit_one};
+use crate::{explain, last};
 
 /// What to submit, and as what.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("work").required(true).args(["argv", "handler"]))]
 pub(crate) struct Args {
     /// Id of this very submit, up to 36 printable ASCII characters: for 24 h the same id makes no second job
     /// [default: a random one]
     #[arg(long, value_name = "ID", conflicts_with = "each", help_heading = "Promises")]
     request_id: Option<String>,
     #[command(flatten)]
-    work: WorkArgs,
+    job: JobArgs,
+    #[command(flatten)]
+    call: CallArgs,
+    /// Wait for the handler's answer and print it, or its error with exit code 3; a command is waited for by `run`
+    #[arg(long, requires = "handler", conflicts_with = "argv", help_heading = "Call")]
+    wait: bool,
+    /// Longest wait; then exit with 124. The job goes on [default: no end]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "wait", help_heading = "Call")]
+    wait_timeout: Option<Duration>,
+    #[command(flatten)]
+    exec: ExecArgs,
 }
 
-/// Submits and prints the ids.
+/// Submits and prints the ids, or, where it waits, the answer.
 pub(crate) async fn submit(client: &Client, global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let plan = Plan::new(&args.work)?;
-    if !plan.is_each() {
-        let id = args.request_id.clone().map_or_else(request_id, Ok)?;
-        let job = submit_one(client, &plan, &id).await.map_err(|failure| in_doubt(failure, &id))?;
-        last::remember(client.address(), std::iter::once(&job.id));
-        print(&one(global.output, &job)?)?;
-        return Ok(Exit::OK);
+    if args.wait && global.output != Format::Table {
+        return Err(Failure::usage("submit --wait prints the answer as it is, so -o has no say")
+            .remedy("windlass submit -o id, then windlass wait -o json @last"));
     }
-    let submission = submit_all(client, &plan, &CancellationToken::new()).await;
+    let plan = match &args.call.handler {
+        Some(handler) => Plan::call(&args.job, handler, &args.call)?,
+        None => Plan::exec(&args.job, &args.exec)?,
+    };
+    if plan.is_each() {
+        return each(client, global, &plan).await;
+    }
+    let id = args.request_id.clone().map_or_else(request_id, Ok)?;
+    let sent = submit_one(client, &plan, &id).await;
+    let job = sent.map_err(|failure| unquoted(in_doubt(failure, &id)))?;
+    last::remember(client.address(), std::iter::once(&job.id));
+    if args.wait {
+        return answer(client, &plan, &job.id, args.wait_timeout).await;
+    }
+    print(&one(global.output, &job)?)?;
+    Ok(Exit::OK)
+}
+
+async fn answer(client: &Client, plan: &Plan, id: &str, limit: Option<Duration>) -> Result<Exit, Failure> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let (job, done) = wait_for(client, id, deadline).await?;
+    if !done {
+        let limit = limit.map(show_duration).unwrap_or_default();
+        interject(&format!("after {limit}, job {id} is not over yet; windlass job result {id} has its answer later"));
+        return Ok(Exit::TIMED_OUT);
+    }
+    if let Some(line) = explain::failure(&job, &plan.title(0)) {
+        interject(&line);
+        return Ok(Exit::of_jobs([convert::job_state(job.state)]));
+    }
+    job_result::show(client, id, job_result::Ending::Line).await
+}
+
+async fn each(client: &Client, global: &Global, plan: &Plan) -> Result<Exit, Failure> {
+    let submission = submit_all(client, plan, &CancellationToken::new()).await;
     last::remember(client.address(), submission.accepted().map(|(_, id)| id));
-    print(&many(global.output, &plan, &submission)?)?;
-    tell(&plan, submission)
+    print(&many(global.output, plan, &submission)?)?;
+    tell(plan, submission)
 }
 
 fn one(format: Format, job: &pb::Job) -> Result<String, Failure> {
@@ -80,6 +128,14 @@ fn in_doubt(failure: Failure, id: &str) -> Failure {
     failure
         .because(["the job may be on record all the same".to_owned()])
         .remedy(format!("the same command with --request-id {id}: it makes no second job"))
+}
+
+// A shell takes the quotes of a JSON string for its own, which everybody meets once.
+fn unquoted(failure: Failure) -> Failure {
+    if !failure.why.iter().any(|line| line.starts_with("spec.call.input must be one JSON value")) {
+        return failure;
+    }
+    failure.remedy(r#"--input '"text"' with both kinds of quotes, or --content-type text/plain"#)
 }
 
 // The ids are out; what was refused is told beside them, and decides the exit code.

@@ -20,7 +20,8 @@ macro_rules! documents {
     };
 }
 
-documents!(Job, JobEvent, Agent, ListJobsResponse, ListAgentsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
+documents!(Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
+documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
 
 /// Writes messages as JSON.
 #[derive(Debug)]
@@ -106,6 +107,8 @@ mod tests {
         assert_eq!(json.document(&pb::ListJobsResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::ListAgentsResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::BatchSubmitJobsResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.document(&pb::ListQueuesResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::Queue::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::Agent::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::BatchSubmitJobsResult::default()]).expect("json"), "{}\n");
     }

@@ -1,20 +1,23 @@
 //! What goes to standard output: tables for people, the protobuf JSON mapping for programs, ids for pipes.
 
+mod agent;
 mod json;
 mod screen;
 mod table;
 
 use std::io::Write;
 
+use prost::Message;
 use windlass_shared::domain::Work;
 use windlass_shared::{convert, pb};
 
 use crate::failure::Failure;
 use crate::humane::one_line;
 
-pub(crate) use json::{Json, failure};
+pub(crate) use agent::{agent_sheet, agent_table};
+pub(crate) use json::{Document, Json, failure};
 pub(crate) use screen::{Screen, interject};
-pub(crate) use table::{agent_table, event_head, event_lines, job_sheet, job_table};
+pub(crate) use table::{event_head, event_lines, job_sheet, job_table, queue_table};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -43,14 +46,39 @@ pub(crate) fn print_jobs(
     jobs: &[pb::Job],
     table: impl Fn(&[pb::Job]) -> String,
 ) -> Result<(), Failure> {
-    let json = Json::new()?;
+    print_all(format, jobs, |job| &job.id, table, |jobs| list(&jobs, ""))
+}
+
+/// Shows agents in the same way.
+pub(crate) fn print_agents(
+    format: Format,
+    agents: &[pb::Agent],
+    table: impl Fn(&[pb::Agent]) -> String,
+) -> Result<(), Failure> {
+    let list = |agents| pb::ListAgentsResponse { agents, next_page_token: String::new() };
+    print_all(format, agents, |agent| &agent.id, table, list)
+}
+
+/// Shows queues in the same way; their names are their ids.
+pub(crate) fn print_queues(format: Format, queues: &[pb::Queue]) -> Result<(), Failure> {
+    let list = |queues| pb::ListQueuesResponse { queues, next_page_token: String::new() };
+    print_all(format, queues, |queue| &queue.name, queue_table, list)
+}
+
+fn print_all<M: Document + Clone, L: Document>(
+    format: Format,
+    all: &[M],
+    id: impl Fn(&M) -> &String,
+    table: impl Fn(&[M]) -> String,
+    list: impl Fn(Vec<M>) -> L,
+) -> Result<(), Failure> {
     match format {
-        Format::Table => print(&table(jobs)),
-        Format::Id => print(&jobs.iter().map(|job| format!("{}\n", job.id)).collect::<String>()),
-        Format::Jsonl => print(&json.lines(jobs)?),
-        Format::Json => match jobs {
-            [job] => print(&json.document(job)?),
-            jobs => print(&json.document(&list(jobs, ""))?),
+        Format::Table => print(&table(all)),
+        Format::Id => print(&all.iter().map(|one| format!("{}\n", id(one))).collect::<String>()),
+        Format::Jsonl => print(&Json::new()?.lines(all)?),
+        Format::Json => match all {
+            [one] => print(&Json::new()?.document(one)?),
+            all => print(&Json::new()?.document(&list(all.to_vec()))?),
         },
     }
 }
@@ -79,6 +107,19 @@ pub(crate) fn command(spec: &[u8]) -> String {
     }
 }
 
+/// The handler of an encoded spec; none where it is a command.
+pub(crate) fn handler(spec: &[u8]) -> Option<String> {
+    match convert::read_spec(spec).map(|spec| spec.work) {
+        Ok(Work::Call(call)) => Some(one_line(&call.handler, usize::MAX)),
+        Ok(Work::Exec(_)) | Err(_) => None,
+    }
+}
+
+/// The group in an encoded spec; empty where there is none.
+pub(crate) fn group(spec: &[u8]) -> String {
+    pb::JobSpec::decode(spec).map_or_else(|_| String::new(), |spec| one_line(&spec.group, usize::MAX))
+}
+
 // As a shell would take it, so that it can be copied; control characters must not reach the terminal.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%^".contains(c);
@@ -91,7 +132,6 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
 
     #[test]
     fn a_command_is_shown_as_a_shell_would_take_it() {

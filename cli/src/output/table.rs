@@ -3,13 +3,13 @@
 use comfy_table::{Table, presets};
 use windlass_shared::pb;
 
-use super::{command, job_state, reason};
+use super::{command, group, handler, job_state, reason};
 use crate::humane::{between, one_line, show_age, show_duration, show_instant};
 
 /// Room for a command, the one column that can grow without bound.
 const COMMAND_CHARS_MAX: usize = 40;
 
-fn render<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn render<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head);
     for row in rows {
@@ -59,16 +59,13 @@ fn event_line([time, revision, job, state, attempt, agent, reason]: [&str; 7]) -
     line.trim_end().to_owned() + "\n"
 }
 
-/// Agents, a line each.
-pub(crate) fn agent_table(agents: &[pb::Agent]) -> String {
-    let rows = agents.iter().map(|agent| {
-        let state = agent.state().as_str_name().trim_start_matches("STATE_").to_owned();
-        let scheduling = agent.scheduling().as_str_name().trim_start_matches("SCHEDULING_").to_owned();
-        let busy = format!("{}/{}", agent.running, agent.slots);
-        let age = show_age(agent.connect_time.as_ref());
-        [agent.name.clone(), agent.id.clone(), state, scheduling, busy, agent.held.to_string(), age, agent.host.clone()]
+/// Queues, a line each.
+pub(crate) fn queue_table(queues: &[pb::Queue]) -> String {
+    let rows = queues.iter().map(|queue| {
+        let state = if queue.paused { "PAUSED" } else { "ACTIVE" };
+        [queue.name.clone(), state.into(), queue.queued.to_string(), queue.running.to_string()]
     });
-    render(["NAME", "ID", "STATE", "SCHEDULING", "BUSY", "HELD", "UP", "HOST"], rows)
+    render(["NAME", "STATE", "QUEUED", "RUNNING"], rows)
 }
 
 /// One job in full, with its attempts.
@@ -82,7 +79,13 @@ pub(crate) fn job_sheet(job: &pb::Job) -> String {
     line("job", job.id.clone());
     line("state", job_state(job.state).into());
     line("reason", join(reason(job.reason), &job.detail));
-    line("command", command(&job.spec));
+    let (handler, group) = (handler(&job.spec), group(&job.spec));
+    match handler {
+        Some(handler) => line("handler", handler),
+        None => line("command", command(&job.spec)),
+    }
+    line("group", group);
+    line("waits for", job.waiting_for.clone());
     line("created", show_instant(job.create_time.as_ref()));
     line("ready", show_instant(job.ready_time.as_ref()));
     line("ended", show_instant(job.end_time.as_ref()));
@@ -90,6 +93,10 @@ pub(crate) fn job_sheet(job: &pb::Job) -> String {
         line("cancel", "requested".into());
     }
     line("counted", counted(job));
+    let answer = job.attempts.last().map_or(0, |attempt| attempt.result_bytes);
+    if answer > 0 {
+        line("result", format!("{answer} bytes"));
+    }
     if !job.attempts.is_empty() {
         sheet += "\n";
         sheet += &attempt_table(&job.attempts);
@@ -98,7 +105,12 @@ pub(crate) fn job_sheet(job: &pb::Job) -> String {
 }
 
 fn counted(job: &pb::Job) -> String {
-    let kinds = [(job.failures, "failed"), (job.infra_losses, "lost"), (job.interruptions, "interrupted")];
+    let kinds = [
+        (job.failures, "failed"),
+        (job.infra_losses, "lost"),
+        (job.interruptions, "interrupted"),
+        (job.worker_deaths, "killed its worker"),
+    ];
     let told = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, kind)| format!("{number} {kind}"));
     told.collect::<Vec<_>>().join(", ")
 }
@@ -125,6 +137,7 @@ fn join(reason: &str, detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prost::Message;
 
     #[test]
     fn columns_line_up_without_borders_or_trailing_blanks() {
@@ -165,10 +178,36 @@ mod tests {
     }
 
     #[test]
-    fn agents_show_how_busy_they_are() {
-        let agent =
-            pb::Agent { name: "a".into(), state: 1, scheduling: 1, slots: 4, running: 3, ..pb::Agent::default() };
-        let table = agent_table(&[agent]);
-        assert!(table.contains("CONNECTED") && table.contains("ACTIVE") && table.contains("3/4"), "{table}");
+    fn the_sheet_of_a_call_tells_of_its_handler_its_group_and_what_it_waits_for() {
+        let work = Some(pb::job_spec::Work::Call(pb::Call { handler: "upper".into(), ..pb::Call::default() }));
+        let spec = pb::JobSpec { work, group: "g".into(), ..pb::JobSpec::default() }.encode_to_vec().into();
+        let waiting_for = "no agent offers the handler upper".into();
+        let job = pb::Job { id: "id".into(), state: 3, spec, waiting_for, worker_deaths: 2, ..pb::Job::default() };
+        let wanted = concat!(
+            "job       id\n",
+            "state     QUEUED\n",
+            "handler   upper\n",
+            "group     g\n",
+            "waits for no agent offers the handler upper\n",
+            "counted   2 killed its worker\n",
+        );
+        assert_eq!(job_sheet(&job), wanted);
+    }
+
+    #[test]
+    fn the_sheet_shows_what_a_handler_answered() {
+        let error = Some(pb::HandlerError { code: "E42".into(), permanent: true, ..pb::HandlerError::default() });
+        let failed = pb::Attempt { number: 1, state: 6, reason: 16, error, ..pb::Attempt::default() };
+        let answered = pb::Attempt { number: 2, state: 5, result_bytes: 7, ..pb::Attempt::default() };
+        let sheet = job_sheet(&pb::Job { state: 7, attempts: vec![failed, answered], ..pb::Job::default() });
+        assert!(sheet.contains("result    7 bytes\n"), "{sheet}");
+        assert!(sheet.contains("handler error E42, permanent"), "{sheet}");
+    }
+
+    #[test]
+    fn a_paused_queue_is_seen_at_a_glance() {
+        let queue = |name: &str, paused| pb::Queue { name: name.into(), paused, queued: 3, running: 1 };
+        let wanted = "NAME  STATE   QUEUED  RUNNING\na     ACTIVE  3       1\nb     PAUSED  3       1\n";
+        assert_eq!(queue_table(&[queue("a", false), queue("b", true)]), wanted);
     }
 }

@@ -1,20 +1,30 @@
+use std::collections::BTreeMap;
+
 use clap::Parser;
 use windlass_shared::convert;
-use windlass_shared::domain::{
-    Execution, OnAgentLost as OnAgentLostMode, OnDisconnect as OnDisconnectMode, Preset, Work,
-};
+use windlass_shared::domain::{Execution, OnAgentLost, OnDisconnect, Preset, Work as DomainWork};
+use windlass_shared::limits::PAYLOAD_BYTES_MAX;
 
+use super::exec::callers_env;
+use super::signal::parse_signal;
 use super::*;
 
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    work: WorkArgs,
+    job: JobArgs,
+    #[command(flatten)]
+    call: CallArgs,
+    #[command(flatten)]
+    exec: ExecArgs,
 }
 
 fn plan(line: &str) -> Result<Plan, Failure> {
     let args = Line::try_parse_from(std::iter::once("windlass").chain(line.split(' '))).expect("a valid line");
-    Plan::new(&args.work)
+    match &args.call.handler {
+        Some(handler) => Plan::call(&args.job, handler, &args.call),
+        None => Plan::exec(&args.job, &args.exec),
+    }
 }
 
 fn spec(line: &str) -> windlass_shared::domain::JobSpec {
@@ -32,7 +42,7 @@ fn flags_reach_the_fields_of_the_contract() {
     assert_eq!((spec.header.retry.preset, spec.header.retry.attempts_max), (Preset::Aggressive, 4));
     assert_eq!((spec.run_timeout, spec.stop_grace), (Some(Duration::from_secs(1)), Duration::from_secs(2)));
     assert_eq!(spec.stop_signal, 2);
-    let Work::Exec(exec) = spec.work else { panic!("not exec") };
+    let DomainWork::Exec(exec) = spec.work else { panic!("not exec") };
     assert_eq!(exec.argv, ["echo", "hi"]);
     assert_eq!(exec.env, [("K".to_owned(), "V=W".to_owned())]);
     assert_eq!(exec.cwd.as_deref(), Some(std::path::Path::new("/tmp")));
@@ -42,8 +52,8 @@ fn flags_reach_the_fields_of_the_contract() {
 fn promises_reach_the_fields_of_the_contract() {
     let spec = spec("--at-most-once --on-disconnect fence --on-agent-lost wait -- true");
     assert_eq!(spec.header.execution, Execution::AtMostOnce);
-    assert_eq!(spec.header.on_agent_lost, OnAgentLostMode::Wait);
-    assert_eq!(spec.on_disconnect, OnDisconnectMode::Fence);
+    assert_eq!(spec.header.on_agent_lost, OnAgentLost::Wait);
+    assert_eq!(spec.on_disconnect, OnDisconnect::Fence);
 }
 
 #[test]
@@ -52,7 +62,7 @@ fn without_flags_the_coordinators_defaults_hold() {
     assert_eq!((&*spec.header.queue, spec.header.priority), ("default", 0));
     assert_eq!(spec.header.retry.attempts_max, 1);
     assert_eq!((spec.run_timeout, spec.stop_signal), (None, 15));
-    let Work::Exec(exec) = spec.work else { panic!("not exec") };
+    let DomainWork::Exec(exec) = spec.work else { panic!("not exec") };
     assert_eq!((exec.cwd, exec.env.len(), exec.stdin.len()), (None, 0, 0));
 }
 
@@ -64,15 +74,16 @@ fn a_number_of_attempts_alone_means_the_default_preset() {
 
 #[test]
 fn a_relative_directory_is_the_callers() {
-    let Work::Exec(exec) = spec("--cwd sub -- true").work else { panic!("not exec") };
+    let DomainWork::Exec(exec) = spec("--cwd sub -- true").work else { panic!("not exec") };
     assert_eq!(exec.cwd, Some(std::env::current_dir().expect("a directory").join("sub")));
 }
 
 #[test]
 fn in_the_callers_place_flags_win_over_the_callers_environment() {
     let plan = plan("--env PATH=/mine -- true").expect("a plan").in_callers_place().expect("a place");
-    assert_eq!(plan.exec.env.get("PATH").map(String::as_str), Some("/mine"));
-    assert_eq!(plan.exec.cwd, std::env::current_dir().expect("a directory").display().to_string());
+    let Work::Exec(exec) = plan.work else { panic!("not exec") };
+    assert_eq!(exec.env.get("PATH").map(String::as_str), Some("/mine"));
+    assert_eq!(exec.cwd, std::env::current_dir().expect("a directory").display().to_string());
 }
 
 #[test]
@@ -109,4 +120,33 @@ fn signals_go_by_name_or_number() {
 fn the_command_line_says_what_a_pair_is() {
     assert_eq!(parse_pair("a="), Ok(("a".into(), String::new())));
     assert!(parse_pair("a").is_err() && parse_pair("=a").is_err());
+}
+
+#[test]
+fn a_call_takes_the_flags_of_every_job_and_its_input_as_it_is() {
+    let plan = plan("--group g --queue q --handler upper --input {\"a\":1}").expect("a plan");
+    let spec = pb::JobSpec::decode(plan.spec(0)).expect("a spec");
+    assert_eq!((spec.group.as_str(), spec.queue.as_str(), plan.title(0).as_str()), ("g", "q", "upper"));
+    let Some(Work::Call(call)) = spec.work else { panic!("not a call") };
+    assert_eq!((call.handler.as_str(), &*call.input, call.content_type.as_str()), ("upper", &b"{\"a\":1}"[..], ""));
+}
+
+#[test]
+fn the_input_of_a_call_may_be_a_file_of_any_type() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), b"\xff\n").expect("written");
+    let spec = spec(&format!("--handler h --content-type image/png --input @{}", file.path().display()));
+    let DomainWork::Call(call) = spec.work else { panic!("not a call") };
+    assert_eq!((&*call.input, call.content_type.as_deref()), (&b"\xff\n"[..], Some("image/png")));
+    std::fs::write(file.path(), vec![b'1'; PAYLOAD_BYTES_MAX + 1]).expect("written");
+    let failure = plan(&format!("--handler h --input @{}", file.path().display())).expect_err("too much");
+    assert!(failure.what.contains("--input") && failure.what.contains("256 KiB"), "{failure}");
+}
+
+#[test]
+fn an_input_that_is_no_json_is_the_coordinators_to_refuse() {
+    let spec = plan("--handler h --input hello").expect("a plan").spec(0);
+    let invalid = convert::read_spec(&spec).expect_err("no JSON");
+    assert!(format!("{invalid:?}").contains("call.input"), "{invalid:?}");
+    assert!(convert::read_spec(&plan("--handler h --input -1").expect("a plan").spec(0)).is_ok(), "a number is one");
 }

@@ -1,9 +1,12 @@
 //! The calls of the API that the commands make, with a deadline on each that has an end.
 
+mod fleet;
+mod queues;
+
 use std::time::Duration;
 
 use tonic::{Request, Status, Streaming};
-use windlass_shared::limits::{PAGE_MAX, WAIT_MAX};
+use windlass_shared::limits::WAIT_MAX;
 use windlass_shared::pb;
 
 use crate::client::Client;
@@ -66,6 +69,11 @@ impl Client {
         owed(self.jobs().cancel_job(timed(request)).await?.into_inner().job)
     }
 
+    pub(crate) async fn job_result(&self, id: &str) -> Answer<pb::GetJobResultResponse> {
+        let request = pb::GetJobResultRequest { job_id: id.to_owned() };
+        Ok(self.jobs().get_job_result(timed(request)).await?.into_inner())
+    }
+
     pub(crate) async fn read_logs(&self, request: pb::ReadJobLogsRequest) -> Answer<pb::ReadJobLogsResponse> {
         Ok(self.jobs().read_job_logs(timed(request)).await?.into_inner())
     }
@@ -80,21 +88,6 @@ impl Client {
 
     pub(crate) async fn watch_jobs(&self, request: pb::WatchJobsRequest) -> Answer<Streaming<pb::WatchJobsResponse>> {
         Ok(self.jobs().watch_jobs(request).await?.into_inner())
-    }
-
-    /// All agents, page by page.
-    pub(crate) async fn list_agents(&self) -> Answer<Vec<pb::Agent>> {
-        let mut agents = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let request = pb::ListAgentsRequest { page_size: PAGE_MAX as i32, page_token };
-            let page = self.fleet().list_agents(timed(request)).await?.into_inner();
-            agents.extend(page.agents);
-            if page.next_page_token.is_empty() {
-                return Ok(agents);
-            }
-            page_token = page.next_page_token;
-        }
     }
 
     /// Makes a call that is harmless to repeat, again and again while the connection is broken, as long as patience

@@ -1,0 +1,46 @@
+//! A call of a handler as a job: which one, and with what.
+
+use bytes::Bytes;
+use windlass_shared::pb;
+
+use super::payload;
+use crate::failure::Failure;
+
+/// The flags for it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CallArgs {
+    /// Call this handler of a pool's workers instead of running a command
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["env", "cwd", "stdin", "each"], help_heading = "Call")]
+    pub(crate) handler: Option<String>,
+    /// Input for the handler: JSON as it is, `@FILE` for what a file holds, `-` for standard input; up to 256 KiB
+    /// [default: null]
+    #[arg(
+        long,
+        value_name = "JSON|@FILE|-",
+        requires = "handler",
+        conflicts_with = "argv",
+        allow_hyphen_values = true,
+        help_heading = "Call"
+    )]
+    input: Option<String>,
+    /// Media type of the input [default: application/json]
+    #[arg(long, value_name = "TYPE", requires = "input", help_heading = "Call")]
+    content_type: Option<String>,
+}
+
+impl CallArgs {
+    /// The call. Whether the input is JSON is the coordinator's to say, as everything about a spec.
+    pub(super) fn to_wire(&self, handler: &str) -> Result<pb::Call, Failure> {
+        let input = self.input.as_deref().map(read_input).transpose()?.unwrap_or_default();
+        let content_type = self.content_type.clone().unwrap_or_default();
+        Ok(pb::Call { handler: handler.to_owned(), input, content_type })
+    }
+}
+
+fn read_input(text: &str) -> Result<Bytes, Failure> {
+    match text.strip_prefix('@') {
+        Some(path) => payload::read("--input", path),
+        None if text == "-" => payload::read("--input", text),
+        None => Ok(text.to_owned().into_bytes().into()),
+    }
+}
