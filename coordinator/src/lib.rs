@@ -213,7 +213,8 @@ impl Drop for DriverEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Incoming;
+    use crate::driver::{Control, Incoming};
+    use crate::sessions::{LetGo, ToAgent};
     use crate::store::faulty::{Fault, FaultyStore};
     use windlass_shared::convert;
 
@@ -240,5 +241,54 @@ mod tests {
             assert!(stop.is_cancelled() && failed.is_cancelled());
             assert_eq!(watch.newest(), 0, "and not shown");
         }
+    }
+    fn hello(session: u64) -> Box<windlass_shared::domain::AgentHello> {
+        Box::new(windlass_shared::domain::AgentHello {
+            id: windlass_shared::ids::AgentId::from_bytes([1; 16]),
+            name: "a1".into(),
+            instance: 1,
+            boot_id: "boot".into(),
+            session,
+            slots: 1,
+            capacity: 1,
+            inventory: Vec::new(),
+            host: "host".into(),
+            version: "0".into(),
+            seen: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_cannot_be_read_now_ends_no_job_and_is_given_out_at_the_next_hello() {
+        let opened = store::memory(Retention::in_memory(), 7);
+        let store = Arc::new(FaultyStore::new(opened.store, []));
+        let (registry, watch) = (Arc::new(Registry::default()), Watch::resume(0, Vec::new(), 100, Bells::default()));
+        let parts = Parts { store: store.clone(), registry: registry.clone(), watch: Arc::new(watch) };
+        let options = core_options(&Options::default(), 7, 1);
+        let (driver, handle) = Driver::new(Core::new(options.clone()), parts, options.heartbeat_interval(), None);
+        let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
+        let agent = async {
+            let mut first = registry.open();
+            handle.tell(Control::Hello { session: first.session, hello: hello(1) }).await;
+            assert!(matches!(first.inbox.recv().await, Some(ToAgent::Welcome(_))));
+            store.fail_reads(1);
+            let job = windlass_shared::ids::JobId::from_bytes([1; 16]);
+            let header = convert::read_header(SPEC).expect("valid");
+            let taken = handle.submit(vec![Incoming { job, header, spec: SPEC.into(), request: None }]).await;
+            assert!(taken.expect("an answer")[0].is_ok());
+            let told = first.inbox.recv().await;
+            assert!(matches!(told, Some(ToAgent::Close(LetGo::Unreadable(one))) if one == job), "{told:?}");
+            let mut second = registry.open();
+            handle.tell(Control::Hello { session: second.session, hello: hello(2) }).await;
+            assert!(matches!(second.inbox.recv().await, Some(ToAgent::Welcome(_))));
+            let given = second.inbox.recv().await;
+            assert!(matches!(given, Some(ToAgent::Assign(lease, spec)) if lease.attempt == 2 && spec == SPEC));
+            let record = store::Store::job(&*store, job).expect("readable").expect("on record");
+            assert_eq!(record.attempts[0].state, windlass_shared::domain::AttemptState::Returned);
+            let counted = (record.record.failures, record.record.infra_losses, record.record.interruptions);
+            assert_eq!(counted, (0, 0, 0), "and counts nowhere");
+            stop.cancel();
+        };
+        tokio::join!(agent, drive(driver, stop.clone(), failed));
     }
 }

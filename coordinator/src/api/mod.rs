@@ -8,6 +8,7 @@ mod ids;
 mod job_service;
 mod logs;
 mod page;
+mod push_logs;
 mod queue_service;
 mod submit;
 mod watch;

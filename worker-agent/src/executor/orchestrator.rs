@@ -20,6 +20,10 @@ use crate::process::Warden;
 /// gave up on (LOST, stale) and those we are killing.
 const HELD_SPARE: usize = 1_024;
 
+/// Why a job without a spec is not run.
+const DAMAGED: &str = "what was submitted is damaged in the coordinator's record, so nothing was run; \
+                       `windlass-coordinator store verify` says what else is";
+
 /// What the executor works with.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -118,6 +122,8 @@ impl Orchestrator {
             return;
         }
         match convert::read_spec(spec) {
+            // No job has an empty spec: it is how the coordinator says that it cannot read what it was given.
+            _ if spec.is_empty() => self.end(lease, verdict::rejected(DAMAGED)),
             Ok(spec) => {
                 self.held.insert(lease, Held::Waiting(Box::new(spec)));
                 self.waiting.push_back(lease);
