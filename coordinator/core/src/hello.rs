@@ -48,8 +48,8 @@ impl Core {
             // Two streams of one process: the later one counts, whichever arrives first.
             return if hello.session > agent.session_number { Ok(()) } else { Err(Refusal::Superseded) };
         }
-        // Another process under the same id. On the same boot of the same host, the lock on the data directory proves that
-        // the former one is gone; elsewhere it may be a clone, and only the end of the lease proves anything.
+        // Another process under the same id. With the same lock on the same boot it proves that the former one is gone; else it
+        // may be a clone, and only the end of the lease proves anything.
         if agent.is_live() && agent.boot_id != hello.boot_id { Err(Refusal::AgentIdInUse) } else { Ok(()) }
     }
 

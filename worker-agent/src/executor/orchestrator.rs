@@ -1,6 +1,6 @@
 //! Who holds what and who may run. One owner, synchronous functions, no waiting: an input is one step.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
@@ -12,13 +12,10 @@ use super::attempt::Attempt;
 use super::context::Context;
 use super::seen::Seen;
 use super::{Active, Event, Halt, Handle, Inbox, Input, Surroundings, verdict};
+use crate::config::HELD_SPARE;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
-
-/// Attempts held beyond the capacity before the coordinator is taken to have miscounted. It may be ahead of us by those it
-/// gave up on (LOST, stale) and those we are killing.
-const HELD_SPARE: usize = 1_024;
 
 /// Why a job without a spec is not run.
 const DAMAGED: &str = "what was submitted is damaged in the coordinator's record, so nothing was run; \
@@ -184,9 +181,10 @@ impl Orchestrator {
 
     fn inventory(&self) -> Vec<Lease> {
         let wanted = self.held.iter().filter(|(_, held)| !matches!(held, Held::Running { silent: true, .. }));
-        let mut leases: Vec<Lease> = wanted.map(|(lease, _)| *lease).collect();
+        let mut leases: BTreeSet<Lease> = wanted.map(|(lease, _)| *lease).collect();
+        // One that is over and whose slot is not clear yet is in both.
         leases.extend(self.parts.outbox.ended());
-        leases
+        leases.into_iter().collect()
     }
 
     fn on_drain(&mut self, reason: Reason) {
