@@ -12,6 +12,7 @@
 mod api;
 mod bells;
 mod config;
+mod config_file;
 mod driver;
 mod lease_file;
 mod logs;

@@ -79,7 +79,8 @@ impl Invalid {
     pub fn add(&mut self, field: impl Into<String>, description: impl fmt::Display) {
         let bytes: usize = self.violations.iter().map(|one| one.field.len() + one.description.len()).sum();
         if self.violations.len() < VIOLATIONS_MAX && bytes < VIOLATIONS_BYTES_MAX {
-            let (field, description) = (cut(field.into(), TEXT_BYTES_MAX), cut(description.to_string(), TEXT_BYTES_MAX));
+            let (field, description) =
+                (cut(field.into(), TEXT_BYTES_MAX), cut(description.to_string(), TEXT_BYTES_MAX));
             self.violations.push(Violation { field, description });
         }
     }

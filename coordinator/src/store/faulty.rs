@@ -41,7 +41,14 @@ impl FaultyStore {
     /// `script`: which commit, counted from 1, meets what.
     pub(crate) fn new(inner: Arc<dyn Store>, script: impl IntoIterator<Item = (u64, Fault)>) -> Self {
         let script = script.into_iter().collect();
-        Self { inner, script, commits: AtomicU64::new(0), broken: false.into(), reads: AtomicU64::new(0), reads_failing: AtomicU64::new(0) }
+        Self {
+            inner,
+            script,
+            commits: AtomicU64::new(0),
+            broken: false.into(),
+            reads: AtomicU64::new(0),
+            reads_failing: AtomicU64::new(0),
+        }
     }
 
     /// The next `n` reads of a job or a spec fail, as on a disk that does not answer.

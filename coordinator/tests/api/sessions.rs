@@ -124,7 +124,14 @@ async fn a_silent_agents_work_goes_to_another_and_its_late_word_is_stale() {
 async fn an_agent_that_does_not_read_its_stream_is_let_go_and_told_so() {
     let rig = Rig::start().await;
     let mut agent = rig.agent(1, 1).await;
-    let lease = Lease { job: JobId::from_bytes([1; 16]), generation: 1, attempt: 1, incarnation: 1, epoch: 1, fencing_token: 1 };
+    let lease = Lease {
+        job: JobId::from_bytes([1; 16]),
+        generation: 1,
+        attempt: 1,
+        incarnation: 1,
+        epoch: 1,
+        fencing_token: 1,
+    };
     let item = ReportItem { lease, news: started() };
     // Each is answered, and none of the answers is read: what may wait fills, and then what is kept. Then nobody takes more.
     let mut sent = 0_u64;

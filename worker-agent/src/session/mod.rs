@@ -248,7 +248,9 @@ fn remedy(broken: &Broken) -> Option<&'static str> {
         (_, "AGENT_ID_IN_USE") => {
             "another host has this agent's id, as after cloning its disk: remove agent-id from --data there or here"
         }
-        (_, "AGENT_TOO_SLOW") => "this agent does not keep up with its stream: its host is overloaded, or its disk hangs",
+        (_, "AGENT_TOO_SLOW") => {
+            "this agent does not keep up with its stream: its host is overloaded, or its disk hangs"
+        }
         (Code::AlreadyExists, _) => "give one of the two agents another --name, or wait until the other is gone",
         (Code::ResourceExhausted, _) => "the coordinator takes no more agents: raise its limit, or stop one",
         (Code::Unauthenticated | Code::PermissionDenied, _) => "give this agent credentials that the coordinator takes",
