@@ -8,7 +8,7 @@ use windlass_shared::domain::{
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
-use crate::agents::Agent;
+use crate::agents::{Agent, boot_mark};
 use crate::keys::AgentIx;
 use crate::keys::Slot;
 use crate::settle::End;
@@ -50,7 +50,7 @@ impl Core {
         }
         // Another process under the same id. With the same lock on the same boot it proves that the former one is gone; else it
         // may be a clone, and only the end of the lease proves anything.
-        if agent.is_live() && agent.boot_id != hello.boot_id { Err(Refusal::AgentIdInUse) } else { Ok(()) }
+        if agent.is_live() && agent.boot != boot_mark(&hello.boot_id) { Err(Refusal::AgentIdInUse) } else { Ok(()) }
     }
 
     fn enter(&mut self, now: Now, known: Option<AgentIx>, hello: &AgentHello) -> AgentIx {
@@ -58,7 +58,7 @@ impl Core {
             id: hello.id,
             name: hello.name.clone(),
             instance: hello.instance,
-            boot_id: hello.boot_id.clone(),
+            boot: boot_mark(&hello.boot_id),
             session_number: hello.session,
             session: None,
             state: AgentState::Connected,

@@ -3,6 +3,7 @@
 use windlass_shared::domain::{AttemptState, JobState};
 use windlass_shared::time::Now;
 
+use crate::agents::Agent;
 use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
@@ -70,11 +71,12 @@ impl Core {
 
     fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
         let fencing_token = self.issuer.fencing_token();
-        let instance = self.agents.get(ix).instance;
+        let Agent { instance, boot, .. } = *self.agents.get(ix);
         let job = self.jobs.get_mut(slot);
         job.attempts += 1;
         job.lost = None;
-        job.held = Some(Box::new(Held { agent: ix, instance, fencing_token, leased_at: now.wall, started_at: None }));
+        job.held =
+            Some(Box::new(Held { agent: ix, instance, boot, fencing_token, leased_at: now.wall, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
         self.with_agent(ix, |agent| agent.held.insert(slot));
         out.push(Effect::Record(Box::new(Change {

@@ -139,6 +139,17 @@ fn what_an_agents_own_hello_left_out_is_not_taken_back_by_a_report() {
 }
 
 #[test]
+fn a_successor_after_a_restart_of_both_is_known_by_its_lock_and_a_clone_is_not() {
+    for (boot_id, answer) in [("boot", "welcome a1/1"), ("another", "close a1/1 AGENT_ID_IN_USE")] {
+        let mut rig = running();
+        rig.restart();
+        let mut other = hello(1, 1);
+        (other.instance, other.boot_id) = (2, boot_id.into());
+        assert_eq!(rig.greet(11, other)[0], answer);
+    }
+}
+
+#[test]
 fn a_lost_attempt_is_taken_back_after_a_restart_too() {
     let mut rig = running();
     rig.pass(Duration::from_secs(21));
