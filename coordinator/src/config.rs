@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::config_file::ConfigFile;
 use crate::driver::CrashAt;
 use crate::logs::LogLimits;
 use crate::store::StoreOptions;
@@ -23,11 +24,40 @@ pub enum ConfigError {
     )]
     NotLoopback(SocketAddr),
     /// Where jobs are on record must be said: a forgotten flag must not mean forgotten jobs.
-    #[error("--data DIR is required: the directory for this coordinator's record; or --ephemeral, to keep nothing")]
+    #[error(
+        "--data DIR is required, or data in --config: the directory for this coordinator's record; or --ephemeral, to keep nothing"
+    )]
     NoData,
     /// Out of its bounds.
-    #[error("--lease-ttl {0:?}: must be 500 ms to 1 h")]
+    #[error("--lease-ttl-ms {}: must be 500 ms to 1 h", .0.as_millis())]
     LeaseTtl(Duration),
+    /// The file of the settings is not there, or not to be read.
+    #[error("--config {}: {_1}; name a file that can be read, or leave the flag out", .0.display())]
+    FileUnreadable(PathBuf, #[source] std::io::Error),
+    /// It holds something else.
+    #[error("--config {}: {_1}\ncorrect it, or leave the key out for its default", .0.display())]
+    BadFile(PathBuf, String),
+    /// What it says cannot be used.
+    #[error("--config {}: key {key}: {source}", file.display())]
+    InFile {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it, by its flag.
+        source: Box<ConfigError>,
+    },
+}
+
+impl ConfigError {
+    /// The key of a file that says the same as the flag.
+    fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::NotLoopback(_) => Some("listen"),
+            Self::LeaseTtl(_) => Some("lease_ttl_ms"),
+            Self::NoData | Self::FileUnreadable(..) | Self::BadFile(..) | Self::InFile { .. } => None,
+        }
+    }
 }
 
 /// A checked configuration.
@@ -99,15 +129,19 @@ impl Options {
 #[derive(Debug, Parser)]
 #[command(name = "windlass-coordinator", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Address to serve at. Port 0 takes any free one; the first line on standard output says which.
-    #[arg(long, default_value = "127.0.0.1:7070", env = "WINDLASS_LISTEN")]
-    pub(crate) listen: SocketAddr,
-    /// Silence, in milliseconds, after which an agent gets nothing new; a third of it later its attempts are lost.
-    #[arg(long, value_name = "MS", default_value_t = 15_000)]
-    pub(crate) lease_ttl_ms: u64,
-    /// Jobs held that are not final.
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
-    pub(crate) jobs_live_max: usize,
+    /// TOML file with these flags as keys: listen, data, ephemeral, lease_ttl_ms, jobs_live_max. A flag wins over the file.
+    #[arg(long, value_name = "FILE", env = "WINDLASS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to serve at [default: 127.0.0.1:7070]. Port 0 takes any free one; the first line on standard output says which.
+    #[arg(long, value_name = "ADDRESS", env = "WINDLASS_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Silence, in milliseconds, after which an agent gets nothing new; a third of it later its attempts are lost
+    /// [default: 15000].
+    #[arg(long, value_name = "MS")]
+    pub(crate) lease_ttl_ms: Option<u64>,
+    /// Jobs held that are not final [default: 2000000].
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs_live_max: Option<usize>,
     /// Directory of the record. Made where it is missing; one coordinator at a time.
     #[arg(long, value_name = "DIR", env = "WINDLASS_DATA")]
     pub(crate) data: Option<PathBuf>,
@@ -122,6 +156,9 @@ pub(crate) struct Args {
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(crate) lifeline: bool,
+    /// Keys that the file gave and no flag.
+    #[arg(skip)]
+    from_file: Vec<&'static str>,
 }
 
 /// What to do instead of serving.
@@ -155,18 +192,41 @@ pub(crate) enum StoreCommand {
 }
 
 impl Args {
+    /// With what the file says where no flag does.
+    pub(crate) fn settle(mut self) -> Result<Self, ConfigError> {
+        let file = ConfigFile::read(self.config.as_deref())?;
+        let given = |key: &str, args: &Self| match key {
+            "listen" => args.listen.is_some(),
+            _ => args.lease_ttl_ms.is_some(),
+        };
+        self.from_file =
+            ["listen", "lease_ttl_ms"].into_iter().filter(|key| file.has(key) && !given(key, &self)).collect();
+        file.fill(&mut self);
+        Ok(self)
+    }
+
     pub(crate) fn options(&self) -> Result<Options, ConfigError> {
         if self.data.is_none() && !self.ephemeral {
             return Err(ConfigError::NoData);
         }
-        Options {
+        let default = Options::default();
+        let options = Options {
             data: self.data.clone().filter(|_| !self.ephemeral),
             crash_at: self.crash_at.clone(),
-            listen: self.listen,
-            lease_ttl: Duration::from_millis(self.lease_ttl_ms),
-            jobs_live_max: self.jobs_live_max,
-            ..Options::default()
+            listen: self.listen.unwrap_or(default.listen),
+            lease_ttl: self.lease_ttl_ms.map_or(default.lease_ttl, Duration::from_millis),
+            jobs_live_max: self.jobs_live_max.unwrap_or(default.jobs_live_max),
+            ..default
+        };
+        options.check().map_err(|err| self.blame(err))
+    }
+
+    /// Names the file where that is what said it.
+    fn blame(&self, err: ConfigError) -> ConfigError {
+        let key = err.key().filter(|key| self.from_file.contains(key));
+        match (key, &self.config) {
+            (Some(key), Some(file)) => ConfigError::InFile { file: file.clone(), key, source: Box::new(err) },
+            _ => err,
         }
-        .check()
     }
 }

@@ -12,6 +12,7 @@
 mod api;
 mod bells;
 mod config;
+mod config_file;
 mod driver;
 mod lease_file;
 mod logs;
@@ -211,34 +212,4 @@ impl Drop for DriverEnd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::driver::Incoming;
-    use crate::store::faulty::{Fault, FaultyStore};
-    use windlass_shared::convert;
-
-    // `/bin/true`, as it comes off the wire: exec { argv: ["t"] }.
-    const SPEC: &[u8] = &[0x0a, 0x03, 0x0a, 0x01, b't'];
-
-    #[tokio::test]
-    async fn a_failed_commit_stops_everything_and_nobody_hears_of_what_it_held() {
-        for fault in [Fault::Fail, Fault::ExecuteThenFail] {
-            let opened = store::memory(Retention::in_memory(), 7);
-            let store: Arc<dyn store::Store> = Arc::new(FaultyStore::new(opened.store, [(1, fault)]));
-            let bells = Bells::default();
-            let watch = Arc::new(Watch::resume(0, Vec::new(), 100, bells));
-            let parts = Parts { store, registry: Arc::default(), watch: watch.clone() };
-            let options = core_options(&Options::default(), 7, 1);
-            let beat = options.heartbeat_interval();
-            let (driver, handle) = Driver::new(Core::new(options), parts, beat, None);
-            let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
-            let header = convert::read_header(SPEC).expect("valid");
-            let job = windlass_shared::ids::JobId::from_bytes([1; 16]);
-            let jobs = vec![Incoming { job, header, spec: SPEC.into(), request: None }];
-            let (answer, ()) = tokio::join!(handle.submit(jobs), drive(driver, stop.clone(), failed.clone()));
-            assert!(answer.is_err(), "not acknowledged");
-            assert!(stop.is_cancelled() && failed.is_cancelled());
-            assert_eq!(watch.newest(), 0, "and not shown");
-        }
-    }
-}
+mod tests;

@@ -32,6 +32,10 @@ pub fn main(args: &[OsString]) -> ExitCode {
     if let Some(Command::Store(command)) = &args.command {
         return store_command::run(command);
     }
+    let args = match args.settle() {
+        Ok(args) => args,
+        Err(err) => return refuse(&err),
+    };
     let code = run(&args);
     if let (true, Some(dir)) = (args.ephemeral, &args.data) {
         remove(dir);

@@ -61,6 +61,10 @@ pub struct Invalid {
 
 /// More would not fit the 4 KiB that error details may take in a trailer; the first ones are enough to start mending.
 const VIOLATIONS_MAX: usize = 16;
+/// Bytes of all paths and descriptions, the last one's beyond it: they may quote what the caller sent, and are sent twice.
+const VIOLATIONS_BYTES_MAX: usize = 1_536;
+/// Bytes of one path or description.
+const TEXT_BYTES_MAX: usize = 256;
 
 impl Invalid {
     /// A single wrong field.
@@ -71,10 +75,13 @@ impl Invalid {
         invalid
     }
 
-    /// Another wrong field; past 16 they are dropped.
+    /// Another wrong field; past 16, or 1.5 KiB, they are dropped. What is longer than 256 bytes is cut.
     pub fn add(&mut self, field: impl Into<String>, description: impl fmt::Display) {
-        if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { field: field.into(), description: description.to_string() });
+        let bytes: usize = self.violations.iter().map(|one| one.field.len() + one.description.len()).sum();
+        if self.violations.len() < VIOLATIONS_MAX && bytes < VIOLATIONS_BYTES_MAX {
+            let (field, description) =
+                (cut(field.into(), TEXT_BYTES_MAX), cut(description.to_string(), TEXT_BYTES_MAX));
+            self.violations.push(Violation { field, description });
         }
     }
 
@@ -94,6 +101,21 @@ impl Invalid {
         }
         self
     }
+}
+
+/// At most `bytes_max` of a text, with a mark where it went on.
+#[must_use]
+pub fn cut(mut text: String, bytes_max: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() > bytes_max {
+        let mut end = bytes_max.saturating_sub(MARK.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str(MARK);
+    }
+    text
 }
 
 impl fmt::Display for Invalid {
@@ -119,5 +141,28 @@ impl Fault for Invalid {
 
     fn violations(&self) -> &[Violation] {
         &self.violations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_quotes_the_caller_is_cut_where_a_character_ends() {
+        let invalid = Invalid::one(format!("spec.exec.env[{}]", "é".repeat(60_000)), "must not hold NUL");
+        let field = &invalid.violations()[0].field;
+        assert!(field.len() <= TEXT_BYTES_MAX && field.ends_with('…'), "{}", field.len());
+        assert_eq!(cut("short".into(), 5), "short");
+    }
+
+    #[test]
+    fn wrong_fields_stay_below_what_a_trailer_carries() {
+        let mut invalid = Invalid::default();
+        for _ in 0..100 {
+            invalid.add("f".repeat(1_000), "d".repeat(1_000));
+        }
+        assert!(invalid.to_string().len() < 2_304, "{}", invalid.to_string().len());
+        assert!(invalid.violations().len() > 1);
     }
 }

@@ -60,5 +60,10 @@ pub const PAGE_MAX: usize = 1_000;
 pub const LOG_READ_BYTES_MAX: usize = 1 << 20;
 /// News in one report, and attempts in one assignment.
 pub const REPORT_ITEMS_MAX: usize = 1_024;
-/// Attempts an agent may hold; hello inventories stay below [`MESSAGE_BYTES_MAX`].
+/// Attempts an agent may hold.
 pub const AGENT_CAPACITY_MAX: u32 = 20_000;
+/// Attempts in one hello: those an agent may hold, some it is killing, and the ends it keeps until they are acknowledged. Each
+/// takes 67 bytes at most, so the largest hello fits [`MESSAGE_BYTES_MAX`].
+pub const INVENTORY_ITEMS_MAX: usize = 60_000;
+/// States in one filter: more than there are.
+pub const FILTER_STATES_MAX: usize = 16;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, cut};
 
 /// Domain of every `google.rpc.ErrorInfo` of ours.
 pub const DOMAIN: &str = "windlass.dev";
@@ -50,11 +50,44 @@ fn details(err: &(impl Fault + ?Sized)) -> ErrorDetails {
     details
 }
 
-/// The same error as one item of a batch: a `google.rpc.Status`.
-#[must_use]
-pub fn to_item(err: &(impl Fault + ?Sized)) -> tonic_types::pb::Status {
+/// Bytes of errors told in full in one batch: a thousand ordinary ones.
+const ITEMS_BYTES_MAX: usize = 512 << 10;
+/// Bytes of a text in an item that is told in short.
+const SHORT_BYTES_MAX: usize = 64;
+
+/// Errors as items of a batch. All of 10,000 fit the message they are told in, whatever they quote: past 512 KiB each keeps
+/// its code, its reason, when to ask again, and the first of its fields, with texts of 64 bytes: 320 bytes at most.
+#[derive(Debug)]
+pub struct Items {
+    bytes_left: usize,
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Self { bytes_left: ITEMS_BYTES_MAX }
+    }
+}
+
+impl Items {
+    /// The error as a `google.rpc.Status`.
+    pub fn item(&mut self, err: &(impl Fault + ?Sized)) -> tonic_types::pb::Status {
+        use prost::Message;
+        if self.bytes_left > 0 {
+            let full = as_item(&to_status(err));
+            self.bytes_left = self.bytes_left.saturating_sub(full.encoded_len());
+            return full;
+        }
+        let mut details = ErrorDetails::with_error_info(err.reason(), DOMAIN, []);
+        if let Some(first) = err.violations().first() {
+            details.add_bad_request_violation(cut(first.field.clone(), SHORT_BYTES_MAX), "");
+        }
+        details.set_retry_info(err.retry_after());
+        as_item(&Status::with_error_details(code(err.kind()), cut(err.to_string(), SHORT_BYTES_MAX), details))
+    }
+}
+
+fn as_item(status: &Status) -> tonic_types::pb::Status {
     use prost::Message;
-    let status = to_status(err);
     // What a status carries as details is an encoded `google.rpc.Status` already.
     tonic_types::pb::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::pb::Status {
         code: status.code().into(),
@@ -126,9 +159,23 @@ mod tests {
 
     #[test]
     fn an_item_of_a_batch_carries_the_same_details() {
-        let item = to_item(&Invalid::one("spec", "is required"));
+        let item = Items::default().item(&Invalid::one("spec", "is required"));
         assert_eq!(item.code, Code::InvalidArgument as i32);
         assert_eq!(item.details.len(), 2);
+    }
+
+    #[test]
+    fn items_past_the_budget_keep_code_reason_and_field_and_stay_small() {
+        use prost::Message;
+        let mut invalid = Invalid::one("f".repeat(1_000), "d".repeat(1_000));
+        invalid.add("second", "too");
+        let mut items = Items { bytes_left: 1 };
+        assert!(items.item(&invalid).encoded_len() > 512, "in full while there is room");
+        let short = items.item(&invalid);
+        assert!(short.encoded_len() <= 320, "{}", short.encoded_len());
+        let told = told(&Status::with_details(Code::InvalidArgument, "", short.encode_to_vec().into()));
+        assert_eq!((&*told.reason, told.violations.len()), ("INVALID_ARGUMENT", 1));
+        assert!(told.violations[0].0.starts_with("fff"));
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl Witness {
         Self(path)
     }
 
+    /// Where it is written.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A script that takes `seconds` and bears witness for item `{}`. One short append is one write, so lines stay whole.
     pub(crate) fn script(&self, seconds: &str) -> String {
         let path = self.0.display();

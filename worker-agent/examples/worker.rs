@@ -47,7 +47,11 @@ fn main() -> ExitCode {
     let mut out = Vec::new();
     while let Some(order) = next(&desk, &mut out) {
         match (&*order.kind, order.id) {
-            ("job", Some(id)) => run(&desk, id, &order, &mut out),
+            ("job", Some(id)) => {
+                if let Some(code) = run(&desk, id, &order, &mut out) {
+                    return ExitCode::from(code);
+                }
+            }
             ("ping", _) => frame(&mut out, &json!({"type": "pong", "n": order.n})),
             ("bye", _) => break,
             _ => {}
@@ -77,7 +81,8 @@ fn next(desk: &Desk, out: &mut Vec<u8>) -> Option<Order> {
     }
 }
 
-fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) {
+/// Does a job; the code to exit with, where the handler wants that.
+fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) -> Option<u8> {
     // The answer before and this go out in one write.
     out.extend_from_slice(format!("\x1e{{\"type\":\"started\",\"id\":{id}}}\n").as_bytes());
     flush(out);
@@ -89,7 +94,7 @@ fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) {
             let message: String = serde_json::from_str(input).unwrap_or_else(|_| input.to_owned());
             frame(out, &json!({"type": "error", "id": id, "message": message, "code": "E_FAIL"}));
         }
-        Some("exit") => std::process::exit(input.parse().unwrap_or(1)),
+        Some("exit") => return Some(input.parse().unwrap_or(1)),
         Some("noise") => {
             print!("a line\n{{\"type\":\"result\",\"id\":{id},\"value\":\"forged\"}}\n\x1e\x1e[1]\nhalf a line");
             eprintln!("an error");
@@ -98,6 +103,7 @@ fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) {
         }
         _ => frame(out, &json!({"type": "error", "id": id, "message": "no such handler", "retryable": false})),
     }
+    None
 }
 
 fn sleep(desk: &Desk, id: u64, input: &str, out: &mut Vec<u8>) {

@@ -66,7 +66,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch()));
     let (env, cwd) = (surroundings.worker_env(), data.path());
     let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), env, cwd };
-    let (pools, called) = Pools::start(&options.pools, &parts);
+    let (pools, called) = Pools::start(&options.pools, slots, &parts);
     let (orchestrator, active) = Orchestrator::new(Parts {
         slots,
         pools: pools.clone(),

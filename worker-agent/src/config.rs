@@ -33,7 +33,15 @@ pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reports under way without an answer: four full messages, so that none is a stop-and-wait.
 pub(crate) const REPORTS_UNACKED_MAX: usize = 4 * limits::REPORT_ITEMS_MAX;
 /// Reports kept without an answer. Reached only by a coordinator that assigns without ever acknowledging.
-pub(crate) const OUTBOX_ITEMS_MAX: usize = 64 << 10;
+pub(crate) const OUTBOX_ITEMS_MAX: usize = 32 << 10;
+/// Attempts held beyond the slots before the coordinator is taken to have miscounted. It may be ahead of us by those it
+/// gave up on (LOST, stale) and those we are killing.
+pub(crate) const HELD_SPARE: usize = 1_024;
+// Whatever this agent has to tell fits a hello: one that is refused for its length would never be taken again.
+const _: () = assert!(
+    limits::AGENT_CAPACITY_MAX as usize + HELD_SPARE + OUTBOX_ITEMS_MAX <= limits::INVENTORY_ITEMS_MAX,
+    "an inventory fits a hello"
+);
 /// Bytes of logs under way without an answer: four full messages.
 pub(crate) const LOGS_UNACKED_BYTES_MAX: usize = 4 * LOG_MESSAGE_BYTES_MAX;
 /// Bytes of logs in one message; the contract's bound.

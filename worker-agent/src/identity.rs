@@ -38,7 +38,7 @@ pub(crate) struct Identity {
     pub(crate) name: Arc<str>,
     /// Random number of this process.
     pub(crate) instance: u64,
-    /// The host's, new with every boot.
+    /// The host's, new with every boot, and which file the lock is: a successor has both, a copy of the directory does not.
     pub(crate) boot_id: Arc<str>,
     /// The host's name.
     pub(crate) host: Arc<str>,
@@ -121,6 +121,13 @@ impl DataDir {
     /// The directory itself, absolute.
     pub(crate) fn path(&self) -> PathBuf {
         self.root.clone()
+    }
+
+    /// Which file the lock is, as DEVICE:INODE, unlike that of any other on this boot. Only the holder of *this* lock proves that a
+    /// former one is gone. A filesystem that is mounted anew may get another number; its agent then waits out the lease.
+    fn lock_file(&self) -> Result<String, DataError> {
+        let stat = rustix::fs::fstat(&self.lock).map_err(|err| at(&self.root.join(LOCK))(err.into()))?;
+        Ok(format!("{}:{}", stat.st_dev, stat.st_ino))
     }
 
     /// Where attempts get directories of their own.
@@ -216,7 +223,8 @@ impl Identity {
         let host = kernel_word("hostname")?;
         let name = name.map_or_else(|| name_of(&host), Into::into);
         let instance = random().map(u64::from_ne_bytes).map_err(at(Path::new("/dev/urandom")))?;
-        Ok(Self { agent: data.agent_id()?, name, instance, boot_id: kernel_word("random/boot_id")?, host })
+        let boot_id = format!("{}:{}", kernel_word("random/boot_id")?, data.lock_file()?).into();
+        Ok(Self { agent: data.agent_id()?, name, instance, boot_id, host })
     }
 }
 
@@ -256,7 +264,22 @@ mod tests {
         let second = identity(&DataDir::open(&path).unwrap());
         assert_eq!(first.agent, second.agent);
         assert_ne!(first.instance, second.instance);
-        assert_eq!(first.boot_id.len(), 36);
+        assert_eq!(first.boot_id, second.boot_id, "the same lock on the same boot");
+        assert!(first.boot_id.len() <= windlass_shared::limits::NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_copy_of_a_directory_does_not_pass_for_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let (original, copy) = (dir.path().join("original"), dir.path().join("copy"));
+        let first = identity(&DataDir::open(&original).unwrap());
+        fs::create_dir(&copy).unwrap();
+        for file in [AGENT_ID, LOCK] {
+            fs::copy(original.join(file), copy.join(file)).unwrap();
+        }
+        let second = identity(&DataDir::open(&copy).unwrap());
+        assert_eq!(first.agent, second.agent);
+        assert_ne!(first.boot_id, second.boot_id);
     }
 
     #[test]

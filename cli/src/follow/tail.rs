@@ -44,7 +44,7 @@ impl Tail {
             // attempt is. A second is long enough not to ask in circles while a retry waits.
             let wait = || self.client.wait_job(&self.job, Duration::from_secs(1));
             let (job, done) = self.client.patiently("wait for the job", wait).await?;
-            let more = self.at.turn_to_newest(&job);
+            let more = self.at.turn_to_next(&job);
             if done && !more {
                 return Ok(job);
             }
@@ -71,13 +71,15 @@ struct Position {
     attempt: u32,
     stdout: u64,
     stderr: u64,
+    /// Turned to by ourselves, and not announced yet.
+    turned: bool,
 }
 
 impl Position {
     // The first time no attempt is named, so that the stream covers all that come; after a break the one we had, or its
     // offsets would be taken for those of a newer one.
     fn request(self, job: &str) -> pb::TailJobLogsRequest {
-        let Self { attempt, stdout, stderr } = self;
+        let Self { attempt, stdout, stderr, .. } = self;
         pb::TailJobLogsRequest { job_id: job.to_owned(), attempt, stdout_offset: stdout, stderr_offset: stderr }
     }
 
@@ -88,6 +90,8 @@ impl Position {
                 pieces.push(Piece::Attempt(news.attempt));
             }
             *self = Self { attempt: news.attempt, ..Self::default() };
+        } else if !news.chunks.is_empty() && std::mem::take(&mut self.turned) {
+            pieces.push(Piece::Attempt(news.attempt));
         }
         for chunk in news.chunks {
             self.take_chunk(chunk, &mut pieces);
@@ -113,14 +117,17 @@ impl Position {
         }
     }
 
-    // Whether there is an attempt with output that we have not begun to read; turns to it.
-    fn turn_to_newest(&mut self, job: &pb::Job) -> bool {
-        let Some(newest) = job.attempts.last() else { return false };
-        let wrote = newest.stdout_bytes + newest.stderr_bytes > 0;
-        if newest.number <= self.attempt || (newest.end_time.is_some() && !wrote) {
-            return false;
-        }
-        *self = Self { attempt: newest.number, ..Self::default() };
+    // Whether there is an attempt with output that we have not begun to read; turns to it. After a break those in between come
+    // one by one: each was promised, and the newest is only the last of them. Where nothing was read yet, it is the newest, as
+    // the stream that names no attempt has it.
+    fn turn_to_next(&mut self, job: &pb::Job) -> bool {
+        let speaks = |one: &&pb::Attempt| one.end_time.is_none() || one.stdout_bytes + one.stderr_bytes > 0;
+        let next = match self.attempt {
+            0 => job.attempts.last().filter(speaks),
+            read => job.attempts.iter().filter(|one| one.number > read).find(speaks),
+        };
+        let Some(next) = next else { return false };
+        *self = Self { attempt: next.number, turned: self.attempt != 0, ..Self::default() };
         true
     }
 }
@@ -147,12 +154,12 @@ mod tests {
         let pieces = at.take(news(1, vec![out(0, "ab"), chunk(pb::log_chunk::Stream::Stderr, 0, "x"), out(2, "c")]));
         let wanted = [(Stream::Stdout, "ab"), (Stream::Stderr, "x"), (Stream::Stdout, "c")];
         assert_eq!(pieces, wanted.map(|(stream, data)| Piece::Output(stream, data.into())));
-        assert_eq!(at, Position { attempt: 1, stdout: 3, stderr: 1 });
+        assert_eq!(at, Position { attempt: 1, stdout: 3, stderr: 1, turned: false });
     }
 
     #[test]
     fn what_was_shown_is_never_shown_twice() {
-        let mut at = Position { attempt: 1, stdout: 3, stderr: 0 };
+        let mut at = Position { attempt: 1, stdout: 3, stderr: 0, turned: false };
         assert_eq!(at.take(news(1, vec![out(0, "abc")])), []);
         assert_eq!(at.take(news(1, vec![out(1, "bcde")])), [Piece::Output(Stream::Stdout, "de".into())]);
         assert_eq!(at.stdout, 5);
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_named_with_its_size() {
-        let mut at = Position { attempt: 1, stdout: 3, stderr: 0 };
+        let mut at = Position { attempt: 1, stdout: 3, stderr: 0, turned: false };
         let pieces = at.take(news(1, vec![out(10, "z")]));
         assert_eq!(pieces, [Piece::Dropped(Stream::Stdout, 7), Piece::Output(Stream::Stdout, "z".into())]);
     }
@@ -170,29 +177,52 @@ mod tests {
         let mut at = Position::default();
         assert_eq!(at.take(news(1, vec![out(0, "a")])).len(), 1);
         assert_eq!(at.take(news(2, vec![out(0, "b")]))[0], Piece::Attempt(2));
-        assert_eq!(at, Position { attempt: 2, stdout: 1, stderr: 0 });
+        assert_eq!(at, Position { attempt: 2, stdout: 1, stderr: 0, turned: false });
     }
 
     #[test]
     fn after_a_break_the_attempt_is_named_with_its_offsets() {
-        let request = Position { attempt: 2, stdout: 5, stderr: 6 }.request("id");
+        let request = Position { attempt: 2, stdout: 5, stderr: 6, turned: false }.request("id");
         assert_eq!((request.attempt, request.stdout_offset, request.stderr_offset), (2, 5, 6));
         assert_eq!(Position::default().request("id").attempt, 0);
     }
 
-    #[test]
-    fn an_attempt_that_wrote_nothing_is_not_asked_for() {
-        let attempt = |number, stdout_bytes| pb::Attempt {
+    fn job(wrote: &[u64]) -> pb::Job {
+        let attempt = |(number, stdout_bytes): (u32, &u64)| pb::Attempt {
             number,
-            stdout_bytes,
+            stdout_bytes: *stdout_bytes,
             end_time: Some(prost_types::Timestamp::default()),
             ..pb::Attempt::default()
         };
-        let job = |attempts| pb::Job { attempts, ..pb::Job::default() };
-        assert!(!Position::default().turn_to_newest(&job(vec![attempt(1, 0)])));
-        assert!(!Position { attempt: 1, ..Position::default() }.turn_to_newest(&job(vec![attempt(1, 9)])));
-        let mut at = Position { attempt: 1, stdout: 9, stderr: 0 };
-        assert!(at.turn_to_newest(&job(vec![attempt(1, 9), attempt(2, 1)])));
-        assert_eq!(at, Position { attempt: 2, stdout: 0, stderr: 0 });
+        pb::Job { attempts: (1..).zip(wrote).map(attempt).collect(), ..pb::Job::default() }
+    }
+
+    #[test]
+    fn an_attempt_that_wrote_nothing_is_not_asked_for() {
+        assert!(!Position::default().turn_to_next(&job(&[0])));
+        assert!(!Position { attempt: 1, ..Position::default() }.turn_to_next(&job(&[9])));
+        let mut at = Position { attempt: 1, stdout: 9, stderr: 0, turned: false };
+        assert!(at.turn_to_next(&job(&[9, 1])));
+        assert_eq!(at, Position { attempt: 2, stdout: 0, stderr: 0, turned: true });
+        assert_eq!(at.take(news(2, vec![out(0, "b")]))[0], Piece::Attempt(2), "and it is announced");
+        assert_eq!(at.take(news(2, vec![out(1, "c")])).len(), 1, "once");
+    }
+
+    #[test]
+    fn after_a_break_every_attempt_in_between_is_read_in_its_order() {
+        let job = job(&[9, 4, 0, 7, 2]);
+        let mut at = Position { attempt: 1, stdout: 9, stderr: 0, turned: false };
+        let mut read = Vec::new();
+        while at.turn_to_next(&job) {
+            read.push(at.attempt);
+        }
+        assert_eq!(read, [2, 4, 5], "all but the third, which wrote nothing");
+    }
+
+    #[test]
+    fn without_anything_read_the_newest_attempt_is_the_one() {
+        let mut at = Position::default();
+        assert!(at.turn_to_next(&job(&[9, 4])));
+        assert_eq!(at.attempt, 2);
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Agent {
     pub(crate) id: AgentId,
     pub(crate) name: Arc<str>,
     pub(crate) instance: u64,
-    pub(crate) boot_id: Arc<str>,
+    /// By [`boot_mark`]; 0: not known.
+    pub(crate) boot: u64,
     pub(crate) session_number: u64,
     pub(crate) session: Option<SessionId>,
     pub(crate) state: AgentState,
@@ -42,6 +43,13 @@ pub(crate) struct Agent {
     pub(crate) heard_at: Timestamp,
     /// When its lease is looked at next: one timer an agent, however often it says hello.
     pub(crate) lease_due: Option<Moment>,
+}
+
+/// A boot and a lock, as short as it is on record with each attempt: FNV-1a. It tells an agent from its clones, which do not choose
+/// what theirs is; it is no proof against anybody who does.
+pub(crate) fn boot_mark(boot_id: &str) -> u64 {
+    let mix = |mark: u64, byte: u8| (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    boot_id.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 impl Agent {

@@ -8,7 +8,7 @@ use windlass_shared::domain::{
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
-use crate::agents::Agent;
+use crate::agents::{Agent, boot_mark};
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::rooms::Rooms;
@@ -49,9 +49,9 @@ impl Core {
             // Two streams of one process: the later one counts, whichever arrives first.
             return if hello.session > agent.session_number { Ok(()) } else { Err(Refusal::Superseded) };
         }
-        // Another process under the same id. On the same boot of the same host, the lock on the data directory proves that
-        // the former one is gone; elsewhere it may be a clone, and only the end of the lease proves anything.
-        if agent.is_live() && agent.boot_id != hello.boot_id { Err(Refusal::AgentIdInUse) } else { Ok(()) }
+        // Another process under the same id. With the same lock on the same boot it proves that the former one is gone; else it
+        // may be a clone, and only the end of the lease proves anything.
+        if agent.is_live() && agent.boot != boot_mark(&hello.boot_id) { Err(Refusal::AgentIdInUse) } else { Ok(()) }
     }
 
     fn enter(&mut self, now: Now, known: Option<AgentIx>, hello: &AgentHello) -> AgentIx {
@@ -59,7 +59,7 @@ impl Core {
             id: hello.id,
             name: hello.name.clone(),
             instance: hello.instance,
-            boot_id: hello.boot_id.clone(),
+            boot: boot_mark(&hello.boot_id),
             session_number: hello.session,
             session: None,
             state: AgentState::Connected,

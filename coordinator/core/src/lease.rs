@@ -40,6 +40,8 @@ pub(crate) struct Held {
     pub(crate) room: RoomId,
     /// The agent's process that it was given to.
     pub(crate) instance: u64,
+    /// That process's boot and lock, as [`crate::agents::boot_mark`] has them.
+    pub(crate) boot: u64,
     pub(crate) fencing_token: u64,
     pub(crate) leased_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,

@@ -23,7 +23,8 @@ impl Core {
         let mut stale = Vec::new();
         for ReportItem { lease, news } in items {
             let Some(slot) = self.holder(ix, &lease) else {
-                // A late word: acknowledge it, change nothing. Unacknowledged, it would be said for ever.
+                // A late word: acknowledge it, change nothing. Unacknowledged, it would be said for ever. A lost attempt is not
+                // taken back here: its agent was without a session, and the hello that gave it one told all that it holds.
                 stale.push(lease);
                 continue;
             };

@@ -124,7 +124,7 @@ impl Core {
             id: attempt.agent,
             name: attempt.agent_name.clone(),
             instance: attempt.agent_instance,
-            boot_id: "".into(),
+            boot: attempt.agent_boot,
             session_number: 0,
             session: None,
             state,
@@ -148,6 +148,7 @@ fn held(agent: AgentIx, attempt: &AttemptRecord) -> Held {
         // Its pool is told with the hello.
         room: RoomId::STRAY,
         instance: attempt.agent_instance,
+        boot: attempt.agent_boot,
         fencing_token: attempt.fencing_token,
         leased_at: attempt.leased_at,
         started_at: attempt.started_at,

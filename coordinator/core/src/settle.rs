@@ -138,6 +138,7 @@ impl Core {
             agent: agent.id,
             agent_name: agent.name.clone(),
             agent_instance: held.instance,
+            agent_boot: held.boot,
             fencing_token: held.fencing_token,
             leased_at: held.leased_at,
             started_at: held.started_at,

@@ -81,11 +81,11 @@ impl Core {
         let fencing_token = self.issuer.fencing_token();
         let agent = self.agents.get(ix);
         let job = self.jobs.get_mut(slot);
-        let (instance, room) = (agent.instance, agent.rooms.place(job.class));
+        let (instance, boot, room) = (agent.instance, agent.boot, agent.rooms.place(job.class));
         job.attempts += 1;
         job.lost = None;
         let leased_at = now.wall;
-        job.held = Some(Box::new(Held { agent: ix, room, instance, fencing_token, leased_at, started_at: None }));
+        job.held = Some(Box::new(Held { agent: ix, room, instance, boot, fencing_token, leased_at, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
         self.occupy(ix, room, slot, false);
         out.push(Effect::Record(Box::new(Change {

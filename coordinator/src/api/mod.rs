@@ -8,6 +8,7 @@ mod ids;
 mod job_service;
 mod logs;
 mod page;
+mod push_logs;
 mod queue_service;
 mod submit;
 mod watch;
@@ -23,6 +24,8 @@ use windlass_shared::ids::JobId;
 use windlass_shared::task::Tasks;
 
 pub(crate) use ids::JobIds;
+#[cfg(test)]
+pub(crate) use push_logs::Taker;
 
 use crate::driver::DriverHandle;
 use crate::logs::Logs;

@@ -9,7 +9,7 @@ use windlass_shared::pb::{
     BatchSubmitJobsRequest, BatchSubmitJobsResponse, BatchSubmitJobsResult, SubmitJobRequest, SubmitJobResponse,
     batch_submit_jobs_result,
 };
-use windlass_shared::status::{to_item, to_status};
+use windlass_shared::status::{Items, to_status};
 
 use super::Api;
 use crate::driver::{Incoming, RequestKey, SubmitError};
@@ -32,18 +32,19 @@ impl Api {
             let wrong = format!("holds {count}, must be 1 to {BATCH_ITEMS_MAX} (BATCH_ITEMS_MAX)");
             return Err(to_status(&Invalid::one("requests", wrong)));
         }
-        let (mut admitted, mut refused) = (Vec::with_capacity(count), Vec::new());
+        let (mut admitted, mut refused, mut items) = (Vec::with_capacity(count), Vec::new(), Items::default());
         for (i, item) in request.requests.iter().enumerate() {
             match self.admit(item) {
                 Ok(incoming) => admitted.push(incoming),
-                Err(err) => refused.push((i, result(Err(&err.within(&format!("requests[{i}]")))))),
+                Err(err) => refused.push((i, result(Err(&err.within(&format!("requests[{i}]"))), &mut items))),
             }
         }
         let taken = match admitted.is_empty() {
             true => Vec::new(),
             false => self.driver.submit(admitted).await.map_err(|err| to_status(&err))?,
         };
-        let mut results: Vec<_> = taken.iter().map(|one| result(one.as_ref().map(ToString::to_string))).collect();
+        let mut answer = |one: &Result<_, _>| result(one.as_ref().map(ToString::to_string), &mut items);
+        let mut results: Vec<_> = taken.iter().map(&mut answer).collect();
         // Back into the places they were asked from; in order, so that each place is there when it is filled.
         for (i, refusal) in refused {
             results.insert(i, refusal);
@@ -70,10 +71,10 @@ fn request_key(request: &SubmitJobRequest) -> Result<Option<RequestKey>, Invalid
     Ok(Some(RequestKey { id: request.request_id.as_str().into(), digest }))
 }
 
-fn result<E: Fault>(taken: Result<String, &E>) -> BatchSubmitJobsResult {
+fn result<E: Fault>(taken: Result<String, &E>, items: &mut Items) -> BatchSubmitJobsResult {
     let result = match taken {
         Ok(id) => batch_submit_jobs_result::Result::JobId(id),
-        Err(fault) => batch_submit_jobs_result::Result::Error(to_item(fault)),
+        Err(fault) => batch_submit_jobs_result::Result::Error(items.item(fault)),
     };
     BatchSubmitJobsResult { result: Some(result) }
 }

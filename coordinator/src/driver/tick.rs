@@ -4,14 +4,15 @@ use bytes::Bytes;
 use windlass_core::{Effect, Input, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::ids::JobId;
+use windlass_shared::domain::Lease;
+use windlass_shared::ids::{JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
 use super::{Control, Driver, Submit, SubmitError, Waiting};
-use crate::sessions::ToAgent;
-use crate::store::{Batch, CommitError};
+use crate::sessions::{LetGo, ToAgent};
+use crate::store::{Batch, CommitError, ReadError};
 
 impl Driver {
     pub(super) async fn tick(
@@ -133,9 +134,7 @@ impl Driver {
             Effect::Record(_) | Effect::Mark(_) => {}
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
-            Effect::Assign(session, lease) => {
-                self.registry.deliver(session, ToAgent::Assign(lease, self.spec(lease.job)));
-            }
+            Effect::Assign(session, lease) => self.assign(session, lease),
             Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
             Effect::Ack(session, sequence, stale) => {
                 let revision = self.core.revision();
@@ -163,14 +162,24 @@ impl Driver {
         }
     }
 
-    /// What the agent is to run. One that is damaged on disk goes out empty: the agent rejects it, and the job ends with that.
-    fn spec(&self, job: JobId) -> Bytes {
+    /// Gives the agent what it is to run. One that is damaged on disk goes out empty: the agent rejects it, and the job ends
+    /// with that. One that cannot be read *now* is no reason to end a job: it is not delivered, and the stream is closed, so
+    /// that the next hello of the same process shows it missing and it is given out again.
+    fn assign(&self, session: SessionId, lease: Lease) {
+        let job = lease.job;
         match self.store.spec(job) {
-            Ok(spec) => spec.unwrap_or_default(),
-            Err(err) => {
-                tracing::error!(%job, error = %err, "the spec of a job cannot be read");
-                Bytes::new()
+            Ok(Some(spec)) => self.registry.deliver(session, ToAgent::Assign(lease, spec)),
+            Ok(None) => self.assign_nothing(session, lease, &"there is none"),
+            Err(err @ ReadError::Corrupt { .. }) => self.assign_nothing(session, lease, &err),
+            Err(err @ ReadError::Failed(_)) => {
+                tracing::error!(%job, error = %err, "the spec of a job cannot be read now; its agent is to say hello again");
+                self.registry.close(session, LetGo::Unreadable(job));
             }
         }
+    }
+
+    fn assign_nothing(&self, session: SessionId, lease: Lease, error: &dyn std::fmt::Display) {
+        tracing::error!(job = %lease.job, %error, "the spec of a job is damaged");
+        self.registry.deliver(session, ToAgent::Assign(lease, Bytes::new()));
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Heartbeats end here: the session stamps one when it is read and acknowledges it itself, without waiting for the driver.
 
+mod let_go;
 mod outgoing;
 mod session;
 
@@ -16,13 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use windlass_core::Refusal;
+use tokio_util::sync::CancellationToken;
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
 use windlass_shared::domain::{Lease, StopOrder, Welcome};
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Moment;
 
+pub(crate) use let_go::LetGo;
 pub(crate) use session::Session;
 
 /// Messages waiting for one agent: more than it may hold attempts twice over, so only one that does not read fills it.
@@ -35,7 +37,7 @@ pub(crate) enum ToAgent {
     Assign(Lease, Bytes),
     Stop(StopOrder),
     Ack(ReportAck),
-    Close(Refusal),
+    Close(LetGo),
 }
 
 /// The open sessions, by their number.
@@ -50,6 +52,18 @@ struct Entry {
     outbox: mpsc::Sender<ToAgent>,
     heard: Arc<Stamp>,
     taken: Moment,
+    too_slow: CancellationToken,
+}
+
+/// A session's end of what the registry keeps of it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) session: SessionId,
+    /// What the driver has for it.
+    pub(crate) inbox: mpsc::Receiver<ToAgent>,
+    pub(crate) heard: Arc<Stamp>,
+    /// Cancelled when more waits than is kept.
+    pub(crate) too_slow: CancellationToken,
 }
 
 /// When a session was heard last.
@@ -72,14 +86,14 @@ impl Registry {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session: its number, what the driver has for it, and its stamp.
-    pub(crate) fn open(&self) -> (SessionId, mpsc::Receiver<ToAgent>, Arc<Stamp>) {
+    /// Opens a session.
+    pub(crate) fn open(&self) -> Opened {
         let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let heard = Arc::new(Stamp::default());
-        let entry = Entry { outbox, heard: heard.clone(), taken: Moment::default() };
+        let (heard, too_slow) = (Arc::<Stamp>::default(), CancellationToken::new());
+        let entry = Entry { outbox, heard: heard.clone(), taken: Moment::default(), too_slow: too_slow.clone() };
         self.sessions().insert(session, entry);
-        (session, inbox, heard)
+        Opened { session, inbox, heard, too_slow }
     }
 
     pub(crate) fn forget(&self, session: SessionId) {
@@ -92,13 +106,14 @@ impl Registry {
         let Some(entry) = sessions.get(&session) else { return };
         if entry.outbox.try_send(message).is_err() {
             tracing::warn!(session = session.0, "agent does not read its stream; closing it");
-            // The session sees its inbox end and closes.
+            // By a word of its own: a session that has too much to write does not look into its inbox.
+            entry.too_slow.cancel();
             sessions.remove(&session);
         }
     }
 
-    pub(crate) fn close(&self, session: SessionId, why: Refusal) {
-        self.deliver(session, ToAgent::Close(why));
+    pub(crate) fn close(&self, session: SessionId, why: impl Into<LetGo>) {
+        self.deliver(session, ToAgent::Close(why.into()));
         self.forget(session);
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
-use windlass_core::Refusal;
 use windlass_shared::convert::{self, FromAgent};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::SessionId;
@@ -15,7 +14,7 @@ use windlass_shared::pb::{ConnectRequest, ConnectResponse};
 use windlass_shared::status::to_status;
 
 use super::outgoing::Outgoing;
-use super::{Registry, Stamp, ToAgent};
+use super::{LetGo, Opened, Registry, Stamp, ToAgent};
 use crate::driver::{Control, DriverHandle};
 
 /// Messages read from the agent and not yet taken by the driver. Agents have at most 8 reports unacknowledged; past this the
@@ -25,6 +24,8 @@ const INBOUND_MAX: usize = 64;
 const OUTBOX_BATCH: usize = 1_024;
 /// Time an agent has to say hello: a connection that says nothing costs a slot of `connections_max`.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Time an agent has to make room for why it is let go: one that reads again by then learns it, and a task is all it costs.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where a session's messages go out to.
 pub(crate) type Wire = mpsc::Sender<Result<ConnectResponse, Status>>;
@@ -77,6 +78,7 @@ pub(crate) struct Session {
     driver: DriverHandle,
     registry: Arc<Registry>,
     stamp: Arc<Stamp>,
+    too_slow: CancellationToken,
     /// A heartbeat is acknowledged only while the driver has ticked this recently.
     progress_max: Duration,
     inbound: VecDeque<Control>,
@@ -89,9 +91,9 @@ impl Session {
         registry: Arc<Registry>,
         lease_ttl: Duration,
     ) -> (Self, mpsc::Receiver<ToAgent>) {
-        let (id, inbox, stamp) = registry.open();
+        let Opened { session: id, inbox, heard: stamp, too_slow } = registry.open();
         let (inbound, outgoing) = (VecDeque::new(), Outgoing::default());
-        (Self { id, driver, registry, stamp, progress_max: lease_ttl, inbound, outgoing }, inbox)
+        (Self { id, driver, registry, stamp, too_slow, progress_max: lease_ttl, inbound, outgoing }, inbox)
     }
 
     /// Serves the stream to its end.
@@ -120,8 +122,7 @@ impl Session {
             self.driver.tell(Control::Closed { session: self.id, heard }).await;
         }
         if let End::Told(status) = end {
-            // An agent that does not read does not learn why.
-            let _ = wire.try_send(Err(status));
+            tell(&wire, status, &stop).await;
         }
     }
 
@@ -151,11 +152,12 @@ impl Session {
         wire: &Wire,
         stop: &CancellationToken,
     ) -> End {
-        let driver = self.driver.clone();
+        let (driver, too_slow) = (self.driver.clone(), self.too_slow.clone());
         let mut batch = Vec::new();
         loop {
             let step = tokio::select! {
                 () = stop.cancelled() => return Breach::Stopping.into(),
+                () = too_slow.cancelled() => return LetGo::TooSlow.into(),
                 () = wire.closed() => return End::Left,
                 message = stream.message(), if self.inbound.len() < INBOUND_MAX => self.on_message(message),
                 permit = driver.reserve(), if !self.inbound.is_empty() => match (permit, self.inbound.pop_front()) {
@@ -214,8 +216,8 @@ impl Session {
 
     fn on_outbox(&mut self, n: usize, batch: &mut Vec<ToAgent>) -> Result<(), End> {
         if n == 0 {
-            // The registry let go of us.
-            return Err(Refusal::Superseded.into());
+            // The registry let go of us, and whoever closes says why: it found no room to.
+            return Err(LetGo::TooSlow.into());
         }
         for message in batch.drain(..) {
             if let ToAgent::Close(why) = message {
@@ -225,5 +227,18 @@ impl Session {
             self.outgoing.add(message);
         }
         Ok(())
+    }
+}
+
+/// Says why a stream ends. What is full is waited for: an agent that was slow reads on, and must not guess.
+async fn tell(wire: &Wire, status: Status, stop: &CancellationToken) {
+    let room = tokio::select! {
+        biased;
+        room = wire.reserve() => room.ok(),
+        () = stop.cancelled() => None,
+        () = tokio::time::sleep(TOLD_WITHIN) => None,
+    };
+    if let Some(room) = room {
+        room.send(Err(status));
     }
 }

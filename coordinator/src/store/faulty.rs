@@ -33,13 +33,38 @@ pub(crate) struct FaultyStore {
     script: BTreeMap<u64, Fault>,
     commits: AtomicU64,
     broken: AtomicBool,
+    reads: AtomicU64,
+    reads_failing: AtomicU64,
 }
 
 impl FaultyStore {
     /// `script`: which commit, counted from 1, meets what.
     pub(crate) fn new(inner: Arc<dyn Store>, script: impl IntoIterator<Item = (u64, Fault)>) -> Self {
         let script = script.into_iter().collect();
-        Self { inner, script, commits: AtomicU64::new(0), broken: false.into() }
+        Self {
+            inner,
+            script,
+            commits: AtomicU64::new(0),
+            broken: false.into(),
+            reads: AtomicU64::new(0),
+            reads_failing: AtomicU64::new(0),
+        }
+    }
+
+    /// The next `n` reads of a job or a spec fail, as on a disk that does not answer.
+    pub(crate) fn fail_reads(&self, n: u64) {
+        self.reads_failing.store(n, Ordering::Relaxed);
+    }
+
+    /// Jobs and specs read so far, in vain or not.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    fn read(&self) -> Result<(), ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let failing = self.reads_failing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        failing.map_or(Ok(()), |_| Err(ReadError::Failed("a fault of the script".into())))
     }
 
     async fn meet(&self, fault: Option<Fault>, batch: Batch) -> Result<(), CommitError> {
@@ -79,10 +104,12 @@ impl Store for FaultyStore {
     }
 
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
+        self.read()?;
         self.inner.job(id)
     }
 
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {
+        self.read()?;
         self.inner.spec(id)
     }
 

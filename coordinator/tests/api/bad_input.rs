@@ -149,6 +149,7 @@ fn job_rows() -> Vec<Row> {
         invalid("JobService/ListJobs", list(|request| request.page_token = "x".into()), &["page_token"]),
         invalid("JobService/ListJobs", list(|request| request.states = vec![99]), &["states[0]"]),
         invalid("JobService/ListJobs", list(|request| request.states = vec![3, 0]), &["states[1]"]),
+        invalid("JobService/ListJobs", list(|request| request.states = vec![1; 17]), &["states"]),
         invalid("JobService/ListJobs", list(|request| request.queue = "a b".into()), &["queue"]),
         invalid("JobService/ListJobs", list(|request| request.id_prefix = "XYZ".into()), &["id_prefix"]),
         invalid("JobService/WaitJob", wait("7", None), &["job_id"]),
@@ -291,6 +292,25 @@ async fn many_wrong_fields_are_all_named_up_to_what_a_trailer_can_carry() {
     let named = fields(&status);
     assert_eq!(named.len(), 16);
     assert!(named.contains(&"spec.priority".to_owned()));
+}
+
+#[tokio::test]
+async fn ten_thousand_bad_jobs_of_one_batch_are_all_answered_however_much_is_wrong_with_each() {
+    let rig = Rig::start().await;
+    let spec = with_spec(|spec| {
+        *spec = exec(&["\0"; 16]);
+        spec.queue = "two words".into();
+    });
+    let requests = vec![submit(spec); limits::BATCH_ITEMS_MAX];
+    let answer = rig.jobs().batch_submit_jobs(pb::BatchSubmitJobsRequest { requests }).await.expect("answered");
+    let results = answer.into_inner().results;
+    assert_eq!(results.len(), limits::BATCH_ITEMS_MAX);
+    for (i, result) in results.into_iter().enumerate() {
+        let Some(pb::batch_submit_jobs_result::Result::Error(item)) = result.result else { panic!("{i} was taken") };
+        let status = Status::with_details(Code::from(item.code), &item.message, item.encode_to_vec().into());
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(fields(&status)[0].starts_with(&format!("requests[{i}].spec.")), "{:?}", fields(&status));
+    }
 }
 
 /// Bytes as they are: what the generated types would refuse to encode must still be sent.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tonic::Code;
 use windlass_coordinator::Options;
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{AttemptState, Reason};
+use windlass_shared::domain::{AttemptState, Lease, Reason, ReportItem};
+use windlass_shared::ids::JobId;
 use windlass_shared::pb;
 
-use crate::rig::{Rig, ended, hello, reason};
+use crate::rig::{Rig, ended, hello, reason, started};
 
 #[tokio::test]
 async fn a_stream_that_does_not_begin_with_hello_is_closed_and_told_why() {
@@ -39,6 +40,10 @@ async fn a_hello_that_makes_no_sense_is_refused_by_field() {
         (|wire| wire.name = "two words".into(), "hello.name"),
         (|wire| wire.slots = 0, "hello.slots"),
         (|wire| wire.capacity = 1_000_000, "hello.capacity"),
+        (
+            |wire| wire.inventory = vec![pb::Lease::default(); windlass_shared::limits::INVENTORY_ITEMS_MAX + 1],
+            "hello.inventory",
+        ),
     ] {
         let mut message = convert::hello(&hello(1, 2));
         let Some(pb::connect_request::Message::Hello(wire)) = &mut message.message else { unreachable!() };
@@ -113,6 +118,38 @@ async fn a_silent_agents_work_goes_to_another_and_its_late_word_is_stale() {
         Ok(FromCoordinator::Stop(orders)) => assert_eq!((orders[0].lease, orders[0].reason), (lost, Reason::AgentLost)),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_its_stream_is_let_go_and_told_so() {
+    let rig = Rig::start().await;
+    let mut agent = rig.agent(1, 1).await;
+    let lease = Lease {
+        job: JobId::from_bytes([1; 16]),
+        generation: 1,
+        attempt: 1,
+        incarnation: 1,
+        epoch: 1,
+        fencing_token: 1,
+    };
+    let item = ReportItem { lease, news: started() };
+    // Each is answered, and none of the answers is read: what may wait fills, and then what is kept. Then nobody takes more.
+    let mut sent = 0_u64;
+    let taken = loop {
+        sent += 1;
+        let report = convert::report(sent, std::slice::from_ref(&item));
+        match tokio::time::timeout(Duration::from_secs(2), agent.up.send(report)).await {
+            Ok(Ok(())) if sent < 300_000 => {}
+            ended => break ended,
+        }
+    };
+    assert!(!matches!(taken, Ok(Ok(()))), "every report was taken, and no answer read");
+    let status = loop {
+        if let Err(status) = agent.hear().await {
+            break status;
+        }
+    };
+    assert_eq!((status.code(), &*reason(&status)), (Code::Unavailable, "AGENT_TOO_SLOW"), "{status:?} after {sent}");
 }
 
 #[tokio::test]

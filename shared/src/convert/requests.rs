@@ -40,8 +40,12 @@ pub fn agent_id(field: &str, text: &str) -> Result<AgentId, Invalid> {
 /// States to filter by.
 ///
 /// # Errors
-/// Where one is unset or unknown.
+/// Where one is unset or unknown, or there are more than 16.
 pub fn job_states(field: &str, numbers: &[i32]) -> Result<Vec<JobState>, Invalid> {
+    let (count, max) = (numbers.len(), limits::FILTER_STATES_MAX);
+    if count > max {
+        return Err(Invalid::one(field, format!("holds {count}, the limit is {max}")));
+    }
     let read = |(i, number): (usize, &i32)| {
         super::job_state(*number)
             .ok_or_else(|| Invalid::one(format!("{field}[{i}]"), format!("{number} is no state of a job")))

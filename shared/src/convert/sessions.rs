@@ -129,6 +129,10 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
             invalid.add(field, format!("must be at most {} bytes", limits::NAME_BYTES_MAX));
         }
     }
+    let (held, held_max) = (wire.inventory.len(), limits::INVENTORY_ITEMS_MAX);
+    if held > held_max {
+        invalid.add("inventory", format!("holds {held}, the limit is {held_max}"));
+    }
     if wire.capacity < wire.slots {
         invalid.add("slots", "must be at most capacity");
     }
@@ -436,4 +440,34 @@ pub fn ack(ack: &ReportAck) -> pb::ConnectResponse {
     let ReportAck { sequence, stale, revision } = ack;
     let stale = stale.iter().map(lease_to_wire).collect();
     down(Down::ReportAck(pb::ReportAck { sequence: *sequence, stale, revision: *revision }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::AgentId;
+    use prost::Message;
+
+    #[test]
+    fn the_largest_hello_fits_a_message() {
+        let (id, longest): (_, Arc<str>) = (AgentId::new([0xff; 16]), "x".repeat(limits::NAME_BYTES_MAX).into());
+        let (generation, attempt, job) = (u32::MAX, u32::MAX, JobId::from_bytes([0xff; 16]));
+        let (incarnation, epoch, fencing_token) = (u64::MAX, u64::MAX, u64::MAX);
+        let lease = Lease { job, generation, attempt, incarnation, epoch, fencing_token };
+        let wire = hello(&AgentHello {
+            id,
+            name: longest.clone(),
+            instance: u64::MAX,
+            boot_id: longest.clone(),
+            session: u64::MAX,
+            slots: limits::AGENT_CAPACITY_MAX,
+            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new() },
+            inventory: vec![lease; limits::INVENTORY_ITEMS_MAX],
+            host: longest.clone(),
+            version: longest,
+            seen: Some(Seen { incarnation, epoch, revision: u64::MAX }),
+        });
+        assert!(wire.encoded_len() < limits::MESSAGE_BYTES_MAX, "{}", wire.encoded_len());
+        assert!(from_agent(wire).is_ok());
+    }
 }

@@ -216,6 +216,8 @@ pub struct AttemptRecord {
     pub agent_name: Arc<str>,
     /// The agent's process: only the same one can say that it never got the lease.
     pub agent_instance: u64,
+    /// Of the boot and the lock of that process, so that a successor is known over a restart of the coordinator too. 0: not known.
+    pub agent_boot: u64,
     /// Monotone over the cluster.
     pub fencing_token: u64,
     /// When the lease was cut.

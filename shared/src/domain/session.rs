@@ -16,7 +16,7 @@ pub struct AgentHello {
     pub name: Arc<str>,
     /// Random number of the process; another one means that whatever ran before is gone.
     pub instance: u64,
-    /// The host's boot id.
+    /// The host's boot and the lock of the data directory, in one opaque text: another instance with the same is a successor.
     pub boot_id: Arc<str>,
     /// Number of the session, growing with each stream of the process.
     pub session: u64,

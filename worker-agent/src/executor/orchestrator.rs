@@ -1,6 +1,6 @@
 //! Who holds what and who may run. One owner, synchronous functions, no waiting: an input is one step.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
@@ -14,15 +14,16 @@ use super::attempt::Attempt;
 use super::context::Context;
 use super::seen::Seen;
 use super::{Active, Event, Handle, Inbox, Input, Surroundings, verdict};
+use crate::config::HELD_SPARE;
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
 use crate::worker::{self, Call, Called, Order, Pools};
 
-/// Attempts held beyond the capacity before the coordinator is taken to have miscounted. It may be ahead of us by those it
-/// gave up on (LOST, stale) and those we are killing.
-const HELD_SPARE: usize = 1_024;
+/// Why a job without a spec is not run.
+const DAMAGED: &str = "what was submitted is damaged in the coordinator's record, so nothing was run; \
+                       `windlass-coordinator store verify` says what else is";
 
 /// What the executor works with.
 #[derive(Debug)]
@@ -136,6 +137,8 @@ impl Orchestrator {
             return;
         }
         let spec = match convert::read_spec(spec) {
+            // No job has an empty spec: it is how the coordinator says that it cannot read what it was given.
+            _ if spec.is_empty() => return self.end(lease, verdict::rejected(DAMAGED)),
             Ok(spec) => spec,
             Err(invalid) => return self.end(lease, verdict::rejected(&invalid.to_string())),
         };
@@ -260,9 +263,10 @@ impl Orchestrator {
 
     fn inventory(&self) -> Vec<Lease> {
         let wanted = self.held.iter().filter(|(_, held)| !held.is_silent());
-        let mut leases: Vec<Lease> = wanted.map(|(lease, _)| *lease).collect();
+        let mut leases: BTreeSet<Lease> = wanted.map(|(lease, _)| *lease).collect();
+        // One that is over and whose slot is not clear yet is in both.
         leases.extend(self.parts.outbox.ended());
-        leases
+        leases.into_iter().collect()
     }
 
     fn on_drain(&mut self, reason: Reason) {

@@ -260,10 +260,13 @@ fn log(broken: &Broken, last: &mut String) {
 }
 
 fn remedy(broken: &Broken) -> Option<&'static str> {
-    let Broken::Hello(refusal) = broken else { return None };
+    let (Broken::Hello(refusal) | Broken::Status(refusal)) = broken else { return None };
     Some(match (refusal.code(), status::told(refusal).reason.as_str()) {
         (_, "AGENT_ID_IN_USE") => {
             "another host has this agent's id, as after cloning its disk: remove agent-id from --data there or here"
+        }
+        (_, "AGENT_TOO_SLOW") => {
+            "this agent does not keep up with its stream: its host is overloaded, or its disk hangs"
         }
         (Code::AlreadyExists, _) => "give one of the two agents another --name, or wait until the other is gone",
         (Code::ResourceExhausted, _) => "the coordinator takes no more agents: raise its limit, or stop one",

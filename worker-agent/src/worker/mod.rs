@@ -9,14 +9,16 @@
 //! A worker: starting → ready (idle ⇄ busy) → retiring → gone → backoff → starting. Its hello opens the door to calls; its death is
 //! classified only when its pipe was read to the end.
 //!
-//! - [`pool`] what follows from an order, a word or the time: synchronous, one owner · [`seat`] one worker's place in it ·
+//! - [`pool`] who has what, [`hearing`] what follows from a word, [`due`] from the time: synchronous, one owner · [`seat`] one worker's place in it ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
 //! - [`pools`] all of them, for executor and session · [`options`] what one is told.
 //! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
 //!
 //! Not here: sockets, leases' rules, what becomes of an outcome.
 
+mod due;
 mod flight;
+mod hearing;
 mod link;
 mod mailbox;
 mod options;

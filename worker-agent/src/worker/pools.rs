@@ -11,7 +11,7 @@ use super::{News, Order, PoolHandle, PoolOptions};
 
 /// Batches of news from pools that wait for the executor.
 const NEWS_INBOX: usize = 64;
-/// Calls that all pools together ask for: half of what an agent may hold, the rest being for commands and what is stale.
+/// Calls that all pools together ask for: hundreds for each of a few workers, and half of what an agent may hold.
 const CALLS_MAX: u32 = limits::AGENT_CAPACITY_MAX / 2;
 
 /// News of calls, by pools.
@@ -25,14 +25,16 @@ pub(crate) struct Pools(Arc<Inner>);
 struct Inner {
     handles: Vec<PoolHandle>,
     changed: Arc<Notify>,
+    calls_max: u32,
 }
 
 impl Pools {
-    /// Starts a pool for each of `options`.
-    pub(crate) fn start(options: &[PoolOptions], parts: &Parts) -> (Self, Called) {
+    /// Starts a pool for each of `options`, beside so many slots for commands.
+    pub(crate) fn start(options: &[PoolOptions], slots: u32, parts: &Parts) -> (Self, Called) {
         let (news, called) = mpsc::channel(NEWS_INBOX);
         let changed = Arc::new(Notify::new());
-        let calls_max = CALLS_MAX / u32::try_from(options.len().max(1)).unwrap_or(u32::MAX);
+        let pools = u32::try_from(options.len()).unwrap_or(u32::MAX);
+        let calls_max = CALLS_MAX.min(limits::AGENT_CAPACITY_MAX.saturating_sub(slots)) / pools.max(1);
         let start = |options: &PoolOptions| {
             let changed = Arc::clone(&changed);
             let (runner, handle) = Runner::new(options.clone(), parts.clone(), news.clone(), calls_max, changed);
@@ -40,7 +42,7 @@ impl Pools {
             handle
         };
         let handles = options.iter().map(start).collect();
-        (Self(Arc::new(Inner { handles, changed })), called)
+        (Self(Arc::new(Inner { handles, changed, calls_max: calls_max * pools })), called)
     }
 
     /// Whether there is none.
@@ -50,7 +52,7 @@ impl Pools {
 
     /// Calls that they ask for at most.
     pub(crate) fn calls_max(&self) -> usize {
-        if self.is_empty() { 0 } else { CALLS_MAX as usize }
+        self.0.calls_max as usize
     }
 
     /// The pool with workers for this handler.

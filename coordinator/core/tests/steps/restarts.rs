@@ -113,6 +113,43 @@ fn a_lost_attempt_that_comes_back_before_another_was_begun_goes_on_and_is_no_los
 }
 
 #[test]
+fn a_report_alone_takes_nothing_back_for_a_lost_agent_has_no_session_and_its_hello_comes_first() {
+    let news = || News::Ended(outcome(AttemptState::Succeeded, None));
+    let mut rig = running();
+    assert_eq!(rig.pass(Duration::from_secs(21)).last().unwrap(), "record 1 QUEUED (agent lost), 1 LOST");
+    let lease = rig.lease(1, 1);
+    assert_eq!(rig.report_on(10, lease, news()), [""; 0], "not acknowledged, so it is said again after the hello");
+    let back = back_with(&rig, 1);
+    assert_eq!(rig.greet(11, back)[1], "record 1 RUNNING, 1 RUNNING");
+    assert_eq!(rig.report_on(11, lease, news()), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/1"]);
+}
+
+#[test]
+fn what_an_agents_own_hello_left_out_is_not_taken_back_by_a_report() {
+    let mut rig = running();
+    rig.pass(Duration::from_secs(21));
+    // Takes the one slot, so that the lost attempt has no successor yet.
+    rig.submit_as(2, header(9, RetryPolicy::NONE));
+    let mut without = hello(1, 1);
+    without.session = 2;
+    assert_eq!(rig.greet(11, without), ["welcome a1/1", "record 2 LEASED, 1 LEASED", "assign 2.1 to a1/1"]);
+    let lines = rig.report_on(11, rig.lease(1, 1), News::Ended(outcome(AttemptState::Succeeded, None)));
+    assert_eq!(lines, ["ack a1/1 stale"]);
+    assert_eq!(rig.record(1).state, JobState::Queued);
+}
+
+#[test]
+fn a_successor_after_a_restart_of_both_is_known_by_its_lock_and_a_clone_is_not() {
+    for (boot_id, answer) in [("boot", "welcome a1/1"), ("another", "close a1/1 AGENT_ID_IN_USE")] {
+        let mut rig = running();
+        rig.restart();
+        let mut other = hello(1, 1);
+        (other.instance, other.boot_id) = (2, boot_id.into());
+        assert_eq!(rig.greet(11, other)[0], answer);
+    }
+}
+
+#[test]
 fn a_lost_attempt_is_taken_back_after_a_restart_too() {
     let mut rig = running();
     rig.pass(Duration::from_secs(21));

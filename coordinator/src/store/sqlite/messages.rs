@@ -77,6 +77,8 @@ pub(super) struct AttemptRow {
     pub(super) ended_at: Option<i64>,
     #[prost(message, optional, tag = "10")]
     pub(super) outcome: Option<OutcomeRow>,
+    #[prost(fixed64, tag = "11")]
+    pub(super) agent_boot: u64,
 }
 
 /// How an attempt ended.

@@ -114,6 +114,7 @@ impl Draw {
             agent: self.agent(),
             agent_name: self.text(),
             agent_instance: self.number(),
+            agent_boot: self.number(),
             fencing_token: self.number(),
             leased_at: self.time(),
             started_at: self.maybe(Self::time),

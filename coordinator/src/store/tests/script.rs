@@ -86,6 +86,7 @@ impl Script {
             agent: AgentId::from_bytes([9; 16]),
             agent_name: "a9".into(),
             agent_instance: u64::MAX - 1,
+            agent_boot: 0,
             fencing_token: (3 << 40) + u64::from(job.attempts),
             leased_at: job.updated_at,
             started_at: None,

@@ -1,0 +1,66 @@
+//! What follows from the time.
+
+use tokio::time::Instant;
+use windlass_shared::domain::Reason;
+
+use super::pace::LONG;
+use super::pool::{NO_WORKER_MAX, Now, Pool};
+use super::seat::{Seat, State};
+use crate::halt::Halt;
+
+impl Pool {
+    /// Does what is due.
+    pub(super) fn on_time(&mut self, now: Now) {
+        for ix in 0..self.seats.len() {
+            self.seat_on_time(ix, now);
+        }
+    }
+
+    fn seat_on_time(&mut self, ix: usize, now: Now) {
+        let timeout = self.options.start_timeout_s;
+        let seat = &mut self.seats[ix];
+        match seat.state {
+            State::Starting(until) if until <= now.at => seat.break_off(format!("it said no hello within {timeout} s")),
+            State::Backoff(until) if until <= now.at => seat.state = State::Off,
+            State::Retiring(until) if until <= now.at && seat.window.is_empty() => seat.kill(),
+            State::Ready if seat.window.is_empty() => seat.check_pulse(now.at),
+            State::Ready | State::Retiring(_) => self.flight_on_time(ix, now),
+            _ => {}
+        }
+    }
+
+    fn flight_on_time(&mut self, ix: usize, now: Now) {
+        let seat = &mut self.seats[ix];
+        let Some(flight) = seat.window.front_mut() else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.at);
+        if due(flight.told_at()) {
+            self.news.extend(flight.tell_start());
+        }
+        let (kill, timeout, age) = (due(flight.kill_at), due(flight.timeout_at()), flight.age(now.at));
+        if let Some(age) = age.filter(|age| *age >= LONG) {
+            self.pace.takes(age);
+            seat.recall(1);
+        }
+        if kill {
+            seat.kill();
+        } else if timeout {
+            flight_stop(seat, Halt { reason: Reason::RunTimeout, kill: false });
+            self.press(ix, now.at);
+        }
+    }
+
+    /// When something is due next.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        // What waits is looked at when the last worker has become slow, and when there was none for too long.
+        let slow_at = self.seats.iter().filter_map(|seat| Some(seat.window.front()?.began?.at + LONG)).max();
+        let waiting = [slow_at, self.deserted.map(|since| since + NO_WORKER_MAX)].into_iter().flatten();
+        let waiting = waiting.filter(|at| !self.waiting.is_empty() && *at > now);
+        self.seats.iter().filter_map(Seat::deadline).chain(waiting).min()
+    }
+}
+
+fn flight_stop(seat: &mut Seat, halt: Halt) {
+    if let Some(flight) = seat.window.front_mut() {
+        flight.stop = Some(halt.after(flight.stop));
+    }
+}
