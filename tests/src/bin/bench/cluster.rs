@@ -44,7 +44,7 @@ fn sibling(name: &str) -> Result<PathBuf, OsString> {
     if path.exists() {
         return Ok(path);
     }
-    Err(format!("{} is missing; build it first: cargo build --release --workspace", path.display()).into())
+    Err(format!("{} is missing; build it first: cargo build --release --workspace --examples", path.display()).into())
 }
 
 fn start(command: &mut Command) -> Result<Child, OsString> {
@@ -53,30 +53,47 @@ fn start(command: &mut Command) -> Result<Child, OsString> {
     command.spawn().map_err(|err| format!("{}: {err}", command.get_program().display()).into())
 }
 
+/// The example worker, which has every feature of the protocol.
+pub(crate) fn worker() -> Result<PathBuf, OsString> {
+    sibling("examples/worker")
+}
+
 impl Cluster {
     pub(crate) async fn start(agents: usize, slots: usize) -> Result<Self, OsString> {
+        Self::start_with(agents, slots, 0).await
+    }
+
+    /// Agents with a pool of so many example workers each, which have slots of their own.
+    pub(crate) async fn start_with(agents: usize, slots: usize, workers: usize) -> Result<Self, OsString> {
         let home = tempfile::tempdir().map_err(|err| format!("a temporary directory: {err}"))?;
         let (coordinator, url) = start_coordinator(home.path())?;
         let mut members = vec![coordinator];
         for n in 1..=agents {
             let mut command = Command::new(sibling("windlass-worker-agent")?);
-            command.args(["--coordinator", &url, "--name", &format!("a{n}"), "--slots", &slots.to_string(), "--data"]);
-            members.push(start(command.arg(home.path().join(n.to_string())))?);
+            let all = (slots + workers).to_string();
+            command.args(["--coordinator", &url, "--name", &format!("a{n}"), "--slots", &all, "--data"]);
+            command.arg(home.path().join(n.to_string()));
+            if workers > 0 {
+                command.arg("--config").arg(pool_of(home.path(), workers)?);
+            }
+            members.push(start(&mut command)?);
         }
         let channel = connect(&url).await?;
         let cluster = Self { home, members, channel };
-        tokio::time::timeout(START_MAX, cluster.connected(agents))
+        tokio::time::timeout(START_MAX, cluster.connected(agents, workers > 0))
             .await
             .map_err(|_| "the agents did not connect")??;
         Ok(cluster)
     }
 
-    async fn connected(&self, agents: usize) -> Result<(), OsString> {
+    async fn connected(&self, agents: usize, pools: bool) -> Result<(), OsString> {
         let mut fleet = FleetServiceClient::new(self.channel.clone());
         loop {
             let listed = fleet.list_agents(pb::ListAgentsRequest::default()).await.map_err(|err| err.to_string())?;
             let here = listed.into_inner().agents;
-            if here.iter().filter(|agent| agent.state() == pb::agent::State::Connected).count() == agents {
+            let offers = |agent: &pb::Agent| !pools || agent.pools.iter().any(|pool| pool.capacity > 0);
+            let serves = |agent: &&pb::Agent| agent.state() == pb::agent::State::Connected && offers(agent);
+            if here.iter().filter(serves).count() == agents {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -106,6 +123,13 @@ impl Cluster {
         JobServiceClient::new(self.channel.clone())
             .max_decoding_message_size(windlass_shared::limits::MESSAGE_BYTES_MAX)
     }
+}
+
+fn pool_of(home: &Path, workers: usize) -> Result<PathBuf, OsString> {
+    let (path, worker) = (home.join("agent.toml"), worker()?);
+    let text = format!("[[pool]]\nname = \"bench\"\ncommand = [{:?}]\nmax = {workers}\n", worker.display().to_string());
+    std::fs::write(&path, text).map_err(|err| format!("{}: {err}", path.display()))?;
+    Ok(path)
 }
 
 impl Drop for Cluster {

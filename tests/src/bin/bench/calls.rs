@@ -1,0 +1,101 @@
+//! `call_throughput`: calls that do nothing, from batch submit to the last recorded result, against the same workers fed by a bare
+//! loop over their pipes.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use windlass_shared::ipc::{self, JobOrder};
+use windlass_shared::pb;
+
+use crate::cluster::{Cluster, worker};
+use crate::exec_true::all_succeed;
+use crate::raw::per_second;
+use crate::{Args, Figure, median};
+
+const AGENTS: usize = 2;
+/// One worker for each core of the machine the floor was set on.
+const WORKERS: usize = 1;
+/// Calls for each job that `--jobs` asks for: a call is that much cheaper than a process.
+const CALLS_EACH: usize = 25;
+/// 100 bytes of spec, input and all.
+const INPUT: &str = "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"";
+
+pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|err| format!("a runtime: {err}"))?;
+    let (mut rates, mut limits) = (Vec::new(), Vec::new());
+    let calls = args.jobs * CALLS_EACH;
+    for _ in 0..args.rounds {
+        limits.push(pipe_rate(AGENTS * WORKERS, calls)?);
+        rates.push(runtime.block_on(round(calls))?);
+    }
+    Ok(vec![Figure::Rate {
+        scenario: "call_throughput",
+        jobs_per_s: median(rates),
+        limit: median(limits),
+        limit_is: "calls/s over bare pipes",
+        floor: 0.0,
+        least: 30_000.0,
+    }])
+}
+
+async fn round(calls: usize) -> Result<f64, OsString> {
+    let cluster = Cluster::start_with(AGENTS, 1, WORKERS).await?;
+    let call = pb::Call { handler: "echo".into(), input: INPUT.into(), ..pb::Call::default() };
+    let spec = pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() };
+    all_succeed(&cluster, &spec, calls).await
+}
+
+/// Calls per second of so many workers, each with 64 in its pipe, every answer read and looked for its end, nothing kept.
+fn pipe_rate(workers: usize, calls: usize) -> Result<f64, OsString> {
+    let (path, share) = (worker()?, calls / workers);
+    let began = Instant::now();
+    let feeders: Vec<_> = (0..workers)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || feed(Command::new(path), share))
+        })
+        .collect();
+    for feeder in feeders {
+        feeder.join().map_err(|_| "a feeder panicked")?.map_err(|err| format!("a worker: {err}"))?;
+    }
+    Ok(per_second(share * workers, began.elapsed()))
+}
+
+fn feed(mut worker: Command, calls: usize) -> std::io::Result<()> {
+    const AHEAD: usize = 64;
+    let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (Some(mut stdin), Some(mut stdout)) = (worker.stdin.take(), worker.stdout.take()) else {
+        return Err(std::io::Error::other("no pipes"));
+    };
+    let (mut given, mut done, mut out, mut read) = (0, 0, Vec::new(), vec![0; 64 << 10]);
+    // A hello, and then two lines for each call: started and its result.
+    let mut lines = 0;
+    while done < calls {
+        while given < calls && given - done < AHEAD {
+            given += 1;
+            let order = JobOrder {
+                id: given as u64,
+                handler: "echo",
+                input: INPUT.as_bytes(),
+                content_type: None,
+                job: "01990000-0000-7000-8000-000000000000",
+                attempt: 1,
+                fencing_token: 1 << 40,
+            };
+            ipc::job(&mut out, &order);
+        }
+        stdin.write_all(&out)?;
+        out.clear();
+        let count = stdout.read(&mut read)?;
+        if count == 0 {
+            return Err(std::io::Error::other("it ended"));
+        }
+        lines += read[..count].iter().filter(|byte| **byte == b'\n').count();
+        done = lines.saturating_sub(1) / 2;
+    }
+    drop(stdin);
+    worker.wait().map(drop)
+}
