@@ -130,7 +130,7 @@ impl Options {
 #[command(name = "windlass-coordinator", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     /// TOML file with these flags as keys: listen, data, ephemeral, lease_ttl_ms, jobs_live_max. A flag wins over the file.
-    #[arg(long, value_name = "FILE", env = "WINDLASS_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Address to serve at [default: 127.0.0.1:7070]. Port 0 takes any free one; the first line on standard output says which.
     #[arg(long, value_name = "ADDRESS", env = "WINDLASS_LISTEN")]

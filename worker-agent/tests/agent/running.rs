@@ -120,6 +120,12 @@ async fn what_cannot_be_read_and_what_this_agent_cannot_do_are_rejected() {
     assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
     assert!(outcome.detail.unwrap().contains("spec.exec.argv"));
 
+    // As the coordinator hands out what is damaged in its record.
+    stream.assign(lease(3), &[]).await;
+    let outcome = stream.ended(lease(3)).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Rejected, Some(Reason::Rejected)));
+    assert!(outcome.detail.unwrap().contains("damaged in the coordinator's record"));
+
     let call = pb::Call { handler: "resize".into(), ..pb::Call::default() };
     let spec = pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() };
     stream.assign(lease(2), &bytes(&spec)).await;
