@@ -1,6 +1,7 @@
 //! The real programs from outside: real processes, real signals, real leftovers.
 
 mod by_hand;
+mod calls;
 mod cuts;
 mod disk;
 mod leftovers;

@@ -26,7 +26,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         let own = std::env::current_exe().expect("this test's path");
         let dir = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST").to_owned();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
+        build.args(["build", "--quiet", "--locked", "--workspace", "--bins", "--examples"]);
         if dir.ends_with("release") {
             build.arg("--release");
         }
@@ -169,11 +169,20 @@ impl Rig {
     }
 
     pub(crate) fn agent(&self, url: &str, name: &str, slots: u32) -> Running {
+        self.agent_with(url, name, slots, "")
+    }
+
+    /// An agent with this configuration.
+    pub(crate) fn agent_with(&self, url: &str, name: &str, slots: u32, config: &str) -> Running {
+        let file = self.dir.path().join(format!("{name}.toml"));
+        fs::write(&file, config).expect("a file");
         let child = self
             .command("windlass-worker-agent")
             .args(["--coordinator", url, "--name", name, "--slots", &slots.to_string(), "--data"])
             .arg(self.dir.path().join(name))
-            .env("WINDLASS_LOG", "warn")
+            .arg("--config")
+            .arg(file)
+            .env("WINDLASS_LOG", "error")
             .spawn()
             .expect("the agent runs");
         Running { child, url: url.to_owned() }

@@ -2,7 +2,8 @@
 //! or cancelled while another runs. The tests and the benchmark run it; it is also what to start from.
 //!
 //! Handlers: `echo` answers its input; `sleep` sleeps that many milliseconds; `fail` answers an error with its input as message;
-//! `exit` ends the process with its input as code, in the middle of the job; `noise` prints every kind of junk, then answers.
+//! `exit` ends the process with its input as code, in the middle of the job; `noise` prints every kind of junk, then answers;
+//! `shaky` does the same, but dies where its fencing token is a multiple of 200.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -21,6 +22,7 @@ struct Order {
     id: Option<u64>,
     handler: Option<String>,
     input: Option<Box<RawValue>>,
+    fencing_token: Option<String>,
     n: Option<u64>,
 }
 
@@ -41,7 +43,7 @@ struct Desk {
 fn main() -> ExitCode {
     let desk = Arc::new(Desk::default());
     let reader = Arc::clone(&desk);
-    say(&json!({"type": "hello", "protocol": 1, "handlers": ["echo", "sleep", "fail", "exit", "noise"],
+    say(&json!({"type": "hello", "protocol": 1, "handlers": ["echo", "sleep", "fail", "exit", "noise", "shaky"],
                 "features": ["started", "recall", "cancel"]}));
     std::thread::spawn(move || read(&reader));
     let mut out = Vec::new();
@@ -95,15 +97,24 @@ fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) -> Option<u8> {
             frame(out, &json!({"type": "error", "id": id, "message": message, "code": "E_FAIL"}));
         }
         Some("exit") => return Some(input.parse().unwrap_or(1)),
-        Some("noise") => {
-            print!("a line\n{{\"type\":\"result\",\"id\":{id},\"value\":\"forged\"}}\n\x1e\x1e[1]\nhalf a line");
-            eprintln!("an error");
-            let _ = io::stdout().flush();
-            answer(out, id, input);
+        Some("noise") => noise(id, input, out),
+        Some("shaky") => {
+            let token = order.fencing_token.as_ref().and_then(|token| token.parse::<u64>().ok());
+            if token.is_some_and(|token| token % 200 == 0) {
+                return Some(9);
+            }
+            noise(id, input, out);
         }
         _ => frame(out, &json!({"type": "error", "id": id, "message": "no such handler", "retryable": false})),
     }
     None
+}
+
+fn noise(id: u64, input: &str, out: &mut Vec<u8>) {
+    print!("a line\n{{\"type\":\"result\",\"id\":{id},\"value\":\"forged\"}}\n\x1e\x1e[1]\nhalf a line");
+    eprintln!("an error");
+    let _ = io::stdout().flush();
+    answer(out, id, input);
 }
 
 fn sleep(desk: &Desk, id: u64, input: &str, out: &mut Vec<u8>) {

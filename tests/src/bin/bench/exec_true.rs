@@ -51,7 +51,8 @@ pub(crate) async fn all_succeed(cluster: &Cluster, spec: &pb::JobSpec, jobs: usi
     let item = pb::SubmitJobRequest { spec: spec.encode_to_vec().into(), request_id: String::new() };
     let began = Instant::now();
     let (mut client, mut done) = (cluster.jobs(), 0);
-    let submit = tokio::spawn(async move {
+    let mut submit = tokio::task::JoinSet::new();
+    submit.spawn(async move {
         for from in (0..jobs).step_by(BATCH) {
             let requests = vec![item.clone(); BATCH.min(jobs - from)];
             client.batch_submit_jobs(pb::BatchSubmitJobsRequest { requests }).await?;
@@ -69,6 +70,6 @@ pub(crate) async fn all_succeed(cluster: &Cluster, spec: &pb::JobSpec, jobs: usi
         }
     }
     let rate = per_second(jobs, began.elapsed());
-    submit.await.map_err(|err| err.to_string())?.map_err(said)?;
+    submit.join_next().await.ok_or("no submit")?.map_err(|err| err.to_string())?.map_err(said)?;
     Ok(rate)
 }
