@@ -48,7 +48,11 @@ impl Core {
             End::Outcome(outcome) => outcome.detail.clone(),
             End::Returned(_) | End::Lost => None,
         };
-        let attempt = Some(self.ended_attempt(now, slot, &held, end));
+        let mut attempt = self.ended_attempt(now, slot, &held, end);
+        if next != Next::Final(JobState::Succeeded, None) {
+            attempt.drop_result();
+        }
+        let attempt = Some(attempt);
         let job = self.jobs.get_mut(slot);
         job.lost = lost.then_some(held);
         // The client's word for a cancel stays; an outcome's word is about what became of the job now.
@@ -142,6 +146,7 @@ impl Core {
             leased_at: held.leased_at,
             started_at: held.started_at,
             ended_at: None,
+            result_bytes: 0,
             outcome: None,
         }
     }
@@ -157,6 +162,7 @@ impl Core {
         };
         let mut attempt = self.attempt(self.jobs.get(slot), held, outcome.state);
         attempt.ended_at = Some(now.wall);
+        attempt.result_bytes = outcome.result.as_ref().map_or(0, |result| result.value.len() as u64);
         attempt.outcome = Some(outcome);
         attempt
     }

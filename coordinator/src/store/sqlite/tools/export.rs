@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use windlass_shared::domain::{AttemptRecord, JobView};
+use windlass_shared::domain::{AttemptRecord, CallResult, JobView};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
@@ -79,7 +79,11 @@ fn walk(
 fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Export) -> Result<(), ToolError> {
     match read::job(conn, id) {
         Ok(Some(view)) => {
-            writeln!(out, "{}", job(&view))?;
+            let result = read::result(conn, id).unwrap_or_else(|err| {
+                done.skipped.push(err.to_string());
+                None
+            });
+            writeln!(out, "{}", job(&view, result.as_ref()))?;
             done.jobs += 1;
         }
         Ok(None) => done.skipped.push(format!("job {id} cannot be found by its id")),
@@ -88,7 +92,7 @@ fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Expor
     Ok(())
 }
 
-fn job(view: &JobView) -> Value {
+fn job(view: &JobView, result: Option<&CallResult>) -> Value {
     let job = &view.record;
     json!({
         "id": job.id.to_string(),
@@ -102,7 +106,10 @@ fn job(view: &JobView) -> Value {
         "reason": job.reason.map(windlass_shared::domain::Reason::name),
         "detail": job.detail.as_deref(),
         "revision": job.revision,
+        "handler": job.header.handler.as_deref(),
         "spec_bytes": view.spec.len(),
+        // Where it is text, as JSON is.
+        "result": result.and_then(|result| str::from_utf8(&result.value).ok()),
         "attempts": view.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }
@@ -116,6 +123,7 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "leased_at": instant(attempt.leased_at),
         "started_at": attempt.started_at.map(instant),
         "ended_at": attempt.ended_at.map(instant),
+        "result_bytes": attempt.result_bytes,
     })
 }
 
