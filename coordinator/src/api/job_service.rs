@@ -19,6 +19,8 @@ use crate::records::Filter;
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 const LIST_PAGE: usize = 50;
+/// Longest wait for the word of what a job waits for.
+const WHY_WITHIN: Duration = Duration::from_secs(1);
 
 impl Api {
     async fn get(&self, id: JobId) -> Result<pb::GetJobResponse, Status> {
@@ -26,8 +28,9 @@ impl Api {
         let waits = matches!(view.record.state, JobState::Queued | JobState::Delayed);
         let mut job = convert::job_to_wire(view);
         if waits {
-            let why = self.driver.why_waiting(id).await.map_err(|err| to_status(&err))?;
-            job.waiting_for = why.unwrap_or_default();
+            // For people: a driver that is busy, or going, does not keep anybody from the job itself.
+            let why = tokio::time::timeout(WHY_WITHIN, self.driver.why_waiting(id)).await;
+            job.waiting_for = why.ok().and_then(Result::ok).flatten().unwrap_or_default();
         }
         Ok(pb::GetJobResponse { job: Some(job) })
     }

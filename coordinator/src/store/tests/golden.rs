@@ -13,7 +13,7 @@ use windlass_shared::time::Timestamp;
 use super::bed::{Bed, options, spec_of};
 use super::records::Draw;
 use super::script::{Script, id};
-use crate::store::tools::verify;
+use crate::store::tools::{export, verify};
 use crate::store::{Batch, Opened, Request, Retention, StoreOptions, open};
 
 /// As if this were the day of the file: nothing in it is ever too old.
@@ -65,6 +65,7 @@ fn version(n: u8) -> (TempDir, Opened) {
     let dir = TempDir::new().expect("a directory");
     std::fs::copy(golden(&format!("store-v{n}.db")), dir.path().join("store.db")).expect("it copies");
     assert_eq!(verify(dir.path()).expect("it reads").problems, Vec::<String>::new());
+    assert_eq!(export(dir.path(), &mut Vec::new()).expect("it writes").skipped, Vec::<String>::new());
     let opened = open(dir.path(), &forever(), 1).expect("it opens");
     (dir, opened)
 }

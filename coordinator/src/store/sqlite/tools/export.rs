@@ -10,6 +10,7 @@ use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 use super::{ToolError, look};
+use crate::store::ReadError;
 use crate::store::sqlite::read;
 
 /// What was written, and what was not.
@@ -79,7 +80,7 @@ fn walk(
 fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Export) -> Result<(), ToolError> {
     match read::job(conn, id) {
         Ok(Some(view)) => {
-            let result = read::result(conn, id).unwrap_or_else(|err| {
+            let result = result(conn, &view).unwrap_or_else(|err| {
                 done.skipped.push(err.to_string());
                 None
             });
@@ -90,6 +91,13 @@ fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Expor
         Err(err) => done.skipped.push(format!("job {id}: {err}")),
     }
     Ok(())
+}
+
+/// What the handler answered: with its attempt, or in a table that a store of an earlier version has not.
+fn result(conn: &Connection, view: &JobView) -> Result<Option<CallResult>, ReadError> {
+    let Some(newest) = view.attempts.last() else { return Ok(None) };
+    let here = newest.outcome.as_ref().and_then(|outcome| outcome.result.clone());
+    if here.is_some() || newest.result_bytes == 0 { Ok(here) } else { read::result(conn, view.record.id) }
 }
 
 fn job(view: &JobView, result: Option<&CallResult>) -> Value {
