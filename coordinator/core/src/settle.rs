@@ -17,7 +17,7 @@ use crate::timers::Timer;
 use crate::{Change, Core, Effect};
 
 /// Attempts lost to hosts and supervision before the job itself is the suspect.
-const INFRA_LOSSES_MAX: u16 = 5;
+const INFRA_LOSSES_MAX: u8 = 5;
 /// Workers that died with a job before it is kept from killing more of them.
 const WORKER_DEATHS_MAX: u8 = 3;
 
