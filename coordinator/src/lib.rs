@@ -113,7 +113,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
     let beat = core_options.heartbeat_interval();
     let (jobs, epoch, revision) = (opened.live.len(), opened.epoch, opened.revision);
     let outlived = core_options.recovery_window() + core_options.lease_margin();
-    let core = Core::restore(core_options, clock::now(), opened.revision, opened.live);
+    let core = Core::restore(core_options, clock::now(), opened.revision, opened.live, opened.marks);
     let parts = Parts { store: opened.store.clone(), registry: registry.clone(), watch: watch.clone() };
     let (driver, handle) = Driver::new(core, parts, beat, options.crash_at.clone());
     let failed = CancellationToken::new();

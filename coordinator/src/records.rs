@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_shared::domain::JobView;
+use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
 use crate::bells::Bells;
@@ -23,6 +23,10 @@ impl Records {
 
     pub(crate) fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
         self.store.job(id)
+    }
+
+    pub(crate) fn result(&self, id: JobId) -> Result<Option<CallResult>, ReadError> {
+        self.store.result(id)
     }
 
     pub(crate) fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {

@@ -46,6 +46,8 @@ pub const LABEL_FILTERS_MAX: usize = 16;
 pub const ATTEMPTS_MAX: u32 = 1_000;
 /// Longest wait a handler may ask for before its next attempt: a day; more is taken as that.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Longest time a drain may give what runs: a year; whoever wants no end leaves it out.
+pub const DRAIN_DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longest run timeout: a year; more is a unit mistaken.
 pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longest time between the stop signal and the kill.

@@ -162,6 +162,49 @@ revision=$(value 'a["job"]["revision"]')
 call windlass.v1.JobService/CancelJob "{\"job_id\": \"$sleeper\"}"
 expect "cancelling it again changes nothing" 'code == 0 and a["job"]["revision"] == x[0]' "$revision"
 
+# ---- queues ----------------------------------------------------------------------------------------------------------
+
+call windlass.v1.QueueService/GetQueue '{"queue": "bulk"}'
+expect "a queue nobody has used is empty" \
+  'a["queue"] == {"name": "bulk", "paused": False, "queued": "0", "running": "0", "reason": ""}'
+call windlass.v1.QueueService/PauseQueue '{"queue": "bulk", "reason": "too much"}'
+expect "a queue can be paused before its first job" 'a["queue"]["paused"] and a["queue"]["reason"] == "too much"'
+submit '{"exec": {"argv": ["true"]}, "queue": "bulk", "labels": {"held": "yes"}, "group": "g1"}'
+held=$job
+call windlass.v1.JobService/GetJob "{\"job_id\": \"$held\"}"
+expect "its job waits, and says for what" \
+  '(a["job"]["state"], a["job"]["waitingFor"]) == ("STATE_QUEUED", "queue bulk is paused: too much")'
+call windlass.v1.QueueService/ListQueues '{}'
+expect "queues are listed by name with what waits in them" \
+  '[(q["name"], q["queued"]) for q in a["queues"]] == [("bulk", "1"), ("default", "0")]'
+call windlass.v1.QueueService/ResumeQueue '{"queue": "bulk"}'
+expect "a queue can be resumed" 'not a["queue"]["paused"]'
+wait_for "$held"
+expect "and its job runs" 'a["job"]["state"] == "STATE_SUCCEEDED"'
+
+# ---- an agent out of service -----------------------------------------------------------------------------------------
+
+call windlass.v1.FleetService/CordonAgent "{\"agent_id\": \"$agent_id\", \"reason\": \"new disk\"}"
+expect "a cordoned agent is shown as such" '(a["agent"]["scheduling"], a["agent"]["reason"]) == ("SCHEDULING_CORDONED", "new disk")'
+submit '{"exec": {"argv": ["true"]}}'
+call windlass.v1.JobService/GetJob "{\"job_id\": \"$job\"}"
+expect "it gets nothing new" 'a["job"]["waitingFor"] == "every agent with slots is cordoned or draining"'
+call windlass.v1.FleetService/UncordonAgent "{\"agent_id\": \"$agent_id\"}"
+expect "uncordoned, it is active" '(a["agent"]["scheduling"], a["agent"]["reason"]) == ("SCHEDULING_ACTIVE", "")'
+wait_for "$job"
+expect "and gets what waited" 'a["job"]["state"] == "STATE_SUCCEEDED"'
+
+submit '{"exec": {"argv": ["sleep", "1"]}}'
+until_so 'a["job"]["state"] == "STATE_RUNNING"' windlass.v1.JobService/GetJob "{\"job_id\": \"$job\"}" || true
+call windlass.v1.FleetService/DrainAgent "{\"agent_id\": \"$agent_id\", \"deadline\": \"0s\"}"
+expect "a draining agent is shown with its deadline" 'a["agent"]["scheduling"] == "SCHEDULING_DRAINING" and a["agent"]["drainTime"]'
+until_so 'a["agent"]["scheduling"] == "SCHEDULING_DRAINED"' windlass.v1.FleetService/GetAgent "{\"agent_id\": \"$agent_id\"}" || true
+expect "it is drained once it holds nothing" 'a["agent"]["scheduling"] == "SCHEDULING_DRAINED" and a["agent"]["held"] == 0'
+call windlass.v1.FleetService/UncordonAgent "{\"agent_id\": \"$agent_id\"}"
+wait_for "$job"
+expect "what it ran was interrupted, for free, and ran again" \
+  '([t["state"] for t in a["job"]["attempts"]], a["job"]["interruptions"], a["job"]["failures"]) == (["STATE_INTERRUPTED", "STATE_SUCCEEDED"], 1, 0)'
+
 # ---- many ------------------------------------------------------------------------------------------------------------
 
 call windlass.v1.JobService/BatchSubmitJobs '{"requests": [{"spec": {"exec": {"argv": ["true"]}}}, {"spec": {"exec": {}}}, {"spec": {"exec": {"argv": ["true"]}, "queue": "other"}}]}'
@@ -193,6 +236,12 @@ call windlass.v1.JobService/ListJobs '{"states": ["STATE_CANCELLED"]}'
 expect "a list can be of one state" '[j["id"] for j in a["jobs"]] == x' "$sleeper"
 call windlass.v1.JobService/ListJobs "{\"id_prefix\": \"$hello\"}"
 expect "a list can be by the beginning of an id" '[j["id"] for j in a["jobs"]] == x' "$hello"
+call windlass.v1.JobService/ListJobs '{"labels": {"made-by": "grpcurl"}}'
+expect "by a label" '[j["id"] for j in a["jobs"]] == x' "$hello"
+call windlass.v1.JobService/ListJobs '{"labels": {"held": ""}, "group": "g1"}'
+expect "by group, and by a label whatever its value" '[j["id"] for j in a["jobs"]] == x' "$held"
+call windlass.v1.JobService/ListJobs '{"created_before": "2001-01-01T00:00:00Z"}'
+expect "and by time" 'a["jobs"] == []'
 
 call windlass.v1.JobService/ListJobEvents "{\"job_ids\": [\"$hello\"], \"page_size\": 1000}"
 expect "the changes of a job can be read back in order" \
@@ -251,10 +300,19 @@ refused "an attempt that never was" 5 True JobService/ReadJobLogs "{\"job_id\": 
 refused "an id to watch that is none" 3 'fields == ["job_ids[0]"]' JobService/WatchJobs '{"job_ids": ["nonsense"]}'
 refused "a request id that is too long" 3 'fields == ["request_id"]' \
   JobService/SubmitJob '{"spec": {"exec": {"argv": ["a"]}}, "request_id": "0123456789012345678901234567890123456"}'
-refused "what a handler answered is UNIMPLEMENTED" 12 True JobService/GetJobResult "{\"job_id\": \"$hello\"}"
-refused "pausing a queue is UNIMPLEMENTED" 12 'details["ErrorInfo"]["reason"] == "UNIMPLEMENTED"' QueueService/PauseQueue '{"queue": "default"}'
-refused "resuming one too" 12 True QueueService/ResumeQueue '{"queue": "default"}'
-refused "cordoning an agent too" 12 True FleetService/CordonAgent "{\"agent_id\": \"$agent_id\"}"
+refused "a command has no result" 9 'details["ErrorInfo"]["reason"] == "JOB_HAS_NO_RESULT"' \
+  JobService/GetJobResult "{\"job_id\": \"$hello\"}"
+refused "nor has an unknown job" 5 True JobService/GetJobResult "{\"job_id\": \"$unknown\"}"
+refused "a call without a handler" 3 'fields == ["spec.call.handler"]' JobService/SubmitJob '{"spec": {"call": {}}}'
+refused "a queue without a name" 3 'fields == ["queue"]' QueueService/GetQueue '{}'
+refused "a pause of one whose name is none" 3 'fields == ["queue"]' QueueService/PauseQueue '{"queue": "a b"}'
+refused "a resume of none" 3 'fields == ["queue"]' QueueService/ResumeQueue '{}'
+refused "a negative page of queues" 3 'fields == ["page_size"]' QueueService/ListQueues '{"page_size": -1}'
+refused "a cordon of an unknown agent" 5 'details["ErrorInfo"]["reason"] == "AGENT_NOT_FOUND"' \
+  FleetService/CordonAgent "{\"agent_id\": \"$unknown\"}"
+refused "an uncordon of one" 5 True FleetService/UncordonAgent "{\"agent_id\": \"$unknown\"}"
+refused "a drain of one" 5 True FleetService/DrainAgent "{\"agent_id\": \"$unknown\"}"
+refused "a drain into the past" 3 'fields == ["deadline"]' FleetService/DrainAgent "{\"agent_id\": \"$agent_id\", \"deadline\": \"-1s\"}"
 
 call windlass.v1.JobService/ListJobs '{"page_size": 1000}'
 expect "no refusal left a job behind" 'len(a["jobs"]) == len(json.load(open("'"$room"'/whole"))["jobs"])'
@@ -270,6 +328,7 @@ refused "the same id with another spec is refused, naming the job" 6 'details["E
 
 # ---- a coordinator that dies -----------------------------------------------------------------------------------------
 
+call windlass.v1.QueueService/PauseQueue '{"queue": "later"}'
 call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
 cp "$room/answer" "$room/events"
 kill -9 "$coordinator"
@@ -281,6 +340,8 @@ call windlass.v1.JobService/ListJobEvents '{"page_size": 1000}'
 expect "and every change" 'a["events"][:len(json.load(open("'"$room"'/events"))["events"])] == json.load(open("'"$room"'/events"))["events"]'
 call windlass.v1.JobService/SubmitJob '{"spec": {"exec": {"argv": ["true"]}}, "request_id": "r-1"}'
 expect "and what was submitted under which request id" 'a["job"]["id"] == x[0]' "$once"
+call windlass.v1.QueueService/GetQueue '{"queue": "later"}'
+expect "and what was paused" 'a["queue"]["paused"]'
 until_so 'a.get("agents", [{}])[0].get("state") == "STATE_CONNECTED"' windlass.v1.FleetService/ListAgents '{}'
 expect "and its agent is back" 'a["agents"][0]["state"] == "STATE_CONNECTED"'
 

@@ -11,13 +11,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentRecord, AgentState, Credit, Scheduling};
+use windlass_shared::domain::{AgentRecord, AgentState, Credit, OrderKind, Scheduling};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::names::Names;
+use crate::orders::Standing;
 use crate::rooms::{Room, RoomId, Rooms};
 use crate::scheduling::Classes;
 use crate::{Core, Timer};
@@ -32,7 +33,10 @@ pub(crate) struct Agent {
     pub(crate) session_number: u64,
     pub(crate) session: Option<SessionId>,
     pub(crate) state: AgentState,
+    /// By its own word: Active, Draining, or Drained where it said goodbye.
     pub(crate) scheduling: Scheduling,
+    /// By an operator's.
+    pub(crate) order: Option<Standing>,
     pub(crate) rooms: Rooms,
     pub(crate) held: BTreeSet<Slot>,
     pub(crate) running: u32,
@@ -59,7 +63,7 @@ impl Agent {
 
     /// Whether it gets anything new, where it has room.
     pub(crate) fn is_open(&self) -> bool {
-        self.state == AgentState::Connected && self.scheduling == Scheduling::Active
+        self.state == AgentState::Connected && self.scheduling == Scheduling::Active && self.order.is_none()
     }
 
     /// Whether a room of it gets anything new now.
@@ -72,13 +76,23 @@ impl Agent {
         matches!(self.state, AgentState::Connected | AgentState::Suspect)
     }
 
+    /// Its own word and the operator's as one.
+    fn shown_scheduling(&self) -> Scheduling {
+        match (self.order.as_ref().map(|standing| standing.order.kind), self.scheduling) {
+            (Some(OrderKind::Drain(_)), _) if self.held.is_empty() => Scheduling::Drained,
+            (Some(OrderKind::Drain(_)), _) | (Some(OrderKind::Cordon), Scheduling::Draining) => Scheduling::Draining,
+            (Some(OrderKind::Cordon), _) => Scheduling::Cordoned,
+            (None, own) => own,
+        }
+    }
+
     fn record(&self, names: &Names) -> AgentRecord {
         let (slots, capacity) = self.rooms.totals();
         AgentRecord {
             id: self.id,
             name: self.name.clone(),
             state: self.state,
-            scheduling: self.scheduling,
+            scheduling: self.shown_scheduling(),
             slots,
             capacity,
             held: self.held_count(),
@@ -88,8 +102,11 @@ impl Agent {
             connected_at: self.connected_at,
             heard_at: self.heard_at,
             pools: self.rooms.pools(names),
-            reason: None,
-            drain_at: None,
+            reason: self.order.as_ref().and_then(|standing| standing.order.reason.clone()),
+            drain_at: self.order.as_ref().and_then(|standing| match standing.order.kind {
+                OrderKind::Drain(until) => until,
+                OrderKind::Cordon => None,
+            }),
         }
     }
 }
@@ -155,9 +172,11 @@ impl Agents {
         old
     }
 
-    /// Forgets the agent that has been away longest, where one is away and holds nothing.
+    /// Forgets the agent that has been away longest, where one is away and holds nothing. One that an operator has given an order
+    /// is not forgotten: the order is for when it comes back.
     pub(crate) fn forget_one(&mut self, names: &mut Names) -> bool {
-        let away = self.table.iter().filter(|(_, agent)| !agent.is_live() && agent.held.is_empty());
+        let away =
+            self.table.iter().filter(|(_, agent)| !agent.is_live() && agent.held.is_empty() && agent.order.is_none());
         let Some((&ix, agent)) = away.min_by_key(|(ix, agent)| (agent.heard, **ix)) else { return false };
         self.by_id.remove(&agent.id);
         if let Some(agent) = self.table.remove(&ix) {
@@ -171,7 +190,11 @@ impl Agents {
     }
 
     pub(crate) fn records(&self, names: &Names) -> Vec<AgentRecord> {
-        self.by_id.values().map(|ix| self.get(*ix).record(names)).collect()
+        self.by_id.values().map(|ix| self.record(*ix, names)).collect()
+    }
+
+    pub(crate) fn record(&self, ix: AgentIx, names: &Names) -> AgentRecord {
+        self.get(ix).record(names)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (AgentIx, &Agent)> {

@@ -29,6 +29,7 @@ impl Core {
         }
         out.push(Effect::Welcome(session, self.welcome(hello.session)));
         self.take_inventory(now, ix, session, same_instance, &hello.inventory, out);
+        self.enforce(ix, out);
         self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
     }
 
@@ -64,6 +65,7 @@ impl Core {
             session: None,
             state: AgentState::Connected,
             scheduling: Scheduling::Active,
+            order: None,
             rooms,
             held,
             running,
@@ -80,7 +82,9 @@ impl Core {
             // A process that drains goes on draining, whatever happens to its streams.
             let draining = agent.instance == hello.instance && before == Scheduling::Draining;
             let (rooms, held) = (std::mem::take(&mut agent.rooms), std::mem::take(&mut agent.held));
+            let order = agent.order.take();
             *agent = fresh(rooms, held, agent.running);
+            agent.order = order;
             agent.session = session;
             agent.lease_due = lease_due;
             if draining {

@@ -1,13 +1,14 @@
 //! Everything that can happen, and everything that can be done about it, on one page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass_shared::domain::{
-    AgentHello, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, Pause, QueueRecord, ReportItem, StopOrder,
-    Welcome,
+    AgentHello, AgentRecord, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, Order, Pause, QueueRecord,
+    ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
-use windlass_shared::ids::{JobId, SessionId};
+use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Moment;
 
 /// Names a caller that waits for a [`Reply`].
@@ -57,6 +58,33 @@ pub enum Input {
         ticket: Ticket,
         /// The queue.
         queue: Arc<str>,
+    },
+    /// An operator wants an agent to get nothing new.
+    Cordon {
+        /// Who waits.
+        ticket: Ticket,
+        /// The agent.
+        agent: AgentId,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
+    /// An operator wants an agent to get nothing new, and to be rid of what it has.
+    Drain {
+        /// Who waits.
+        ticket: Ticket,
+        /// The agent.
+        agent: AgentId,
+        /// Time that what runs there gets; none: as long as it needs.
+        deadline: Option<Duration>,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
+    /// An operator takes back a cordon or a drain.
+    Uncordon {
+        /// Who waits.
+        ticket: Ticket,
+        /// The agent.
+        agent: AgentId,
     },
     /// An agent opened a stream.
     Hello {
@@ -122,6 +150,8 @@ pub enum Effect {
     Assign(SessionId, Lease),
     /// Tell an agent to stop an attempt.
     Stop(SessionId, StopOrder),
+    /// Ask an agent for what it has not started.
+    Recall(SessionId, Vec<Lease>),
     /// Tell an agent that a report is on record, and which of its leases are stale.
     Ack(SessionId, u64, Vec<Lease>),
     /// End a stream.
@@ -163,6 +193,13 @@ pub enum Mark {
         /// That it hands out nothing; none: it does again.
         pause: Option<Pause>,
     },
+    /// Of an agent.
+    Agent {
+        /// Its id.
+        id: AgentId,
+        /// What is wanted of it; none: nothing any more.
+        order: Option<Order>,
+    },
 }
 
 /// The answer to a caller.
@@ -174,6 +211,8 @@ pub enum Reply {
     Cancelled(bool),
     /// The queue as it is from now on, or why it stays as it was.
     Queue(Result<QueueRecord, Refusal>),
+    /// The agent as it is from now on; none: there is none of this id.
+    Agent(Option<Box<AgentRecord>>),
 }
 
 /// Why something was not done.
@@ -247,7 +286,7 @@ impl Fault for Refusal {
         }
     }
 
-    fn retry_after(&self) -> Option<std::time::Duration> {
-        matches!(self.kind(), Kind::Busy).then_some(std::time::Duration::from_secs(1))
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self.kind(), Kind::Busy).then_some(Duration::from_secs(1))
     }
 }

@@ -34,8 +34,10 @@ pub(crate) struct Job {
     pub(crate) attempts: u32,
     pub(crate) retry: RetryPolicy,
     pub(crate) failures: u16,
-    pub(crate) infra_losses: u16,
-    pub(crate) interruptions: u32,
+    /// At most 5.
+    pub(crate) infra_losses: u8,
+    /// Stays at its greatest: nothing is decided by it.
+    pub(crate) interruptions: u16,
     pub(crate) priority: i8,
     pub(crate) execution: Execution,
     pub(crate) on_agent_lost: OnAgentLost,
@@ -46,7 +48,7 @@ pub(crate) struct Job {
 }
 
 // With its place in a lane, in the slab and in the index this keeps a waiting job below 200 bytes.
-const _: () = assert!(size_of::<Job>() <= 128);
+const _: () = assert!(size_of::<Job>() <= 120);
 
 impl Job {
     /// The lease its attempt is held under.
@@ -159,7 +161,7 @@ impl Jobs {
             cancel_requested: job.cancel_requested,
             failures: job.failures.into(),
             infra_losses: job.infra_losses.into(),
-            interruptions: job.interruptions,
+            interruptions: job.interruptions.into(),
             worker_deaths: job.worker_deaths.into(),
             attempts: job.attempts,
         }

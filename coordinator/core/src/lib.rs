@@ -20,6 +20,7 @@ mod jobs;
 mod keys;
 mod lease;
 mod names;
+mod orders;
 mod queues;
 mod readopt;
 mod report;
@@ -151,6 +152,9 @@ impl Core {
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
             Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
             Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
+            Input::Cordon { ticket, agent, reason } => self.cordon(ticket, agent, reason, out),
+            Input::Drain { ticket, agent, deadline, reason } => self.drain(now, ticket, agent, deadline, reason, out),
+            Input::Uncordon { ticket, agent } => self.uncordon(ticket, agent, out),
             Input::Hello { session, hello } => self.hello(now, session, &hello, out),
             Input::Alive { session, at } => self.alive(now, session, at),
             Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),
@@ -205,6 +209,7 @@ impl Core {
             match timer {
                 Timer::Ready(slot) => self.make_ready(now, slot, out),
                 Timer::Lease(agent) => self.judge(now, agent, out),
+                Timer::Drain(agent) => self.drain_due(agent, out),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_shared::domain::{JobState, Pause, QueueRecord};
+use windlass_shared::domain::{DEFAULT_QUEUE, JobState, Pause, QueueRecord};
 
 use crate::names::{NameId, Names};
 use crate::{Core, Effect, Mark, Refusal, Reply, Ticket};
@@ -104,13 +104,14 @@ impl Core {
         found.map_or_else(|| Queue::default().record(name.into()), |queue| queue.record(name.into()))
     }
 
-    /// Up to `limit` queues that are there, by name, after `after`.
+    /// Up to `limit` queues that are there, and the default one, by name, after `after`.
     #[must_use]
     pub fn queues(&self, after: Option<&str>, limit: usize) -> Vec<QueueRecord> {
-        let mut all: Vec<_> = self.queues.table.iter().map(|(id, queue)| (self.jobs.names.get(*id), queue)).collect();
-        all.retain(|(name, _)| after.is_none_or(|after| &***name > after));
-        all.sort_unstable_by_key(|(name, _)| *name);
-        all.into_iter().take(limit).map(|(name, queue)| queue.record(name.clone())).collect()
+        let there = self.queues.table.keys().map(|id| &**self.jobs.names.get(*id)).chain([DEFAULT_QUEUE]);
+        let mut names: Vec<&str> = there.filter(|name| after.is_none_or(|after| *name > after)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().take(limit).map(|name| self.queue(name)).collect()
     }
 
     pub(crate) fn pause(&mut self, ticket: Ticket, name: &Arc<str>, pause: Pause, out: &mut Vec<Effect>) {

@@ -3,30 +3,39 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{AgentState, AttemptRecord, AttemptState, JobRecord, JobState, Scheduling};
+use windlass_shared::domain::{
+    AgentState, AttemptRecord, AttemptState, JobRecord, JobState, Order, OrderKind, Scheduling,
+};
+use windlass_shared::ids::AgentId;
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::agents::Agent;
 use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
+use crate::orders::{Due, Standing};
 use crate::rooms::{RoomId, Rooms};
 use crate::timers::Timer;
-use crate::{Core, Options};
+use crate::{Core, Mark, Options};
 
 /// A job that is not final, as it is on record, with its newest attempt.
 pub type Live = (JobRecord, Option<AttemptRecord>);
 
 impl Core {
-    /// A core that goes on where the record ends: at `revision`, with these jobs.
+    /// A core that goes on where the record ends: at `revision`, with these jobs and what operators decided.
     #[must_use]
-    pub fn restore(options: Options, now: Now, revision: u64, live: Vec<Live>) -> Self {
+    pub fn restore(options: Options, now: Now, revision: u64, live: Vec<Live>, marks: Vec<Mark>) -> Self {
         let mut core = Self::new(options);
         core.revision = revision;
         core.judge_from = now.mono.after(core.options.recovery_window());
         core.restore_holders(now, &live);
+        // Before the jobs, which take their places by what is paused.
+        for mark in marks {
+            core.restore_mark(now, mark);
+        }
         for (record, attempt) in live {
             core.restore_one(now, record, attempt);
         }
@@ -40,19 +49,34 @@ impl Core {
         held.sort_unstable_by_key(|attempt| Reverse(attempt.fencing_token));
         for attempt in held {
             if self.agents.find(attempt.agent).is_none() {
-                let ix = self.restore_agent(now, attempt, AgentState::Suspect);
+                let ix = self.restore_agent(now, Seed::of_attempt(attempt), AgentState::Suspect);
                 self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
             }
         }
     }
 
+    fn restore_mark(&mut self, now: Now, mark: Mark) {
+        match mark {
+            Mark::Queue { name, pause: Some(pause) } => self.restore_pause(&name, pause),
+            Mark::Agent { id, order: Some(order) } => self.restore_order(now, id, order),
+            Mark::Queue { pause: None, .. } | Mark::Agent { order: None, .. } => {}
+        }
+    }
+
+    fn restore_order(&mut self, now: Now, id: AgentId, order: Order) {
+        let known = self.agents.find(id);
+        let ix = known.unwrap_or_else(|| self.restore_agent(now, Seed::of_order(id, &order), AgentState::Lost));
+        let due = match order.kind {
+            OrderKind::Drain(Some(until)) => Due::At(now.mono.after(time_until(until, now))),
+            OrderKind::Drain(None) | OrderKind::Cordon => Due::Never,
+        };
+        self.set_order(ix, Some(Standing { order, due }));
+    }
+
     fn restore_one(&mut self, now: Now, record: JobRecord, attempt: Option<AttemptRecord>) {
         let state = record.state;
-        // Waited for on the wall clock over the restart, as no other clock runs on; from here on by the monotonic one.
-        let ready = record.ready_at.filter(|_| state == JobState::Delayed).map(|at| {
-            let wait = u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0);
-            Box::new((now.mono.after(Duration::from_nanos(wait)), at))
-        });
+        let ready = record.ready_at.filter(|_| state == JobState::Delayed);
+        let ready = ready.map(|at| Box::new((now.mono.after(time_until(at, now)), at)));
         let due = ready.as_ref().map(|ready| ready.0);
         let slot = self.restore_job(record, ready);
         match (state, attempt) {
@@ -63,7 +87,8 @@ impl Core {
             (_, Some(attempt)) if attempt.state == AttemptState::Lost => {
                 // Known only from what it lost, it is not waited for, and owns neither name nor id.
                 let agent = self.agents.find(attempt.agent);
-                let agent = agent.unwrap_or_else(|| self.restore_agent(now, &attempt, AgentState::Lost));
+                let agent =
+                    agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(&attempt), AgentState::Lost));
                 self.jobs.get_mut(slot).lost = Some(Box::new(held(agent, &attempt)));
             }
             _ => {}
@@ -97,8 +122,8 @@ impl Core {
             attempts: record.attempts,
             retry: record.header.retry,
             failures: counted(record.failures),
-            infra_losses: counted(record.infra_losses),
-            interruptions: record.interruptions,
+            infra_losses: u8::try_from(record.infra_losses).unwrap_or(u8::MAX),
+            interruptions: counted(record.interruptions),
             priority: record.header.priority,
             execution: record.header.execution,
             on_agent_lost: record.header.on_agent_lost,
@@ -111,35 +136,62 @@ impl Core {
 
     fn restore_held(&mut self, now: Now, slot: Slot, attempt: &AttemptRecord) -> Box<Held> {
         let agent = self.agents.find(attempt.agent);
-        let ix = agent.unwrap_or_else(|| self.restore_agent(now, attempt, AgentState::Suspect));
+        let ix = agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(attempt), AgentState::Suspect));
         let mut held = held(ix, attempt);
         held.room = self.agents.get(ix).rooms.place(self.jobs.get(slot).class);
         self.occupy(ix, held.room, slot, held.started_at.is_some());
         Box::new(held)
     }
 
-    /// All that is known of an agent from an attempt of its: enough to wait for its hello, and to lose it.
-    fn restore_agent(&mut self, now: Now, attempt: &AttemptRecord, state: AgentState) -> AgentIx {
+    /// What is left of an agent over a restart: enough to wait for its hello, and to lose it.
+    fn restore_agent(&mut self, now: Now, seed: Seed, state: AgentState) -> AgentIx {
         self.agents.insert(Agent {
-            id: attempt.agent,
-            name: attempt.agent_name.clone(),
-            instance: attempt.agent_instance,
-            boot: attempt.agent_boot,
+            id: seed.id,
+            name: seed.name,
+            instance: seed.instance,
+            boot: seed.boot,
             session_number: 0,
             session: None,
             state,
             scheduling: Scheduling::Active,
+            order: None,
             rooms: Rooms::default(),
             held: BTreeSet::new(),
             running: 0,
             host: "".into(),
             version: "".into(),
-            connected_at: attempt.leased_at,
+            connected_at: seed.seen_at,
             heard: now.mono,
-            heard_at: attempt.leased_at,
+            heard_at: seed.seen_at,
             lease_due: None,
         })
     }
+}
+
+/// All that is known of an agent from an attempt of its, or from an order.
+struct Seed {
+    id: AgentId,
+    name: Arc<str>,
+    instance: u64,
+    /// 0: not known.
+    boot: u64,
+    seen_at: Timestamp,
+}
+
+impl Seed {
+    fn of_attempt(attempt: &AttemptRecord) -> Self {
+        let (name, instance, boot) = (attempt.agent_name.clone(), attempt.agent_instance, attempt.agent_boot);
+        Self { id: attempt.agent, name, instance, boot, seen_at: attempt.leased_at }
+    }
+
+    fn of_order(id: AgentId, order: &Order) -> Self {
+        Self { id, name: order.agent_name.clone(), instance: 0, boot: 0, seen_at: Timestamp::default() }
+    }
+}
+
+/// Waited for on the wall clock over the restart, as no other clock runs on; from here on by the monotonic one.
+fn time_until(at: Timestamp, now: Now) -> Duration {
+    Duration::from_nanos(u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0))
 }
 
 fn held(agent: AgentIx, attempt: &AttemptRecord) -> Held {

@@ -17,7 +17,7 @@ use crate::timers::Timer;
 use crate::{Change, Core, Effect};
 
 /// Attempts lost to hosts and supervision before the job itself is the suspect.
-const INFRA_LOSSES_MAX: u16 = 5;
+const INFRA_LOSSES_MAX: u8 = 5;
 /// Workers that died with a job before it is kept from killing more of them.
 const WORKER_DEATHS_MAX: u8 = 3;
 
@@ -48,7 +48,11 @@ impl Core {
             End::Outcome(outcome) => outcome.detail.clone(),
             End::Returned(_) | End::Lost => None,
         };
-        let attempt = Some(self.ended_attempt(now, slot, &held, end));
+        let mut attempt = self.ended_attempt(now, slot, &held, end);
+        if next != Next::Final(JobState::Succeeded, None) {
+            attempt.drop_result();
+        }
+        let attempt = Some(attempt);
         let job = self.jobs.get_mut(slot);
         job.lost = lost.then_some(held);
         // The client's word for a cancel stays; an outcome's word is about what became of the job now.
@@ -143,6 +147,7 @@ impl Core {
             leased_at: held.leased_at,
             started_at: held.started_at,
             ended_at: None,
+            result_bytes: 0,
             outcome: None,
         }
     }
@@ -158,6 +163,7 @@ impl Core {
         };
         let mut attempt = self.attempt(self.jobs.get(slot), held, outcome.state);
         attempt.ended_at = Some(now.wall);
+        attempt.result_bytes = outcome.result.as_ref().map_or(0, |result| result.value.len() as u64);
         attempt.outcome = Some(outcome);
         attempt
     }

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Ready(Slot),
     /// An agent's lease is looked at.
     Lease(AgentIx),
+    /// A draining agent's time is over.
+    Drain(AgentIx),
 }
 
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! How a call fails, other than by its own input.
 
+use windlass_shared::domain::JobState;
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId};
 
@@ -15,16 +16,22 @@ pub(super) enum ApiError {
     NoSuchAttempt(JobId, u32),
     #[error(transparent)]
     Unreadable(#[from] ReadError),
-    #[error("{0}")]
-    Unimplemented(&'static str),
+    #[error("job {0} is a command, which has no result but its exit code and its output")]
+    NoResult(JobId),
+    #[error("job {0} is {state}; only a job that has SUCCEEDED has a result", state = .1.name())]
+    NotSucceeded(JobId, JobState),
+    #[error("there is no result of job {0} on record")]
+    NoSuchResult(JobId),
 }
 
 impl Fault for ApiError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchJob(_) | Self::NoSuchAgent(_) | Self::NoSuchAttempt(..) => Kind::NotFound,
+            Self::NoSuchJob(_) | Self::NoSuchAgent(_) | Self::NoSuchAttempt(..) | Self::NoSuchResult(_) => {
+                Kind::NotFound
+            }
+            Self::NoResult(_) | Self::NotSucceeded(..) => Kind::Conflict,
             Self::Unreadable(why) => why.kind(),
-            Self::Unimplemented(_) => Kind::Unimplemented,
         }
     }
 
@@ -34,7 +41,9 @@ impl Fault for ApiError {
             Self::NoSuchAgent(_) => "AGENT_NOT_FOUND",
             Self::NoSuchAttempt(..) => "ATTEMPT_NOT_FOUND",
             Self::Unreadable(why) => why.reason(),
-            Self::Unimplemented(_) => "UNIMPLEMENTED",
+            Self::NoResult(_) => "JOB_HAS_NO_RESULT",
+            Self::NotSucceeded(..) => "JOB_NOT_SUCCEEDED",
+            Self::NoSuchResult(_) => "RESULT_NOT_FOUND",
         }
     }
 }

@@ -1,26 +1,49 @@
 //! `FleetService`.
 
+use std::time::Duration;
+
 use tonic::{Request, Response, Status};
 use windlass_shared::convert;
 use windlass_shared::domain::AgentRecord;
 use windlass_shared::fault::Invalid;
 use windlass_shared::ids::AgentId;
+use windlass_shared::limits::DRAIN_DEADLINE_MAX;
 use windlass_shared::pb;
 use windlass_shared::pb::fleet_service_server::FleetService;
 use windlass_shared::status::to_status;
 
 use super::error::ApiError;
 use super::{Api, page};
+use crate::driver::Wish;
 
 const AGENTS_PAGE: usize = 100;
 const NO_FILTER: () = ();
 
-fn no_operator_verbs(agent_id: &str) -> Status {
-    match convert::agent_id("agent_id", agent_id) {
-        Ok(_) => to_status(&ApiError::Unimplemented(
-            "this coordinator does not cordon or drain agents; SIGTERM to the agent drains it",
-        )),
-        Err(invalid) => to_status(&invalid),
+fn cordon_request(request: &pb::CordonAgentRequest) -> Result<(AgentId, Wish), Invalid> {
+    convert::request_id("request_id", &request.request_id)?;
+    let reason = convert::detail("reason", &request.reason)?;
+    Ok((convert::agent_id("agent_id", &request.agent_id)?, Wish::Cordon { reason }))
+}
+
+fn drain_request(request: &pb::DrainAgentRequest) -> Result<(AgentId, Wish), Invalid> {
+    convert::request_id("request_id", &request.request_id)?;
+    let reason = convert::detail("reason", &request.reason)?;
+    let given = |wire| convert::duration("deadline", Some(wire), Duration::ZERO, DRAIN_DEADLINE_MAX);
+    let deadline = request.deadline.as_ref().map(given).transpose()?;
+    Ok((convert::agent_id("agent_id", &request.agent_id)?, Wish::Drain { deadline, reason }))
+}
+
+fn uncordon_request(request: &pb::UncordonAgentRequest) -> Result<(AgentId, Wish), Invalid> {
+    convert::request_id("request_id", &request.request_id)?;
+    Ok((convert::agent_id("agent_id", &request.agent_id)?, Wish::Uncordon))
+}
+
+impl Api {
+    async fn order(&self, asked: Result<(AgentId, Wish), Invalid>) -> Result<Option<pb::Agent>, Status> {
+        let (id, wish) = asked.map_err(|err| to_status(&err))?;
+        let agent = self.driver.order(id, wish).await.map_err(|err| to_status(&err))?;
+        let agent = agent.ok_or_else(|| to_status(&ApiError::NoSuchAgent(id)))?;
+        Ok(Some(convert::agent_to_wire(&agent)))
     }
 }
 
@@ -52,30 +75,32 @@ impl FleetService for Api {
 
     async fn get_agent(&self, request: Request<pb::GetAgentRequest>) -> Result<Response<pb::GetAgentResponse>, Status> {
         let id = convert::agent_id("agent_id", &request.get_ref().agent_id).map_err(|err| to_status(&err))?;
-        let agents = self.driver.agents().await.map_err(|err| to_status(&err))?;
-        let agent = agents.iter().find(|agent| agent.id == id);
+        let agent = self.driver.agent(id).await.map_err(|err| to_status(&err))?;
         let agent = agent.ok_or_else(|| to_status(&ApiError::NoSuchAgent(id)))?;
-        Ok(Response::new(pb::GetAgentResponse { agent: Some(convert::agent_to_wire(agent)) }))
+        Ok(Response::new(pb::GetAgentResponse { agent: Some(convert::agent_to_wire(&agent)) }))
     }
 
     async fn cordon_agent(
         &self,
         request: Request<pb::CordonAgentRequest>,
     ) -> Result<Response<pb::CordonAgentResponse>, Status> {
-        Err(no_operator_verbs(&request.get_ref().agent_id))
+        let agent = self.order(cordon_request(request.get_ref())).await?;
+        Ok(Response::new(pb::CordonAgentResponse { agent }))
     }
 
     async fn uncordon_agent(
         &self,
         request: Request<pb::UncordonAgentRequest>,
     ) -> Result<Response<pb::UncordonAgentResponse>, Status> {
-        Err(no_operator_verbs(&request.get_ref().agent_id))
+        let agent = self.order(uncordon_request(request.get_ref())).await?;
+        Ok(Response::new(pb::UncordonAgentResponse { agent }))
     }
 
     async fn drain_agent(
         &self,
         request: Request<pb::DrainAgentRequest>,
     ) -> Result<Response<pb::DrainAgentResponse>, Status> {
-        Err(no_operator_verbs(&request.get_ref().agent_id))
+        let agent = self.order(drain_request(request.get_ref())).await?;
+        Ok(Response::new(pb::DrainAgentResponse { agent }))
     }
 }

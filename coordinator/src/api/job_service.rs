@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 use windlass_shared::convert;
+use windlass_shared::domain::{CallResult, JobState};
 use windlass_shared::fault::Invalid;
 use windlass_shared::ids::JobId;
 use windlass_shared::limits::WAIT_MAX;
@@ -18,8 +19,33 @@ use crate::records::Filter;
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 const LIST_PAGE: usize = 50;
+/// Longest wait for the word of what a job waits for.
+const WHY_WITHIN: Duration = Duration::from_secs(1);
 
 impl Api {
+    async fn get(&self, id: JobId) -> Result<pb::GetJobResponse, Status> {
+        let view = self.job(id).map_err(|err| to_status(&err))?;
+        let waits = matches!(view.record.state, JobState::Queued | JobState::Delayed);
+        let mut job = convert::job_to_wire(view);
+        if waits {
+            // For people: a driver that is busy, or going, does not keep anybody from the job itself.
+            let why = tokio::time::timeout(WHY_WITHIN, self.driver.why_waiting(id)).await;
+            job.waiting_for = why.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        }
+        Ok(pb::GetJobResponse { job: Some(job) })
+    }
+
+    fn result(&self, id: JobId) -> Result<CallResult, ApiError> {
+        let record = self.job(id)?.record;
+        if record.header.handler.is_none() {
+            return Err(ApiError::NoResult(id));
+        }
+        if record.state != JobState::Succeeded {
+            return Err(ApiError::NotSucceeded(id, record.state));
+        }
+        self.records.result(id)?.ok_or(ApiError::NoSuchResult(id))
+    }
+
     async fn wait(&self, id: JobId, limit: Duration) -> Result<pb::WaitJobResponse, Status> {
         // What cannot be read ends the wait: asking for the job then says why.
         let ended = || self.job(id).is_ok_and(|job| !job.record.state.is_final()).not().then_some(());
@@ -41,8 +67,12 @@ impl Api {
 fn list_request(request: &pb::ListJobsRequest) -> Result<(Filter, usize, Option<JobId>), Invalid> {
     let filter = Filter {
         states: convert::job_states("states", &request.states)?,
-        queue: convert::queue_filter("queue", &request.queue)?,
+        queue: convert::name_filter("queue", &request.queue)?,
         id_prefix: convert::id_prefix("id_prefix", &request.id_prefix)?,
+        labels: convert::label_filters("labels", &request.labels)?,
+        group: convert::name_filter("group", &request.group)?.as_deref().map(Box::from),
+        created_from: convert::instant("created_from", request.created_from.as_ref())?,
+        created_before: convert::instant("created_before", request.created_before.as_ref())?,
     };
     let limit = convert::page_size("page_size", request.page_size, LIST_PAGE)?;
     let before = page::read_token("page_token", &request.page_token, &filter)?;
@@ -70,8 +100,7 @@ impl JobService for Api {
     }
 
     async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Result<Response<pb::GetJobResponse>, Status> {
-        let job = self.job(job_id(&request.get_ref().job_id)?).map_err(|err| to_status(&err))?;
-        Ok(Response::new(pb::GetJobResponse { job: Some(convert::job_to_wire(job)) }))
+        self.get(job_id(&request.get_ref().job_id)?).await.map(Response::new)
     }
 
     async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Result<Response<pb::ListJobsResponse>, Status> {
@@ -118,10 +147,9 @@ impl JobService for Api {
         &self,
         request: Request<pb::GetJobResultRequest>,
     ) -> Result<Response<pb::GetJobResultResponse>, Status> {
-        job_id(&request.get_ref().job_id)?;
-        Err(to_status(&ApiError::Unimplemented(
-            "results come with called handlers, which this coordinator has none of",
-        )))
+        let id = job_id(&request.get_ref().job_id)?;
+        let result = self.result(id).map_err(|err| to_status(&err))?;
+        Ok(Response::new(convert::result_to_wire(result)))
     }
 
     async fn read_job_logs(

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use windlass_core::Refusal;
+use windlass_core::{Core, Refusal};
 use windlass_shared::clock;
-use windlass_shared::domain::{AgentHello, AgentRecord, Credit, JobHeader, ReportItem};
+use windlass_shared::domain::{AgentHello, AgentRecord, Credit, JobHeader, Pause, QueueRecord, ReportItem};
 use windlass_shared::fault::{Fault, Kind};
-use windlass_shared::ids::{JobId, SessionId};
-use windlass_shared::time::Moment;
+use windlass_shared::ids::{AgentId, JobId, SessionId};
+use windlass_shared::time::{Moment, Now};
 
 use crate::store::{NoRoom, ReadError, Store};
 
@@ -25,8 +25,21 @@ pub(crate) enum Control {
         detail: Option<Arc<str>>,
         reply: oneshot::Sender<bool>,
     },
-    Agents {
-        reply: oneshot::Sender<Vec<AgentRecord>>,
+    /// A look at the core as it is on record; taken out when it is answered.
+    Look(Option<Look>),
+    Pause {
+        queue: Arc<str>,
+        pause: Pause,
+        reply: oneshot::Sender<Result<QueueRecord, Refusal>>,
+    },
+    Resume {
+        queue: Arc<str>,
+        reply: oneshot::Sender<Result<QueueRecord, Refusal>>,
+    },
+    Order {
+        agent: AgentId,
+        wish: Wish,
+        reply: oneshot::Sender<Option<Box<AgentRecord>>>,
     },
     Hello {
         session: SessionId,
@@ -52,6 +65,16 @@ pub(crate) enum Control {
         session: SessionId,
         heard: Moment,
     },
+}
+
+/// Looks at the core and answers whoever asked.
+pub(crate) type Look = Box<dyn FnOnce(&Core, Now) + Send>;
+
+/// What an operator wants of an agent.
+pub(crate) enum Wish {
+    Cordon { reason: Option<Arc<str>> },
+    Drain { deadline: Option<Duration>, reason: Option<Arc<str>> },
+    Uncordon,
 }
 
 /// One job on its way in.
@@ -211,15 +234,13 @@ impl DriverHandle {
 
     /// Cancels a job; whether there was a live one.
     pub(crate) async fn cancel(&self, job: JobId, detail: Option<Arc<str>>) -> Result<bool, Stopping> {
-        let (reply, answer) = oneshot::channel();
-        self.control.send(Control::Cancel { job, detail, reply }).await.map_err(|_| Stopping)?;
-        answer.await.map_err(|_| Stopping)
+        self.ask(|reply| Control::Cancel { job, detail, reply }).await
     }
 
-    /// Every agent known, by id.
-    pub(crate) async fn agents(&self) -> Result<Vec<AgentRecord>, Stopping> {
+    /// Asks for something, and waits for the answer.
+    pub(super) async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Control) -> Result<T, Stopping> {
         let (reply, answer) = oneshot::channel();
-        self.control.send(Control::Agents { reply }).await.map_err(|_| Stopping)?;
+        self.control.send(message(reply)).await.map_err(|_| Stopping)?;
         answer.await.map_err(|_| Stopping)
     }
 

@@ -11,6 +11,7 @@
 
 mod crash;
 mod handle;
+mod operators;
 mod repeats;
 mod tick;
 
@@ -20,11 +21,12 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use windlass_core::{Core, Ticket};
+use windlass_core::{Core, Refusal, Ticket};
 use windlass_shared::clock;
+use windlass_shared::domain::{AgentRecord, QueueRecord};
 
 pub use crash::CrashAt;
-pub(crate) use handle::{Control, DriverHandle, Incoming, Progress, RequestKey, Submit, SubmitError};
+pub(crate) use handle::{Control, DriverHandle, Incoming, Progress, RequestKey, Submit, SubmitError, Wish};
 
 use handle::Taken;
 use repeats::Resolved;
@@ -69,6 +71,8 @@ enum Waiting {
     /// With what is known already of each job, in order.
     Submit(Vec<Resolved>, oneshot::Sender<Taken>, OwnedSemaphorePermit),
     Cancel(oneshot::Sender<bool>),
+    Queue(oneshot::Sender<Result<QueueRecord, Refusal>>),
+    Agent(oneshot::Sender<Option<Box<AgentRecord>>>),
 }
 
 impl Driver {

@@ -1,16 +1,17 @@
 //! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use windlass_core::{Effect, Input, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::domain::Lease;
-use windlass_shared::ids::{JobId, SessionId};
+use windlass_shared::domain::{AgentRecord, Lease};
+use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
-use super::{Control, Driver, Submit, SubmitError, Waiting};
+use super::{Control, Driver, Submit, SubmitError, Waiting, Wish};
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
 
@@ -22,6 +23,14 @@ impl Driver {
     ) -> Result<(), CommitError> {
         let now = clock::now();
         let mut effects = Vec::new();
+        // Looks first: before the inputs of this tick, the core knows nothing that is not on record.
+        for message in &mut *control {
+            if let Control::Look(look) = message
+                && let Some(look) = look.take()
+            {
+                look(&self.core, now);
+            }
+        }
         for message in control.drain(..) {
             self.on_control(now, message, &mut effects);
         }
@@ -48,11 +57,12 @@ impl Driver {
             Control::Cancel { job, detail, reply } => {
                 Input::Cancel { ticket: self.ticket(Waiting::Cancel(reply)), job, detail }
             }
-            Control::Agents { reply } => {
-                // The caller may have left; then nobody needs the answer.
-                let _ = reply.send(self.core.agents());
-                return;
+            Control::Look(_) => return, // answered
+            Control::Pause { queue, pause, reply } => {
+                Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
             }
+            Control::Resume { queue, reply } => Input::Resume { ticket: self.ticket(Waiting::Queue(reply)), queue },
+            Control::Order { agent, wish, reply } => self.order(agent, wish, reply),
             Control::Hello { session, hello } => Input::Hello { session, hello },
             Control::Report { session, sequence, items } => Input::Report { session, sequence, items },
             Control::Credit { session, credit } => Input::Credit { session, credit },
@@ -65,6 +75,15 @@ impl Driver {
             }
         };
         self.core.handle_into(now, input, out);
+    }
+
+    fn order(&mut self, agent: AgentId, wish: Wish, reply: oneshot::Sender<Option<Box<AgentRecord>>>) -> Input {
+        let ticket = self.ticket(Waiting::Agent(reply));
+        match wish {
+            Wish::Cordon { reason } => Input::Cordon { ticket, agent, reason },
+            Wish::Drain { deadline, reason } => Input::Drain { ticket, agent, deadline, reason },
+            Wish::Uncordon => Input::Uncordon { ticket, agent },
+        }
     }
 
     fn on_submit(&mut self, now: Now, submit: Submit, repeats: &mut Repeats, batch: &mut Batch, out: &mut Vec<Effect>) {
@@ -100,10 +119,11 @@ impl Driver {
         for effect in effects {
             match effect {
                 Effect::Record(change) => batch.changes.push(*change),
+                Effect::Mark(mark) => batch.marks.push(mark),
                 other => rest.push(other),
             }
         }
-        if !batch.changes.is_empty() {
+        if !batch.changes.is_empty() || !batch.marks.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
             self.pass(Point::BeforeCommit);
             self.store.commit(batch).await?;
@@ -130,11 +150,11 @@ impl Driver {
 
     fn hand_over(&mut self, effect: Effect) {
         match effect {
-            // Taken out by `commit`; and of marks there is none before somebody can ask for one.
-            Effect::Record(_) | Effect::Mark(_) => {}
+            Effect::Record(_) | Effect::Mark(_) => {} // taken out by `commit`
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
             Effect::Assign(session, lease) => self.assign(session, lease),
+            Effect::Recall(session, leases) => self.registry.deliver(session, ToAgent::Recall(leases)),
             Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
             Effect::Ack(session, sequence, stale) => {
                 let revision = self.core.revision();
@@ -156,7 +176,9 @@ impl Driver {
                 drop(to.send(resolved.into_iter().map(taken).collect()));
             }
             (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
-            (Some(Waiting::Submit(..) | Waiting::Cancel(_)) | None, _) => {
+            (Some(Waiting::Queue(to)), Reply::Queue(queue)) => drop(to.send(queue)),
+            (Some(Waiting::Agent(to)), Reply::Agent(agent)) => drop(to.send(agent)),
+            (Some(_) | None, _) => {
                 tracing::error!(?ticket, "a reply nobody waits for");
             }
         }

@@ -36,6 +36,7 @@ pub(crate) enum ToAgent {
     Welcome(Welcome),
     Assign(Lease, Bytes),
     Stop(StopOrder),
+    Recall(Vec<Lease>),
     Ack(ReportAck),
     Close(LetGo),
 }

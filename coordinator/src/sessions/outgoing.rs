@@ -21,6 +21,7 @@ pub(super) struct Outgoing {
     heartbeat: Option<u64>,
     assigns: Vec<(Lease, Bytes)>,
     stops: Vec<StopOrder>,
+    recalls: Vec<Lease>,
     ack: Option<ReportAck>,
 }
 
@@ -30,13 +31,14 @@ impl Outgoing {
             && self.heartbeat.is_none()
             && self.assigns.is_empty()
             && self.stops.is_empty()
+            && self.recalls.is_empty()
             && self.ack.is_none()
     }
 
     /// Whether more may be taken in. An agent that does not read fills this, then its outbox, and is let go.
     pub(super) fn has_room(&self) -> bool {
         let stale = self.ack.as_ref().map_or(0, |ack| ack.stale.len());
-        self.assigns.len() + self.stops.len() + stale < WAITING_MAX
+        self.assigns.len() + self.stops.len() + self.recalls.len() + stale < WAITING_MAX
     }
 
     /// An acknowledged heartbeat; an older one still waiting is answered by it too.
@@ -52,6 +54,7 @@ impl Outgoing {
             }
             ToAgent::Assign(lease, spec) => self.assigns.push((lease, spec)),
             ToAgent::Stop(order) => self.stops.push(order),
+            ToAgent::Recall(leases) => self.recalls.extend(leases),
             ToAgent::Ack(mut ack) => {
                 // Cumulative: the newest answers for all before it, but what it calls stale must be told of each.
                 if let Some(before) = self.ack.take() {
@@ -63,7 +66,7 @@ impl Outgoing {
         }
     }
 
-    /// The next message. A stop never overtakes the assignment it is about.
+    /// The next message. Neither a recall nor a stop overtakes the assignment it is about.
     pub(super) fn next(&mut self) -> Option<pb::ConnectResponse> {
         if let Some(welcome) = self.welcome.take() {
             return Some(welcome);
@@ -76,6 +79,10 @@ impl Outgoing {
         }
         if !self.assigns.is_empty() {
             return Some(convert::assign(self.session, self.some_assigns()));
+        }
+        if !self.recalls.is_empty() {
+            let some = self.recalls.len().min(REPORT_ITEMS_MAX);
+            return Some(convert::recall(&self.recalls.drain(..some).collect::<Vec<_>>()));
         }
         if self.stops.is_empty() {
             return None;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use windlass_shared::domain::JobView;
+use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
 use super::{Batch, Commit, CommitError, Filter, NoRoom, Page, ReadError, Request, Store};
@@ -111,6 +111,10 @@ impl Store for FaultyStore {
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {
         self.read()?;
         self.inner.spec(id)
+    }
+
+    fn result(&self, id: JobId) -> Result<Option<CallResult>, ReadError> {
+        self.inner.result(id)
     }
 
     fn request(&self, id: &str) -> Result<Option<Request>, ReadError> {

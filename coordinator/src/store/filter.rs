@@ -1,9 +1,12 @@
 //! Which jobs to list.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use windlass_shared::convert::{self, LabelFilter};
 use windlass_shared::domain::{JobRecord, JobState};
 use windlass_shared::ids::JobId;
+use windlass_shared::time::Timestamp;
 
 /// Which jobs to list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -14,7 +17,19 @@ pub(crate) struct Filter {
     pub(crate) queue: Option<Arc<str>>,
     /// With an id that begins so.
     pub(crate) id_prefix: Option<Box<str>>,
+    /// With all of these labels; an empty value: with the label, whatever its value.
+    pub(crate) labels: Vec<LabelFilter>,
+    /// Of this group.
+    pub(crate) group: Option<Box<str>>,
+    /// Accepted at or after this time.
+    pub(crate) created_from: Option<Timestamp>,
+    /// Accepted before this time.
+    pub(crate) created_before: Option<Timestamp>,
 }
+
+/// How far the time in a job's id may be from when it was accepted: it waits for its tick between the two, and the wall clock may
+/// be set back. Jobs that are further apart are not found by time.
+const ID_TIME_SLACK: Duration = Duration::from_secs(3600);
 
 impl Filter {
     /// Whether a job is one of those to list.
@@ -22,13 +37,30 @@ impl Filter {
         (self.states.is_empty() || self.states.contains(&job.state))
             && self.queue.as_ref().is_none_or(|queue| *queue == job.header.queue)
             && self.id_prefix.as_ref().is_none_or(|prefix| job.id.to_string().starts_with(&**prefix))
+            && self.created_from.is_none_or(|from| job.created_at >= from)
+            && self.created_before.is_none_or(|before| job.created_at < before)
     }
 
-    /// The least and the greatest id that can pass: ids that share a prefix lie side by side, so that looking one up by its
-    /// first digits never scans. None: no id begins so.
+    /// Whether the spec must be looked into.
+    pub(super) fn asks_of_specs(&self) -> bool {
+        !self.labels.is_empty() || self.group.is_some()
+    }
+
+    /// Whether a job that passes is one of those to list by what is in its spec, too.
+    pub(super) fn passes_spec(&self, spec: &[u8]) -> bool {
+        !self.asks_of_specs() || convert::spec_matches(spec, &self.labels, self.group.as_deref())
+    }
+
+    /// The least and the greatest id that can pass: ids that share a prefix lie side by side, and so do those of one time, so that
+    /// looking one up by its first digits never scans. None: no id can.
     pub(super) fn range(&self) -> Option<(JobId, JobId)> {
         let prefix = self.id_prefix.as_deref().unwrap_or_default();
-        Some((filled(prefix, '0')?, filled(prefix, 'f')?))
+        let (least, greatest) = (filled(prefix, '0')?, filled(prefix, 'f')?);
+        let slack = i64::try_from(ID_TIME_SLACK.as_nanos()).unwrap_or(i64::MAX);
+        let from = self.created_from.map_or(least, |at| of_time(Timestamp(at.0.saturating_sub(slack)), 0));
+        let before = self.created_before.map_or(greatest, |at| of_time(at.after(ID_TIME_SLACK), u8::MAX));
+        let (least, greatest) = (least.max(from), greatest.min(before));
+        (least <= greatest).then_some((least, greatest))
     }
 
     /// Whether a job that is not final can pass.
@@ -40,6 +72,13 @@ impl Filter {
     pub(super) fn wants_final(&self) -> bool {
         self.states.is_empty() || self.states.iter().any(|state| state.is_final())
     }
+}
+
+/// The id of a time that goes on with `byte`: the first six bytes of a `UUIDv7` are its milliseconds.
+fn of_time(at: Timestamp, byte: u8) -> JobId {
+    let mut bytes = [byte; 16];
+    bytes[..6].copy_from_slice(&at.unix_ms().to_be_bytes()[2..]);
+    JobId::from_bytes(bytes)
 }
 
 /// The id that begins with `prefix` and goes on with `digit`.

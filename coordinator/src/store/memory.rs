@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use windlass_core::Change;
+use windlass_core::{Change, Mark};
 use windlass_shared::clock;
-use windlass_shared::domain::{AttemptRecord, JobRecord, JobView};
+use windlass_shared::domain::{AttemptRecord, CallResult, JobRecord, JobView};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 use super::{
     ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, PAGE_BYTES_MAX, Page, REQUESTS_TTL, ROWS_SCANNED_MAX,
-    ReadError, Request, Retention, Store,
+    ReadError, Request, Retention, SPEC_BYTES_SCANNED_MAX, Store, large_result, mark_key,
 };
 
 /// A store in memory, empty. It cannot be opened again, so each life has an incarnation of its own.
 pub(crate) fn memory(retention: Retention, incarnation: u64) -> Opened {
     let store = Arc::new(MemoryStore::new(retention));
-    Opened { store, incarnation, epoch: 1, revision: 0, live: Vec::new(), events: Vec::new() }
+    Opened { store, incarnation, epoch: 1, revision: 0, live: Vec::new(), events: Vec::new(), marks: Vec::new() }
 }
 
 /// Jobs in memory.
@@ -35,6 +35,8 @@ struct Tables {
     spec_bytes: usize,
     requests: BTreeMap<Box<str>, Request>,
     requests_by_age: VecDeque<Box<str>>,
+    /// For the tests that hold it against the disk; nothing here is ever opened again.
+    marks: BTreeMap<String, Mark>,
 }
 
 #[derive(Debug)]
@@ -42,9 +44,19 @@ struct Row {
     record: JobRecord,
     spec: Bytes,
     attempts: Vec<AttemptRecord>,
+    large_result: Option<CallResult>,
 }
 
 impl Row {
+    fn bytes(&self) -> usize {
+        self.spec.len() + self.large_result.as_ref().map_or(0, |result| result.value.len())
+    }
+
+    fn result(&self) -> Option<CallResult> {
+        let small = || self.attempts.last()?.outcome.as_ref()?.result.clone();
+        self.large_result.clone().or_else(small)
+    }
+
     fn view(&self) -> JobView {
         JobView { record: self.record.clone(), spec: self.spec.clone(), attempts: self.attempts.clone() }
     }
@@ -71,6 +83,9 @@ impl Tables {
             }
             self.requests_by_age.push_back(id);
         }
+        for mark in batch.marks {
+            self.marks.insert(mark_key(&mark), mark);
+        }
         let mut specs: BTreeMap<JobId, Bytes> = batch.specs.into_iter().collect();
         for change in batch.changes {
             self.apply_one(change, &mut specs);
@@ -96,7 +111,7 @@ impl Tables {
             if keep && fits {
                 break;
             }
-            self.spec_bytes -= self.jobs.remove(oldest).map_or(0, |row| row.spec.len());
+            self.spec_bytes -= self.jobs.remove(oldest).map_or(0, |row| row.bytes());
             self.finished.pop_front();
         }
     }
@@ -114,10 +129,20 @@ impl Tables {
             None => {
                 let spec = specs.remove(&id).unwrap_or_default();
                 self.spec_bytes += spec.len();
-                self.jobs.entry(id).or_insert(Row { record: change.job, spec, attempts: Vec::new() })
+                self.jobs.entry(id).or_insert(Row {
+                    record: change.job,
+                    spec,
+                    attempts: Vec::new(),
+                    large_result: None,
+                })
             }
         };
-        let Some(attempt) = change.attempt else { return };
+        let Some(mut attempt) = change.attempt else { return };
+        if let Some(result) = large_result(&attempt).cloned() {
+            self.spec_bytes += result.value.len();
+            row.large_result = Some(result);
+            attempt.outcome.as_mut().map(|outcome| outcome.result.take());
+        }
         match row.attempts.last_mut().filter(|last| last.number == attempt.number) {
             Some(last) => *last = attempt,
             None => row.attempts.push(attempt),
@@ -142,6 +167,10 @@ impl Store for MemoryStore {
         Ok(self.tables().jobs.get(&id).map(|row| row.spec.clone()))
     }
 
+    fn result(&self, id: JobId) -> Result<Option<CallResult>, ReadError> {
+        Ok(self.tables().jobs.get(&id).and_then(Row::result))
+    }
+
     fn request(&self, id: &str) -> Result<Option<Request>, ReadError> {
         Ok(self.tables().requests.get(id).cloned())
     }
@@ -149,14 +178,20 @@ impl Store for MemoryStore {
     fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {
         let tables = self.tables();
         let end = before.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let (mut page, mut bytes) = (Page::default(), 0);
+        let Some((least, greatest)) = filter.range() else { return Ok(Page::default()) };
+        let (mut page, mut bytes, mut looked_at) = (Page::default(), 0, 0);
         let rows = tables.jobs.range((std::ops::Bound::Unbounded, end)).rev();
         for (scanned, (id, row)) in rows.enumerate() {
-            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX || bytes >= PAGE_BYTES_MAX {
+            let full = page.jobs.len() == limit || bytes >= PAGE_BYTES_MAX;
+            if full || scanned == ROWS_SCANNED_MAX || looked_at >= SPEC_BYTES_SCANNED_MAX {
                 return Ok(page);
             }
             page.next = Some(*id);
-            if filter.passes(&row.record) {
+            if !(least..=greatest).contains(id) || !filter.passes(&row.record) {
+                continue;
+            }
+            looked_at += if filter.asks_of_specs() { row.spec.len() } else { 0 };
+            if filter.passes_spec(&row.spec) {
                 let (record, spec) = (row.record.clone(), row.spec.clone());
                 bytes += row.spec.len();
                 page.jobs.push(JobView { record, spec, attempts: Vec::new() });

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use windlass_core::Change;
-use windlass_shared::domain::{AttemptRecord, Event, JobRecord, JobView};
+use windlass_core::{Change, Mark};
+use windlass_shared::domain::{AttemptRecord, CallResult, Event, JobRecord, JobView};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
@@ -34,6 +34,10 @@ const ATTEMPTS_KEPT: usize = 100;
 const REQUESTS_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of specs in one page, the last job's beyond it at most: two of the largest fit a message of 4 MiB.
 const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Largest answer of a handler that stays with its attempt. Rows stay on their page that way, and no list reads the larger ones.
+const INLINE_RESULT_BYTES_MAX: usize = 512;
+/// Bytes of specs looked at for one page, where a filter asks for what is in them; the last one's beyond it at most.
+const SPEC_BYTES_SCANNED_MAX: usize = 16 << 20;
 /// Rows looked at for one page, so that a filter nothing passes cannot hold the store.
 const ROWS_SCANNED_MAX: usize = 10_000;
 
@@ -46,6 +50,8 @@ pub(crate) struct Batch {
     pub(crate) specs: Vec<(JobId, Bytes)>,
     /// The request ids of jobs that are new.
     pub(crate) requests: Vec<Request>,
+    /// What operators decided, oldest first.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// A submit that may be repeated: its id, what was submitted, and the job it made. Kept for 24 h.
@@ -99,9 +105,9 @@ impl Fault for ReadError {
 /// There is no room for more jobs. Results, cancels and drains go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRoom {
-    /// As many bytes of specs are kept as may be.
+    /// As many bytes of specs and results are kept as may be.
     #[error(
-        "the store keeps {max} bytes of specs, which is its limit (spec_bytes_max); submit again when jobs have finished"
+        "the store keeps {max} bytes of specs and results, which is its limit (spec_bytes_max); submit again when jobs have finished"
     )]
     Specs {
         /// The limit.
@@ -156,11 +162,13 @@ pub(crate) trait Store: Send + Sync + fmt::Debug + 'static {
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError>;
     /// What was submitted as this job.
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError>;
+    /// What the handler answered, where the job succeeded by an answer that is kept.
+    fn result(&self, id: JobId) -> Result<Option<CallResult>, ReadError>;
     /// The submit of this request id, while it is kept.
     fn request(&self, id: &str) -> Result<Option<Request>, ReadError>;
     /// Jobs before `before` (none: from the newest), at most `limit`; may be short and not the last.
     fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError>;
-    /// Whether `bytes` more of specs fit.
+    /// Whether `bytes` more of specs fit, beside the specs and the results that are kept.
     fn room(&self, bytes: usize) -> Result<(), NoRoom>;
 }
 
@@ -178,4 +186,20 @@ pub(crate) struct Opened {
     pub(crate) live: Vec<(JobRecord, Option<AttemptRecord>)>,
     /// The newest changes, oldest first.
     pub(crate) events: Vec<Event>,
+    /// What operators decided, and did not take back.
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// What a mark is about: the key that it is kept under.
+fn mark_key(mark: &Mark) -> String {
+    match mark {
+        Mark::Queue { name, .. } => format!("queue/{name}"),
+        Mark::Agent { id, .. } => format!("agent/{id}"),
+    }
+}
+
+/// The answer of an attempt that is too large to stay with it.
+fn large_result(attempt: &AttemptRecord) -> Option<&CallResult> {
+    let result = attempt.outcome.as_ref()?.result.as_ref()?;
+    (result.value.len() > INLINE_RESULT_BYTES_MAX).then_some(result)
 }

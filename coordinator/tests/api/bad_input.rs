@@ -161,7 +161,28 @@ fn job_rows() -> Vec<Row> {
         invalid("JobService/CancelJob", cancel(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
         row("JobService/CancelJob", cancel(NOBODY, String::new(), String::new()), Code::NotFound, &[]),
         invalid("JobService/GetJobResult", pb::GetJobResultRequest { job_id: "7".into() }, &["job_id"]),
-        row("JobService/GetJobResult", pb::GetJobResultRequest { job_id: NOBODY.into() }, Code::Unimplemented, &[]),
+        row("JobService/GetJobResult", pb::GetJobResultRequest { job_id: NOBODY.into() }, Code::NotFound, &[]),
+    ]
+}
+
+fn filter_rows() -> Vec<Row> {
+    let list = |change: &dyn Fn(&mut pb::ListJobsRequest)| {
+        let mut request = pb::ListJobsRequest::default();
+        change(&mut request);
+        request
+    };
+    let labelled = |key: &str, value: &str| list(&|request| drop(request.labels.insert(key.into(), value.into())));
+    let at = |nanos| Some(prost_types::Timestamp { seconds: 1, nanos });
+    let many = |n: usize| list(&|request| request.labels.extend((0..n).map(|n| (n.to_string(), String::new()))));
+    let rpc = "JobService/ListJobs";
+    vec![
+        invalid(rpc, many(limits::LABEL_FILTERS_MAX + 1), &["labels"]),
+        invalid(rpc, labelled("", "x"), &["labels"]),
+        invalid(rpc, labelled(&"x".repeat(129), ""), &["labels"]),
+        invalid(rpc, labelled("k", &"x".repeat(257)), &["labels"]),
+        invalid(rpc, list(&|request| request.group = "a b".into()), &["group"]),
+        invalid(rpc, list(&|request| request.created_from = at(-1)), &["created_from"]),
+        invalid(rpc, list(&|request| request.created_before = at(1_000_000_000)), &["created_before"]),
     ]
 }
 
@@ -188,44 +209,75 @@ fn stream_rows() -> Vec<Row> {
 
 fn other_rows() -> Vec<Row> {
     let agents = |page_size, token: &str| pb::ListAgentsRequest { page_size, page_token: token.into() };
-    let (agent, nobody) = (|| "7".to_owned(), || NOBODY.to_owned());
     vec![
         invalid("FleetService/ListAgents", agents(-1, ""), &["page_size"]),
         invalid("FleetService/ListAgents", agents(0, "x"), &["page_token"]),
-        invalid("FleetService/GetAgent", pb::GetAgentRequest { agent_id: agent() }, &["agent_id"]),
-        row("FleetService/GetAgent", pb::GetAgentRequest { agent_id: nobody() }, Code::NotFound, &[]),
-        invalid(
-            "FleetService/CordonAgent",
-            pb::CordonAgentRequest { agent_id: agent(), ..Default::default() },
-            &["agent_id"],
-        ),
-        row(
-            "FleetService/CordonAgent",
-            pb::CordonAgentRequest { agent_id: nobody(), ..Default::default() },
-            Code::Unimplemented,
-            &[],
-        ),
-        row(
-            "FleetService/UncordonAgent",
-            pb::UncordonAgentRequest { agent_id: nobody(), ..Default::default() },
-            Code::Unimplemented,
-            &[],
-        ),
-        row(
-            "FleetService/DrainAgent",
-            pb::DrainAgentRequest { agent_id: nobody(), ..Default::default() },
-            Code::Unimplemented,
-            &[],
-        ),
-        row("QueueService/ListQueues", pb::ListQueuesRequest::default(), Code::Unimplemented, &[]),
-        row("QueueService/GetQueue", pb::GetQueueRequest::default(), Code::Unimplemented, &[]),
-        row("QueueService/PauseQueue", pb::PauseQueueRequest::default(), Code::Unimplemented, &[]),
-        row("QueueService/ResumeQueue", pb::ResumeQueueRequest::default(), Code::Unimplemented, &[]),
+        invalid("FleetService/GetAgent", pb::GetAgentRequest { agent_id: "7".into() }, &["agent_id"]),
+        row("FleetService/GetAgent", pb::GetAgentRequest { agent_id: NOBODY.into() }, Code::NotFound, &[]),
+    ]
+}
+
+fn operator_rows() -> Vec<Row> {
+    let (long, id) = ("x".repeat(limits::REASON_BYTES_MAX + 1), "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1));
+    let cordon = |agent: &str, reason: &str, request: &str| pb::CordonAgentRequest {
+        agent_id: agent.into(),
+        reason: reason.into(),
+        request_id: request.into(),
+    };
+    let drain = |agent: &str, deadline, reason: &str, request: &str| pb::DrainAgentRequest {
+        agent_id: agent.into(),
+        deadline,
+        reason: reason.into(),
+        request_id: request.into(),
+    };
+    let uncordon =
+        |agent: &str, request: &str| pb::UncordonAgentRequest { agent_id: agent.into(), request_id: request.into() };
+    vec![
+        invalid("FleetService/CordonAgent", cordon("7", "", ""), &["agent_id"]),
+        invalid("FleetService/CordonAgent", cordon(NOBODY, &long, ""), &["reason"]),
+        invalid("FleetService/CordonAgent", cordon(NOBODY, "", &id), &["request_id"]),
+        row("FleetService/CordonAgent", cordon(NOBODY, "", ""), Code::NotFound, &[]),
+        invalid("FleetService/DrainAgent", drain("", None, "", ""), &["agent_id"]),
+        invalid("FleetService/DrainAgent", drain(NOBODY, seconds(-1, 0), "", ""), &["deadline"]),
+        invalid("FleetService/DrainAgent", drain(NOBODY, seconds(366 * 86_400, 0), "", ""), &["deadline"]),
+        invalid("FleetService/DrainAgent", drain(NOBODY, seconds(0, 1_000_000_000), "", ""), &["deadline"]),
+        invalid("FleetService/DrainAgent", drain(NOBODY, None, &long, ""), &["reason"]),
+        invalid("FleetService/DrainAgent", drain(NOBODY, None, "", &id), &["request_id"]),
+        row("FleetService/DrainAgent", drain(NOBODY, None, "", ""), Code::NotFound, &[]),
+        invalid("FleetService/UncordonAgent", uncordon("7", ""), &["agent_id"]),
+        invalid("FleetService/UncordonAgent", uncordon(NOBODY, &id), &["request_id"]),
+        row("FleetService/UncordonAgent", uncordon(NOBODY, ""), Code::NotFound, &[]),
+    ]
+}
+
+fn queue_rows() -> Vec<Row> {
+    let list = |page_size, token: &str| pb::ListQueuesRequest { page_size, page_token: token.into() };
+    let get = |queue: &str| pb::GetQueueRequest { queue: queue.into() };
+    let pause = |queue: &str, reason: usize, request: usize| pb::PauseQueueRequest {
+        queue: queue.into(),
+        reason: "x".repeat(reason),
+        request_id: "x".repeat(request),
+    };
+    let resume =
+        |queue: &str, request: usize| pb::ResumeQueueRequest { queue: queue.into(), request_id: "x".repeat(request) };
+    let long = "x".repeat(limits::NAME_BYTES_MAX + 1);
+    vec![
+        invalid("QueueService/ListQueues", list(-1, ""), &["page_size"]),
+        invalid("QueueService/ListQueues", list(0, "x"), &["page_token"]),
+        invalid("QueueService/GetQueue", get(""), &["queue"]),
+        invalid("QueueService/GetQueue", get("a b"), &["queue"]),
+        invalid("QueueService/PauseQueue", pause("", 0, 0), &["queue"]),
+        invalid("QueueService/PauseQueue", pause(&long, 0, 0), &["queue"]),
+        invalid("QueueService/PauseQueue", pause("q", limits::REASON_BYTES_MAX + 1, 0), &["reason"]),
+        invalid("QueueService/PauseQueue", pause("q", 0, limits::REQUEST_ID_BYTES_MAX + 1), &["request_id"]),
+        invalid("QueueService/ResumeQueue", resume("", 0), &["queue"]),
+        invalid("QueueService/ResumeQueue", resume("q", limits::REQUEST_ID_BYTES_MAX + 1), &["request_id"]),
     ]
 }
 
 fn rows() -> Vec<Row> {
-    [submit_rows(), job_rows(), stream_rows(), other_rows()].into_iter().flatten().collect()
+    let all = [submit_rows(), job_rows(), filter_rows(), stream_rows(), other_rows(), operator_rows(), queue_rows()];
+    all.into_iter().flatten().collect()
 }
 
 /// Every RPC of the contract, from the descriptor.
@@ -262,6 +314,8 @@ async fn every_rpc_names_what_is_wrong_with_its_input_and_nothing_changes() {
     assert!(jobs.is_empty(), "nothing was submitted");
     let events = rig.jobs().list_job_events(pb::ListJobEventsRequest::default()).await.expect("listed").into_inner();
     assert_eq!((events.events.len(), events.revision), (0, 0), "nothing was recorded");
+    let queues = rig.queues().list_queues(pb::ListQueuesRequest::default()).await.expect("listed").into_inner().queues;
+    assert_eq!(queues, [pb::Queue { name: "default".into(), ..Default::default() }], "nothing was paused");
 }
 
 #[test]

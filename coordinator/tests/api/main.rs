@@ -1,8 +1,11 @@
 //! The coordinator through its real door: a served port, real clients, and an agent made of nothing but its stream.
 
 mod bad_input;
+mod calls;
+mod fleet;
 mod jobs;
 mod logs;
+mod queues;
 mod rig;
 mod sessions;
 mod shell;

@@ -11,13 +11,14 @@ use tonic::transport::{Channel, Endpoint};
 use windlass_coordinator::{Options, Running};
 use windlass_shared::convert::{self, FromCoordinator};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Credit, Exit, ExitStatus, Lease, News, Outcome, Proof, Reason, ReportItem,
+    AgentHello, AttemptState, Credit, Exit, ExitStatus, Lease, News, Outcome, PoolOffer, Proof, Reason, ReportItem,
 };
 use windlass_shared::ids::AgentId;
 use windlass_shared::pb;
 use windlass_shared::pb::agent_service_client::AgentServiceClient;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_shared::pb::queue_service_client::QueueServiceClient;
 use windlass_shared::time::Timestamp;
 
 /// No answer in this time is a failure, on however slow a machine.
@@ -51,6 +52,10 @@ impl Rig {
 
     pub(crate) fn fleet(&self) -> FleetServiceClient<Channel> {
         FleetServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn queues(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn submit(&self) -> String {
@@ -153,6 +158,21 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         version: "0".into(),
         seen: None,
     }
+}
+
+/// An agent with a pool and no slots for commands.
+pub(crate) fn hello_with(n: u8, pools: &[PoolOffer]) -> AgentHello {
+    AgentHello { credit: Credit { capacity: 0, pools: pools.to_vec() }, ..hello(n, 0) }
+}
+
+pub(crate) fn pool(name: &str, handler: &str, workers: u32) -> PoolOffer {
+    PoolOffer { pool: name.into(), handlers: vec![handler.into()], workers, capacity: workers }
+}
+
+pub(crate) fn call(handler: &str, input: &str) -> pb::JobSpec {
+    let input = input.as_bytes().to_vec().into();
+    let call = pb::Call { handler: handler.into(), input, content_type: String::new() };
+    pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
 }
 
 pub(crate) fn exec(argv: &[&str]) -> pb::JobSpec {

@@ -32,6 +32,10 @@ async fn a_second_hello_on_one_stream_closes_it() {
     assert_eq!((status.code(), &*reason(&status)), (Code::FailedPrecondition, "HELLO_REPEATED"));
 }
 
+fn offer(pool: &str, handler: &str) -> pb::PoolOffer {
+    pb::PoolOffer { pool: pool.into(), handlers: vec![handler.into()], workers: 1, capacity: 1 }
+}
+
 #[tokio::test]
 async fn a_hello_that_makes_no_sense_is_refused_by_field() {
     let rig = Rig::start().await;
@@ -44,6 +48,9 @@ async fn a_hello_that_makes_no_sense_is_refused_by_field() {
             |wire| wire.inventory = vec![pb::Lease::default(); windlass_shared::limits::INVENTORY_ITEMS_MAX + 1],
             "hello.inventory",
         ),
+        (|wire| wire.pools = vec![offer("p", "h"), offer("q", "h")], "hello.pools"),
+        (|wire| wire.pools = vec![offer("p", "h"), offer("p", "i")], "hello.pools"),
+        (|wire| wire.pools = vec![offer("a b", "h")], "hello.pools[0].pool"),
     ] {
         let mut message = convert::hello(&hello(1, 2));
         let Some(pb::connect_request::Message::Hello(wire)) = &mut message.message else { unreachable!() };

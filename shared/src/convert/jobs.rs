@@ -1,8 +1,11 @@
 //! Jobs, attempts and events as they are shown.
 
 use super::enums::{attempt_state_to_wire, job_state_to_wire, proof_to_wire, reason_to_wire};
+use super::spec::JSON;
 use super::{span, timestamp};
-use crate::domain::{AttemptRecord, Event, Exit, ExitStatus, HandlerError, JobRecord, JobView, Outcome, SpawnFailure};
+use crate::domain::{
+    AttemptRecord, CallResult, Event, Exit, ExitStatus, HandlerError, JobRecord, JobView, Outcome, SpawnFailure,
+};
 use crate::pb;
 
 /// A job as it is shown.
@@ -44,10 +47,11 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         lease_time: Some(timestamp(attempt.leased_at)),
         start_time: attempt.started_at.map(timestamp),
         end_time: attempt.ended_at.map(timestamp),
+        result_bytes: attempt.result_bytes,
         ..pb::Attempt::default()
     };
     if let Some(outcome) = attempt.outcome {
-        let Outcome { reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes, result, error, .. } = *outcome;
+        let Outcome { reason, detail, exit, spawn_failure, stdout_bytes, stderr_bytes, error, .. } = *outcome;
         wire.reason = reason_to_wire(reason).into();
         wire.detail = text(detail);
         wire.exit = exit.as_ref().map(exit_to_wire);
@@ -55,7 +59,6 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         wire.stderr_bytes = stderr_bytes;
         wire.spawn_failure = spawn_failure.as_ref().map(spawn_failure_to_wire);
         wire.error = error.as_ref().map(handler_error_to_wire);
-        wire.result_bytes = result.map_or(0, |result| result.value.len() as u64);
     }
     wire
 }
@@ -92,6 +95,13 @@ pub(super) fn handler_error_to_wire(error: &HandlerError) -> pb::HandlerError {
 
 fn text(detail: Option<std::sync::Arc<str>>) -> String {
     detail.map(|detail| detail.to_string()).unwrap_or_default()
+}
+
+/// What a handler answered.
+#[must_use]
+pub fn result_to_wire(result: CallResult) -> pb::GetJobResultResponse {
+    let content_type = result.content_type.as_deref().unwrap_or(JSON).to_owned();
+    pb::GetJobResultResponse { result: result.value, content_type }
 }
 
 /// A change as watchers see it.

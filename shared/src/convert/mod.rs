@@ -5,22 +5,25 @@ mod agents;
 mod enums;
 mod jobs;
 mod logs;
+mod queues;
 mod requests;
 mod sessions;
 mod spec;
 
 pub use agents::agent_to_wire;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
-pub use jobs::{event_to_wire, job_to_wire};
+pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
+pub use queues::queue_to_wire;
 pub use requests::{
-    agent_id, detail, duration, id_prefix, job_id, job_ids, job_states, page_size, queue_filter, request_id,
+    LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters,
+    name_filter, page_size, queue_name, request_id,
 };
 pub use sessions::{
     FromAgent, FromCoordinator, ReportAck, ack, assign, credit, draining, from_agent, from_coordinator, goodbye,
-    heartbeat, heartbeat_ack, hello, report, stop, welcome,
+    heartbeat, heartbeat_ack, hello, recall, report, stop, welcome,
 };
-pub use spec::{canonical_spec, decode_spec, read_header, read_spec};
+pub use spec::{canonical_spec, decode_spec, read_header, read_spec, spec_matches};
 
 use std::time::Duration;
 

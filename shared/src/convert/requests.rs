@@ -1,14 +1,16 @@
 //! The small things requests are made of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::span_from;
 use super::spec::check_name;
+use super::{span_from, timestamp_from};
 use crate::domain::JobState;
 use crate::fault::Invalid;
 use crate::ids::{AgentId, BadId, JobId};
 use crate::limits;
+use crate::time::Timestamp;
 
 /// A job's id.
 ///
@@ -53,11 +55,55 @@ pub fn job_states(field: &str, numbers: &[i32]) -> Result<Vec<JobState>, Invalid
     numbers.iter().enumerate().map(read).collect()
 }
 
-/// A queue to filter by; none where the field is empty.
+/// A queue's name.
 ///
 /// # Errors
-/// Where it cannot be a queue's name.
-pub fn queue_filter(field: &str, name: &str) -> Result<Option<Arc<str>>, Invalid> {
+/// Where it cannot be one.
+pub fn queue_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
+    let mut invalid = Invalid::default();
+    check_name(field, name, &mut invalid);
+    invalid.check()?;
+    Ok(name.into())
+}
+
+/// A label to look for: its key and its value, or any where that is empty.
+pub type LabelFilter = (Box<str>, Box<str>);
+
+/// Labels to filter by, sorted; an empty value stands for any.
+///
+/// # Errors
+/// Where there are more than 16, or one is longer than a label can be.
+pub fn label_filters(field: &str, labels: &BTreeMap<String, String>) -> Result<Vec<LabelFilter>, Invalid> {
+    let max = limits::LABEL_FILTERS_MAX;
+    if labels.len() > max {
+        return Err(Invalid::one(field, format!("holds {}, the limit is {max}", labels.len())));
+    }
+    let (key_max, value_max) = (limits::LABEL_KEY_BYTES_MAX, limits::LABEL_VALUE_BYTES_MAX);
+    let fits = |(key, value): (&String, &String)| !key.is_empty() && key.len() <= key_max && value.len() <= value_max;
+    if !labels.iter().all(fits) {
+        let wrong = format!("keys must be 1 to {key_max} bytes, values at most {value_max}");
+        return Err(Invalid::one(field, wrong));
+    }
+    Ok(labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect())
+}
+
+/// An instant; none where the field is absent.
+///
+/// # Errors
+/// Where it is none.
+pub fn instant(field: &str, wire: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Invalid> {
+    let Some(wire) = wire else { return Ok(None) };
+    if !(0..1_000_000_000).contains(&wire.nanos) {
+        return Err(Invalid::one(field, "must have 0 to 999,999,999 nanoseconds"));
+    }
+    Ok(Some(timestamp_from(wire)))
+}
+
+/// A queue or a group to filter by; none where the field is empty.
+///
+/// # Errors
+/// Where it cannot be a name.
+pub fn name_filter(field: &str, name: &str) -> Result<Option<Arc<str>>, Invalid> {
     if name.is_empty() {
         return Ok(None);
     }

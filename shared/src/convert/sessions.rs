@@ -434,6 +434,12 @@ pub fn stop(orders: &[StopOrder]) -> pb::ConnectResponse {
     down(Down::Stop(pb::Stop { orders: orders.iter().map(order).collect() }))
 }
 
+/// Attempts to give back where they have not started.
+#[must_use]
+pub fn recall(leases: &[Lease]) -> pb::ConnectResponse {
+    down(Down::Recall(pb::Recall { leases: leases.iter().map(lease_to_wire).collect() }))
+}
+
 /// What is on record of the reports.
 #[must_use]
 pub fn ack(ack: &ReportAck) -> pb::ConnectResponse {

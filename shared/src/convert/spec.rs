@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::span_from;
+use super::{LabelFilter, span_from};
 use crate::domain::{
-    CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
+    CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy,
+    Work,
 };
 use crate::fault::Invalid;
 use crate::limits;
 use crate::pb;
 
-const DEFAULT_QUEUE: &str = "default";
 const STOP_GRACE: Duration = Duration::from_secs(5);
 const SIGTERM: u8 = 15;
 /// Media type of inputs and results that name none.
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// The spec, decoded and checked; field paths begin with `spec`.
 ///
@@ -43,6 +43,25 @@ pub fn read_header(bytes: &[u8]) -> Result<JobHeader, Invalid> {
 /// As [`decode_spec`].
 pub fn canonical_spec(bytes: &[u8]) -> Result<Vec<u8>, Invalid> {
     Ok(decode_spec(bytes)?.encode_to_vec())
+}
+
+/// What lists filter by, out of a whole spec; the rest is skipped, not built.
+#[derive(Clone, PartialEq, Message)]
+struct Tags {
+    #[prost(btree_map = "string, string", tag = "5")]
+    labels: std::collections::BTreeMap<String, String>,
+    #[prost(string, tag = "13")]
+    group: String,
+}
+
+/// Whether a spec on record has all of these labels, an empty value standing for any, and is of the group. What is no spec has none.
+#[must_use]
+pub fn spec_matches(bytes: &[u8], labels: &[LabelFilter], group: Option<&str>) -> bool {
+    let Ok(tags) = Tags::decode(bytes) else { return false };
+    let has = |(key, value): &LabelFilter| {
+        tags.labels.get(&**key).is_some_and(|found| value.is_empty() || **value == **found)
+    };
+    labels.iter().all(has) && group.is_none_or(|group| group == tags.group)
 }
 
 /// The spec as the contract has it, unchecked.

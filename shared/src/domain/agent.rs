@@ -87,3 +87,23 @@ pub struct PoolRecord {
     /// Calls it holds now.
     pub held: u32,
 }
+
+/// What an operator wants of an agent. It holds until it is taken back, whatever becomes of the agent's processes and streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What.
+    pub kind: OrderKind,
+    /// Why, in the operator's words.
+    pub reason: Option<Arc<str>>,
+    /// Name of the agent when it was given, to be shown while nothing else is known of it.
+    pub agent_name: Arc<str>,
+}
+
+/// What an operator wants of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderKind {
+    /// Nothing new.
+    Cordon,
+    /// Nothing new, and what has not started goes back; what runs is stopped at this time, where there is one.
+    Drain(Option<Timestamp>),
+}

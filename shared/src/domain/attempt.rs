@@ -226,6 +226,18 @@ pub struct AttemptRecord {
     pub started_at: Option<Timestamp>,
     /// When the end was recorded.
     pub ended_at: Option<Timestamp>,
+    /// Bytes of what the handler answered. The answer itself is in `outcome` only on its way to the record, or where it is small.
+    pub result_bytes: u64,
     /// How it ended; none before the end, and where the agent never said.
     pub outcome: Option<Box<Outcome>>,
+}
+
+impl AttemptRecord {
+    /// Forgets what the handler answered: it counts for nothing where the job did not succeed by it.
+    pub fn drop_result(&mut self) {
+        self.result_bytes = 0;
+        if let Some(outcome) = &mut self.outcome {
+            outcome.result = None;
+        }
+    }
 }

@@ -8,13 +8,13 @@ mod queue;
 mod session;
 mod spec;
 
-pub use agent::{AgentRecord, AgentState, PoolOffer, PoolRecord, Scheduling};
+pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
 pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
 };
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
-pub use queue::{Pause, QueueRecord};
+pub use queue::{DEFAULT_QUEUE, Pause, QueueRecord};
 pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+/// The queue of jobs that name none.
+pub const DEFAULT_QUEUE: &str = "default";
+
 /// A queue as it is shown. It is there while jobs of it are not final, or while it is paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRecord {

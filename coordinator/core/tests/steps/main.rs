@@ -3,6 +3,7 @@
 mod agents;
 mod cancel;
 mod order;
+mod orders;
 mod outcomes;
 mod pools;
 mod queues;

@@ -295,3 +295,18 @@ fn what_a_handler_answered_goes_to_the_record_with_its_attempt() {
     let ended = change.attempt.as_ref().and_then(|attempt| attempt.outcome.as_ref()).expect("an end");
     assert_eq!(ended.result, Some(result));
 }
+
+#[test]
+fn an_answer_of_what_did_not_succeed_is_kept_nowhere() {
+    for (state, proof) in [(AttemptState::Failed, Proof::Keeper), (AttemptState::Succeeded, Proof::None)] {
+        let mut rig = calling(1);
+        let mut end = outcome(state, None);
+        end.exit.as_mut().expect("set").proof = proof;
+        end.result = Some(CallResult { value: "42".into(), content_type: None });
+        let items = vec![ReportItem { lease: rig.lease(1, 1), news: News::Ended(end) }];
+        let effects = rig.core.handle(rig.now, Input::Report { session: SessionId(10), sequence: 1, items });
+        let Effect::Record(change) = &effects[0] else { panic!("{effects:?}") };
+        let attempt = change.attempt.as_ref().expect("it ended");
+        assert_eq!((attempt.result_bytes, &attempt.outcome.as_ref().expect("an end").result), (0, &None));
+    }
+}

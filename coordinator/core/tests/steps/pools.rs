@@ -59,6 +59,15 @@ fn commands_and_calls_never_take_each_others_places() {
 }
 
 #[test]
+fn an_agent_without_slots_gets_no_command_whatever_it_says_it_takes() {
+    let mut rig = Rig::default();
+    let mut pools_only = hello_with(1, &[pool("p", &["resize"], 1)]);
+    pools_only.credit.capacity = 5;
+    rig.greet(10, pools_only);
+    assert_eq!(rig.submit(1), ["record 1 QUEUED", "reply ok"]);
+}
+
+#[test]
 fn a_handler_nobody_offers_waits_and_holds_up_nobody() {
     let mut rig = Rig::default();
     rig.join(1, 1);

@@ -65,7 +65,8 @@ fn pausing_twice_keeps_the_later_reason_and_resuming_what_is_not_paused_changes_
     assert_eq!(rig.pause("bulk"), ["mark queue bulk paused", "reply bulk paused 0+0"]);
     assert_eq!(rig.resume("bulk"), ["mark queue bulk resumed", "reply bulk 0+0"]);
     assert_eq!(rig.resume("bulk"), ["reply bulk 0+0"]);
-    assert_eq!(rig.core.queues(None, 9), [], "neither jobs nor a pause");
+    let left: Vec<_> = rig.core.queues(None, 9).into_iter().map(|queue| queue.name.to_string()).collect();
+    assert_eq!(left, ["default"], "neither jobs nor a pause; the default one is always there");
 }
 
 #[test]
@@ -83,4 +84,17 @@ fn queues_are_shown_by_name_with_what_waits_and_what_runs() {
     assert_eq!(shown(rig.core.queues(None, 1)), [("bulk".to_owned(), 1, 0)]);
     rig.cancel(3);
     assert_eq!(shown(rig.core.queues(None, 9)), [("default".to_owned(), 1, 1)]);
+}
+
+#[test]
+fn a_pause_holds_over_a_restart() {
+    let mut rig = Rig::default();
+    rig.pause("default");
+    rig.submit(1);
+    rig.restart();
+    assert_eq!(rig.join(1, 1), ["welcome a1/0"]);
+    assert_eq!(rig.resume("default").last().map(String::as_str), Some("assign 1.1 to a1/0"));
+    rig.submit(2);
+    rig.restart();
+    assert_eq!(rig.core.queue("default").pause, None);
 }

@@ -17,7 +17,12 @@ fn story(seed: u64) -> Vec<String> {
     for _ in 0..400 {
         let a = random.usize(0..3);
         let n = u8::try_from(a + 1).expect("small");
-        lines.extend(match random.u8(0..16) {
+        lines.extend(match random.u8(0..18) {
+            16 => rig.drain(n, random.bool().then_some(Duration::from_secs(random.u64(0..9)))),
+            17 => match random.bool() {
+                true => rig.cordon(n),
+                false => rig.uncordon(n),
+            },
             13 => match random.bool() {
                 true => rig.pause("default"),
                 false => rig.resume("default"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
     AgentHello, AttemptState, Credit, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost,
-    Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -22,6 +22,8 @@ pub(crate) struct Rig {
     options: Options,
     /// What a store would hold: the newest record of every job, and its newest attempt.
     rows: BTreeMap<JobId, Live>,
+    /// And what operators decided, by whom it is about.
+    marks: BTreeMap<String, Mark>,
 }
 
 pub(crate) fn job(n: u8) -> JobId {
@@ -113,6 +115,7 @@ impl Rig {
             names: BTreeMap::new(),
             options,
             rows: BTreeMap::new(),
+            marks: BTreeMap::new(),
         }
     }
 
@@ -124,6 +127,13 @@ impl Rig {
     }
 
     fn store(&mut self, effect: &Effect) {
+        if let Effect::Mark(mark) = effect {
+            let of = match mark {
+                Mark::Queue { name, .. } => name.to_string(),
+                Mark::Agent { id, .. } => id.to_string(),
+            };
+            self.marks.insert(of, mark.clone());
+        }
         let Effect::Record(change) = effect else { return };
         let row = self.rows.entry(change.job.id).or_insert_with(|| (change.job.clone(), None));
         row.0 = change.job.clone();
@@ -135,7 +145,8 @@ impl Rig {
         self.options.epoch += 1;
         self.now.mono = Moment(0);
         let live = self.rows.values().filter(|(job, _)| !job.state.is_final()).cloned().collect();
-        self.core = Core::restore(self.options.clone(), self.now, self.core.revision(), live);
+        let marks = self.marks.values().cloned().collect();
+        self.core = Core::restore(self.options.clone(), self.now, self.core.revision(), live, marks);
         self.core.check();
     }
 
@@ -171,6 +182,21 @@ impl Rig {
     pub(crate) fn cancel(&mut self, n: u8) -> Vec<String> {
         let ticket = self.ticket();
         self.step(Input::Cancel { ticket, job: job(n), detail: None })
+    }
+
+    pub(crate) fn cordon(&mut self, n: u8) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Cordon { ticket, agent: agent(n), reason: Some("disk".into()) })
+    }
+
+    pub(crate) fn drain(&mut self, n: u8, deadline: Option<Duration>) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Drain { ticket, agent: agent(n), deadline, reason: None })
+    }
+
+    pub(crate) fn uncordon(&mut self, n: u8) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Uncordon { ticket, agent: agent(n) })
     }
 
     pub(crate) fn pause(&mut self, queue: &str) -> Vec<String> {
@@ -264,6 +290,23 @@ impl Rig {
         match effect {
             Effect::Mark(Mark::Queue { name, pause }) => {
                 format!("mark queue {name} {}", if pause.is_some() { "paused" } else { "resumed" })
+            }
+            Effect::Mark(Mark::Agent { id, order }) => {
+                let order = order.as_ref().map_or("active", |order| match order.kind {
+                    OrderKind::Cordon => "cordoned",
+                    OrderKind::Drain(None) => "draining",
+                    OrderKind::Drain(Some(_)) => "draining with a deadline",
+                });
+                format!("mark agent {} {order}", id.as_bytes()[0])
+            }
+            Effect::Reply(_, Reply::Agent(agent)) => {
+                let shown = agent.as_ref().map_or("unknown".to_owned(), |agent| format!("{:?}", agent.scheduling));
+                format!("reply {shown}")
+            }
+            Effect::Recall(session, leases) => {
+                let leases: Vec<_> =
+                    leases.iter().map(|lease| format!("{}.{}", lease.job.as_bytes()[0], lease.attempt)).collect();
+                format!("recall {} from {}", leases.join(" "), self.name(*session))
             }
             Effect::Record(change) => {
                 let n = change.job.id.as_bytes()[0];

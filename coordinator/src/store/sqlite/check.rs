@@ -10,7 +10,7 @@ use rusqlite::{Connection, InterruptHandle, Result};
 use super::connect;
 
 /// Table by table: a look at all of them at once would keep the log from being folded for as long as it takes.
-const TABLES: [&str; 7] = ["meta", "live", "history", "specs", "attempts", "events", "requests"];
+const TABLES: [&str; 9] = ["meta", "live", "history", "specs", "results", "attempts", "events", "requests", "marks"];
 
 /// A check under way; dropped, it ends.
 pub(super) struct Check {

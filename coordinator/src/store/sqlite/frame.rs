@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Events = b'e',
     Request = b'r',
     Meta = b'm',
+    Result = b'R',
+    Mark = b'k',
 }
 
 /// Why a blob is not what was written.

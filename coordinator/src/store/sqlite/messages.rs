@@ -79,6 +79,22 @@ pub(super) struct AttemptRow {
     pub(super) outcome: Option<OutcomeRow>,
     #[prost(fixed64, tag = "11")]
     pub(super) agent_boot: u64,
+    #[prost(uint64, tag = "12")]
+    pub(super) result_bytes: u64,
+}
+
+/// What an operator decided; what it is about is the row's key.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MarkRow {
+    /// 1 a pause, 2 a cordon, 3 a drain.
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    #[prost(string, optional, tag = "2")]
+    pub(super) reason: Option<String>,
+    #[prost(string, tag = "3")]
+    pub(super) agent_name: String,
+    #[prost(sfixed64, optional, tag = "4")]
+    pub(super) until: Option<i64>,
 }
 
 /// How an attempt ended.

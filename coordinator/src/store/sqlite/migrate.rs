@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::error::{OpenError, is_corrupt};
 use super::frame::{self, Kind};
-use super::schema::{APPLICATION_ID, V1};
+use super::schema::{APPLICATION_ID, V1, V2};
 
 /// What leads from each version to the next. A released step is never edited.
-const STEPS: [&str; 1] = [V1];
+const STEPS: [&str; 2] = [V1, V2];
 
 /// Epochs fit in 24 bits: fencing tokens carry them so.
 const EPOCH_MAX: u64 = (1 << 24) - 1;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   commit ─► thread "store" ─► store.db-wal ─(folded now and then)─► store.db
-//!   job, spec, list, request ─► cache of recent specs, else one of a few read-only connections
+//!   job, spec, list, result, request ─► cache of recent specs, else one of a few read-only connections
 //! ```
 //!
 //! Absent here: queues, leases, retries. Rows are written as they are told and never read to be changed; why rows, and why these,
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use windlass_shared::domain::JobView;
+use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
 use super::{Batch, Commit, Filter, NoRoom, Opened, Page, ReadError, Request, Retention, Store, StoreOptions};
@@ -83,6 +83,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions, incarnation: u64) -> Resu
     let (live, live_bytes) = restore::live(&conn, dir)?;
     let finished = restore::finished(&conn, dir)?;
     let (revision, events) = restore::events(&conn, dir, options.events_kept_max)?;
+    let marks = restore::marks(&conn, dir)?;
     let readers = (0..read::READERS).map(|_| connect::reader(&file)).collect::<Result<_, _>>();
     let readers = Readers::new(readers.map_err(|err| failed(&err))?);
     let check = if unclean { Some(Check::start(&file).map_err(|err| failed(&err))?) } else { None };
@@ -96,7 +97,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions, incarnation: u64) -> Resu
     });
     let writer = Writer::start(conn, shared.clone()).map_err(|err| failed(&err))?;
     let store = Arc::new(SqliteStore { _check: check, readers, writer, shared, _lock: lock });
-    Ok(Opened { store, incarnation, epoch, revision, live, events })
+    Ok(Opened { store, incarnation, epoch, revision, live, events, marks })
 }
 
 fn not_ours(file: &Path, err: &rusqlite::Error) -> OpenError {
@@ -150,6 +151,10 @@ impl Store for SqliteStore {
             Some(spec) => Ok(Some(spec)),
             None => self.readers.spec(id),
         }
+    }
+
+    fn result(&self, id: JobId) -> Result<Option<CallResult>, ReadError> {
+        self.readers.result(id)
     }
 
     fn request(&self, id: &str) -> Result<Option<Request>, ReadError> {

@@ -9,7 +9,7 @@ use windlass_shared::time::Timestamp;
 use super::Shared;
 use super::row;
 use super::schema::INLINE_SPEC_BYTES_MAX;
-use crate::store::REQUESTS_TTL;
+use crate::store::{INLINE_RESULT_BYTES_MAX, REQUESTS_TTL};
 
 /// Rows deleted a step: about a millisecond.
 const ROWS_MAX: usize = 500;
@@ -20,7 +20,7 @@ const PAGES_MAX: i64 = 512;
 #[derive(Debug, Default)]
 pub(super) struct Step {
     rows: usize,
-    /// Finished jobs that went, and the bytes of their specs.
+    /// Finished jobs that went, and the bytes of their specs and results.
     pub(super) jobs: usize,
     pub(super) spec_bytes: usize,
     /// Pages went back to the disk, once they are folded into the file; and there are more.
@@ -124,8 +124,10 @@ fn delete(conn: &mut Connection, jobs: &[DueJob], requests: i64, events: Option<
     for job in jobs {
         tx.prepare_cached("DELETE FROM history WHERE id = ?1")?.execute([job.id])?;
         tx.prepare_cached("DELETE FROM attempts WHERE job = ?1")?.execute([job.id])?;
-        if job.spec_bytes > INLINE_SPEC_BYTES_MAX {
+        // Of both together; one that is in a table of its own is larger than this by itself.
+        if job.spec_bytes > INLINE_SPEC_BYTES_MAX.min(INLINE_RESULT_BYTES_MAX) {
             tx.prepare_cached("DELETE FROM specs WHERE id = ?1")?.execute([job.id])?;
+            tx.prepare_cached("DELETE FROM results WHERE id = ?1")?.execute([job.id])?;
         }
         step.spec_bytes += job.spec_bytes;
     }

@@ -5,13 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result, Row};
-use windlass_shared::domain::{AttemptRecord, JobView};
+use windlass_shared::domain::{AttemptRecord, CallResult, JobView};
 use windlass_shared::ids::JobId;
 
 use super::error::{damaged, unreadable};
 use super::frame::Damage;
 use super::row::{self, Names};
-use crate::store::{ATTEMPTS_KEPT, Filter, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request};
+use crate::store::{
+    ATTEMPTS_KEPT, Filter, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request, SPEC_BYTES_SCANNED_MAX,
+};
 
 /// Connections that read: as many threads rarely read at once, and each has a page cache.
 pub(super) const READERS: usize = 4;
@@ -45,6 +47,10 @@ impl Readers {
         blob.map(|blob| row::open_spec(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
     }
 
+    pub(super) fn result(&self, id: JobId) -> Read<Option<CallResult>> {
+        result(&self.any(), id)
+    }
+
     pub(super) fn request(&self, id: &str) -> Read<Option<Request>> {
         let conn = self.any();
         let what = || format!("request {id}");
@@ -62,13 +68,15 @@ impl Readers {
         let rows_max = ROWS_SCANNED_MAX + 1;
         let range = (least.as_bytes(), greatest.as_bytes(), rows_max);
         let mut rows = statement.query(range).map_err(failed)?;
-        let (mut page, mut names, mut scanned, mut bytes) = (Page::default(), Names::default(), 0, 0);
+        let (mut page, mut names, mut scanned) = (Page::default(), Names::default(), 0);
+        let (mut bytes, mut looked_at) = (0, 0);
         while let Some(row) = rows.next().map_err(failed)? {
-            if page.jobs.len() == limit || scanned == ROWS_SCANNED_MAX || bytes >= PAGE_BYTES_MAX {
+            let full = page.jobs.len() == limit || bytes >= PAGE_BYTES_MAX;
+            if full || scanned == ROWS_SCANNED_MAX || looked_at >= SPEC_BYTES_SCANNED_MAX {
                 return Ok(page);
             }
             scanned += 1;
-            let (id, view) = listed(&tx, row, filter, &mut names)?;
+            let (id, view) = listed(&tx, row, filter, &mut names, &mut looked_at)?;
             page.next = Some(id);
             bytes += view.as_ref().map_or(0, |view: &JobView| view.spec.len());
             page.jobs.extend(view);
@@ -89,6 +97,33 @@ pub(super) fn job(conn: &Connection, id: JobId) -> Read<Option<JobView>> {
     let newest = newest.map_err(|damage| damaged(|| format!("newest attempt of job {id}"), damage))?;
     let attempts = attempts(conn, id, newest)?;
     Ok(Some(JobView { record, spec, attempts }))
+}
+
+/// What the handler of a finished job answered: with its newest attempt, or in a row of its own.
+pub(super) fn result(conn: &Connection, id: JobId) -> Read<Option<CallResult>> {
+    let what = || format!("result of job {id}");
+    let found = result_blobs(conn, id).map_err(|err| unreadable(what, &err))?;
+    let Some((attempt, large)) = found else { return Ok(None) };
+    let opened = match (attempt, large) {
+        (_, Some(large)) => row::open_result(id, &large).map(Some),
+        (Some(attempt), None) => row::open_attempt(id, &attempt).and_then(small_result),
+        (None, None) => Ok(None),
+    };
+    opened.map_err(|damage| damaged(what, damage))
+}
+
+/// An answer that is said to have bytes, and is nowhere, is damage.
+fn small_result(attempt: AttemptRecord) -> std::result::Result<Option<CallResult>, Damage> {
+    let expected = attempt.result_bytes > 0;
+    let result = attempt.outcome.and_then(|outcome| outcome.result);
+    if expected && result.is_none() { Err(Damage::Corrupt) } else { Ok(result) }
+}
+
+type ResultBlobs = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn result_blobs(conn: &Connection, id: JobId) -> Result<Option<ResultBlobs>> {
+    let sql = "SELECT attempt, (SELECT result FROM results WHERE id = ?1) FROM history WHERE id = ?1";
+    conn.prepare_cached(sql)?.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 type Blobs = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
@@ -173,7 +208,13 @@ fn list_sql(filter: &Filter) -> &'static str {
 }
 
 /// A row of the list, and the job where it passes.
-fn listed(conn: &Connection, row: &Row<'_>, filter: &Filter, names: &mut Names) -> Read<(JobId, Option<JobView>)> {
+fn listed(
+    conn: &Connection,
+    row: &Row<'_>,
+    filter: &Filter,
+    names: &mut Names,
+    looked_at: &mut usize,
+) -> Read<(JobId, Option<JobView>)> {
     let page = |err| unreadable(|| "a page of jobs".to_owned(), &err);
     let id = JobId::from_bytes(row.get(0).map_err(page)?);
     let head = row.get_ref(1).and_then(|head| Ok(head.as_blob()?)).map_err(page)?;
@@ -189,5 +230,9 @@ fn listed(conn: &Connection, row: &Row<'_>, filter: &Filter, names: &mut Names) 
     };
     let spec = blob.ok_or(Damage::Corrupt).and_then(|blob| row::open_spec(id, &blob));
     let spec = spec.map_err(|damage| damaged(what, damage))?;
+    *looked_at += if filter.asks_of_specs() { spec.len() } else { 0 };
+    if !filter.passes_spec(&spec) {
+        return Ok((id, None));
+    }
     Ok((id, Some(JobView { record, spec, attempts: Vec::new() })))
 }

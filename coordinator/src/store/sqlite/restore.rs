@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Result, Row};
+use windlass_core::Mark;
 use windlass_shared::domain::{AttemptRecord, Event, JobRecord};
 use windlass_shared::ids::JobId;
 
@@ -41,11 +42,25 @@ fn live_row(id: JobId, row: &Row<'_>, names: &mut Names) -> Read<(JobRecord, Opt
     Ok(job.and_then(|job| Ok((job, attempt.map(|blob| row::open_attempt(id, blob)).transpose()?))))
 }
 
-/// How many jobs are finished, and the bytes of their specs: the index alone is read.
+/// How many jobs are finished, and the bytes of their specs and results: the index alone is read.
 pub(super) fn finished(conn: &Connection, dir: &Path) -> std::result::Result<Added, OpenError> {
     let sql = "SELECT count(*), ifnull(sum(spec_bytes), 0) FROM history INDEXED BY history_by_end";
     conn.query_row(sql, [], |row| Ok(Added { finished: row.get(0)?, spec_bytes: row.get(1)? }))
         .map_err(|err| failed("a page of the finished jobs", dir, &err))
+}
+
+/// What operators decided. None of it may be forgotten: a queue that is not paused runs jobs that must not run.
+pub(super) fn marks(conn: &Connection, dir: &Path) -> std::result::Result<Vec<Mark>, OpenError> {
+    let failed = |err| failed("a page of the pauses and cordons", dir, &err);
+    let mut statement = conn.prepare("SELECT key, blob FROM marks ORDER BY key").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut marks = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let key: String = row.get(0).map_err(failed)?;
+        let blob = row.get_ref(1).and_then(|blob| Ok(blob.as_blob()?)).map_err(failed)?;
+        marks.push(row::open_mark(&key, blob).map_err(|damage| refusal(format!("the mark {key}"), damage, dir))?);
+    }
+    Ok(marks)
 }
 
 /// The latest revision, and the newest changes, oldest first.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
+use windlass_core::Mark;
 use windlass_shared::domain::{
-    AttemptRecord, CallResult, Event, Exit, ExitStatus, HandlerError, JobHeader, JobRecord, Outcome, RetryPolicy,
-    SpawnFailure,
+    AttemptRecord, CallResult, Event, Exit, ExitStatus, HandlerError, JobHeader, JobRecord, Order, OrderKind, Outcome,
+    Pause, RetryPolicy, SpawnFailure,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -15,9 +16,15 @@ use windlass_shared::time::Timestamp;
 use super::codes::Code;
 use super::frame::{self, Damage, Kind};
 use super::messages::{
-    AttemptRow, ErrorRow, EventRow, EventsRow, ExitRow, HeadRow, OutcomeRow, RequestRow, ResultRow, Span, SpawnRow,
+    AttemptRow, ErrorRow, EventRow, EventsRow, ExitRow, HeadRow, MarkRow, OutcomeRow, RequestRow, ResultRow, Span,
+    SpawnRow,
 };
-use crate::store::Request;
+use crate::store::{INLINE_RESULT_BYTES_MAX, Request};
+
+// Kinds of marks.
+const PAUSE: u32 = 1;
+const CORDON: u32 = 2;
+const DRAIN: u32 = 3;
 
 /// Queue names that were met: a million jobs of one queue share one name.
 #[derive(Debug, Default)]
@@ -104,6 +111,7 @@ pub(super) fn seal_attempt(out: &mut Vec<u8>, job: JobId, attempt: &AttemptRecor
         leased_at: attempt.leased_at.0,
         started_at: attempt.started_at.map(|at| at.0),
         ended_at: attempt.ended_at.map(|at| at.0),
+        result_bytes: attempt.result_bytes,
         outcome: attempt.outcome.as_deref().map(outcome_row),
     };
     seal_into(out, Kind::Attempt, job.as_bytes(), &row);
@@ -111,6 +119,9 @@ pub(super) fn seal_attempt(out: &mut Vec<u8>, job: JobId, attempt: &AttemptRecor
 
 pub(super) fn open_attempt(job: JobId, blob: &[u8]) -> Result<AttemptRecord, Damage> {
     let row: AttemptRow = open(Kind::Attempt, job.as_bytes(), blob)?;
+    // Written since results have a table of their own; before, the answer was always here.
+    let here = row.outcome.as_ref().and_then(|outcome| outcome.result.as_ref()).map_or(0, |result| result.value.len());
+    let result_bytes = row.result_bytes.max(here as u64);
     Ok(AttemptRecord {
         number: row.number,
         state: code(row.state)?,
@@ -122,6 +133,7 @@ pub(super) fn open_attempt(job: JobId, blob: &[u8]) -> Result<AttemptRecord, Dam
         leased_at: Timestamp(row.leased_at),
         started_at: row.started_at.map(Timestamp),
         ended_at: row.ended_at.map(Timestamp),
+        result_bytes,
         outcome: row.outcome.map(outcome).transpose()?.map(Box::new),
     })
 }
@@ -138,7 +150,8 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow {
             .map(|failure| SpawnRow { stage: (*failure.stage).to_owned(), errno: failure.errno }),
         stdout_bytes: outcome.stdout_bytes,
         stderr_bytes: outcome.stderr_bytes,
-        result: outcome.result.as_ref().map(result_row),
+        // A large one has a row of its own.
+        result: outcome.result.as_ref().filter(|result| result.value.len() <= INLINE_RESULT_BYTES_MAX).map(result_row),
         error: outcome.error.as_ref().map(error_row),
     }
 }
@@ -270,6 +283,52 @@ pub(super) fn open_request(id: &str, blob: &[u8]) -> Result<Request, Damage> {
         job: JobId::try_from(&row.job[..]).map_err(|_| Damage::Corrupt)?,
         at: Timestamp(row.at),
     })
+}
+
+pub(super) fn seal_result(out: &mut Vec<u8>, job: JobId, result: &CallResult) {
+    seal_into(out, Kind::Result, job.as_bytes(), &result_row(result));
+}
+
+pub(super) fn open_result(job: JobId, blob: &[u8]) -> Result<CallResult, Damage> {
+    open(Kind::Result, job.as_bytes(), blob).map(result)
+}
+
+/// None: the mark is to be forgotten.
+pub(super) fn seal_mark(key: &str, mark: &Mark) -> Option<Vec<u8>> {
+    let row = match mark {
+        Mark::Queue { pause, .. } => {
+            MarkRow { kind: PAUSE, reason: pause.as_ref()?.reason.as_deref().map(str::to_owned), ..MarkRow::default() }
+        }
+        Mark::Agent { order, .. } => order_row(order.as_ref()?),
+    };
+    let mut out = Vec::new();
+    seal_into(&mut out, Kind::Mark, key.as_bytes(), &row);
+    Some(out)
+}
+
+fn order_row(order: &Order) -> MarkRow {
+    let (kind, until) = match order.kind {
+        OrderKind::Cordon => (CORDON, None),
+        OrderKind::Drain(until) => (DRAIN, until),
+    };
+    let (reason, agent_name) = (order.reason.as_deref().map(str::to_owned), (*order.agent_name).to_owned());
+    MarkRow { kind, reason, agent_name, until: until.map(|at| at.0) }
+}
+
+pub(super) fn open_mark(key: &str, blob: &[u8]) -> Result<Mark, Damage> {
+    let row: MarkRow = open(Kind::Mark, key.as_bytes(), blob)?;
+    let reason = row.reason.map(Arc::from);
+    let kind = match row.kind {
+        PAUSE => {
+            let name = key.strip_prefix("queue/").ok_or(Damage::Corrupt)?;
+            return Ok(Mark::Queue { name: name.into(), pause: Some(Pause { reason }) });
+        }
+        CORDON => OrderKind::Cordon,
+        DRAIN => OrderKind::Drain(row.until.map(Timestamp)),
+        _ => return Err(Damage::Corrupt),
+    };
+    let id = key.strip_prefix("agent/").and_then(|id| id.parse().ok()).ok_or(Damage::Corrupt)?;
+    Ok(Mark::Agent { id, order: Some(Order { kind, reason, agent_name: row.agent_name.into() }) })
 }
 
 pub(super) fn seal_spec(out: &mut Vec<u8>, id: JobId, spec: &[u8]) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   submit ──► live ──(every change rewrites head and attempt)──► history ──(TTL)──► gone
-//!                └──► attempts: those that ended while their job went on
+//!                └──► attempts: those that ended while their job went on  └──► results: large answers
 //! ```
 //!
 //! `live` has no index beside its key: measured, one makes a state change several times dearer. `history` has one, by which it
@@ -14,6 +14,22 @@ pub(super) const APPLICATION_ID: i32 = 0x576E_646C;
 /// Longest spec kept in its job's row. Rows stay on their page that way, and a change of state, which writes the row again,
 /// does not write a large spec again with it: those have a table of their own, written once.
 pub(super) const INLINE_SPEC_BYTES_MAX: usize = 512;
+
+/// Version 2: what handlers answered, and what operators decided. `spec_bytes` of `history` is from here on the bytes of the spec
+/// and of an answer in `results`.
+pub(super) const V2: &str = "
+-- Answers too large for the row of their attempt; id: the job's.
+CREATE TABLE results(
+  id     BLOB PRIMARY KEY,
+  result BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Pauses, cordons and drains. key: 'queue/' and its name, or 'agent/' and its id.
+CREATE TABLE marks(
+  key  TEXT PRIMARY KEY,
+  blob BLOB NOT NULL
+) WITHOUT ROWID;
+";
 
 /// Version 1.
 pub(super) const V1: &str = "

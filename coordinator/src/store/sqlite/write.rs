@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
-use windlass_core::Change;
-use windlass_shared::domain::{AttemptRecord, JobRecord};
+use windlass_core::{Change, Mark};
+use windlass_shared::domain::{AttemptRecord, CallResult, JobRecord};
 use windlass_shared::ids::JobId;
 
 use super::row;
 use super::schema::INLINE_SPEC_BYTES_MAX;
-use crate::store::{ATTEMPTS_KEPT, Batch, Request};
+use crate::store::{ATTEMPTS_KEPT, Batch, Request, large_result, mark_key};
 
 /// What a batch added to the sums that are kept in memory.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub(super) fn write(conn: &mut Connection, batch: &Batch) -> std::result::Result
     let (mut added, mut buffers) = (Added::default(), Buffers::default());
     for request in &batch.requests {
         write_request(&tx, request)?;
+    }
+    for mark in &batch.marks {
+        write_mark(&tx, mark)?;
     }
     for folded in fold(batch) {
         write_job(&tx, &folded, &mut buffers, &mut added)?;
@@ -86,6 +89,7 @@ struct Buffers {
     head: Vec<u8>,
     attempt: Vec<u8>,
     spec: Vec<u8>,
+    result: Vec<u8>,
 }
 
 fn write_job(
@@ -100,15 +104,25 @@ fn write_job(
         row::seal_attempt(&mut buffers.attempt, job.id, attempt);
     }
     let (head, attempt) = (&buffers.head[..], folded.attempt.map(|_| &buffers.attempt[..]));
+    let mut result_bytes = 0;
     if job.state.is_final() {
         added.finished += 1;
+        if let Some(result) = folded.attempt.and_then(large_result) {
+            result_bytes = result.value.len();
+            write_result(tx, job.id, result, &mut buffers.result)?;
+        }
     }
+    added.spec_bytes += result_bytes;
     if let Some(spec) = folded.spec {
         added.spec_bytes += spec.len();
         row::seal_spec(&mut buffers.spec, job.id, spec);
-        return Ok(insert(tx, job, head, attempt, spec.len(), &buffers.spec)?);
+        return Ok(insert(tx, job, head, attempt, (spec.len(), result_bytes), &buffers.spec)?);
     }
-    let rows = if job.state.is_final() { finish(tx, job, head, attempt)? } else { update(tx, job.id, head, attempt)? };
+    let rows = if job.state.is_final() {
+        finish(tx, job, head, attempt, result_bytes)?
+    } else {
+        update(tx, job.id, head, attempt)?
+    };
     if rows == 1 { Ok(()) } else { Err(WriteError::NotLive(job.id)) }
 }
 
@@ -117,7 +131,7 @@ fn insert(
     job: &JobRecord,
     head: &[u8],
     attempt: Option<&[u8]>,
-    spec_bytes: usize,
+    (spec_bytes, result_bytes): (usize, usize),
     spec: &[u8],
 ) -> Result<()> {
     let id = job.id.as_bytes();
@@ -128,7 +142,7 @@ fn insert(
     let spec = inline.then_some(spec);
     if job.state.is_final() {
         let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
-        tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, spec_bytes, spec])?;
+        tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, spec_bytes + result_bytes, spec])?;
     } else {
         let sql = "INSERT INTO live(id, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5)";
         tx.prepare_cached(sql)?.execute(params![id, head, attempt, spec_bytes, spec])?;
@@ -148,11 +162,17 @@ fn update(tx: &Transaction<'_>, id: JobId, head: &[u8], attempt: Option<&[u8]>) 
     }
 }
 
-fn finish(tx: &Transaction<'_>, job: &JobRecord, head: &[u8], attempt: Option<&[u8]>) -> Result<usize> {
+fn finish(
+    tx: &Transaction<'_>,
+    job: &JobRecord,
+    head: &[u8],
+    attempt: Option<&[u8]>,
+    result_bytes: usize,
+) -> Result<usize> {
     let id = job.id.as_bytes();
     let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec)
-               SELECT id, ?2, ?3, ifnull(?4, attempt), spec_bytes, spec FROM live WHERE id = ?1";
-    tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt])?;
+               SELECT id, ?2, ?3, ifnull(?4, attempt), spec_bytes + ?5, spec FROM live WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, result_bytes])?;
     tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute(params![id])
 }
 
@@ -175,6 +195,24 @@ fn write_past_attempt(tx: &Transaction<'_>, change: &Change, buffers: &mut Buffe
         let sql = "DELETE FROM attempts WHERE job = ?1 AND number <= ?2";
         tx.prepare_cached(sql)?.execute(params![job.as_bytes(), oldest])?;
     }
+    Ok(())
+}
+
+fn write_result(tx: &Transaction<'_>, job: JobId, result: &CallResult, buffer: &mut Vec<u8>) -> Result<()> {
+    row::seal_result(buffer, job, result);
+    let buffer = &buffer[..];
+    tx.prepare_cached("INSERT INTO results(id, result) VALUES(?1, ?2)")?.execute(params![job.as_bytes(), buffer])?;
+    Ok(())
+}
+
+fn write_mark(tx: &Transaction<'_>, mark: &Mark) -> Result<()> {
+    let key = mark_key(mark);
+    match row::seal_mark(&key, mark) {
+        Some(blob) => {
+            tx.prepare_cached("INSERT OR REPLACE INTO marks(key, blob) VALUES(?1, ?2)")?.execute(params![key, blob])?
+        }
+        None => tx.prepare_cached("DELETE FROM marks WHERE key = ?1")?.execute([key])?,
+    };
     Ok(())
 }
 

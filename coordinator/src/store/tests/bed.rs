@@ -165,5 +165,5 @@ pub(super) fn spec_of(id: JobId) -> Bytes {
 pub(super) fn batch(changes: Vec<Change>) -> Batch {
     let new = changes.iter().filter(|change| change.job.revision == change.job.order);
     let specs = new.map(|change| (change.job.id, spec_of(change.job.id))).collect();
-    Batch { changes, specs, requests: Vec::new() }
+    Batch { changes, specs, ..Batch::default() }
 }

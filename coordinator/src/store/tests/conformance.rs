@@ -126,7 +126,7 @@ fn specs_come_back_byte_for_byte(bed: &mut Bed) {
         bed.commit(Batch {
             specs: vec![(id(n), spec.clone().into())],
             changes: vec![change.clone()],
-            requests: vec![],
+            ..Batch::default()
         });
         assert_eq!(bed.store().spec(id(n)).expect("it reads").expect("it is there"), spec, "{size} bytes, live");
         let cancelled = script.cancel_waiting(&change);

@@ -213,3 +213,43 @@ fn a_page_that_was_overwritten_is_never_shown_and_no_job_vanishes() {
     }
     assert!(told > 12, "only {told} of the damaged files were told as such");
 }
+
+#[test]
+fn a_damaged_missing_or_stray_result_is_named_and_never_handed_out() {
+    let (mut bed, mut script) = (Bed::new(Kind::Sqlite), Script::default());
+    for n in 1..=3 {
+        bed.record(script.answered(n, 2_000));
+    }
+    bed.close();
+    assert_eq!(verify(bed.dir()).expect("it reads").problems, Vec::<String>::new());
+    flip(&bed, "results", "result", &is(id(1)));
+    raw(&bed).execute(&format!("DELETE FROM results WHERE {}", is(id(2))), []).expect("it writes");
+    let stray =
+        "INSERT INTO results(id, result) SELECT x'00112233445566778899aabbccddeeff', result FROM results LIMIT 1";
+    raw(&bed).execute(stray, []).expect("it writes");
+    bed.reopen();
+    for n in [1, 2] {
+        names(&damaged(bed.store().result(id(n))), &format!("result of job {}", id(n)));
+        assert_eq!(bed.view(id(n)).expect("the job itself is sound").spec, spec_of(id(n)));
+    }
+    assert!(bed.store().result(id(3)).expect("it reads").is_some());
+    bed.close();
+    let problems = verify(bed.dir()).expect("it reads").problems.join("\n");
+    for what in [format!("result of job {} is damaged", id(1)), format!("result of job {} is missing", id(2))] {
+        names(&problems, &what);
+    }
+    names(&problems, "result of job 00112233-4455-6677-8899-aabbccddeeff, and no such job");
+}
+
+#[test]
+fn a_damaged_pause_or_cordon_stops_the_start() {
+    let mut bed = Bed::new(Kind::Sqlite);
+    let pause = Some(windlass_shared::domain::Pause { reason: Some("why".into()) });
+    let mark = windlass_core::Mark::Queue { name: "bulk".into(), pause };
+    bed.commit(crate::store::Batch { marks: vec![mark], ..Default::default() });
+    bed.close();
+    flip(&bed, "marks", "blob", "key = 'queue/bulk'");
+    let text = open(bed.dir(), &options(), 7).expect_err("it must not open").to_string();
+    names(&text, "the mark queue/bulk");
+    assert_eq!(verify(bed.dir()).expect("it reads").problems, ["mark queue/bulk is damaged"]);
+}

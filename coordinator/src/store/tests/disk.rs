@@ -154,7 +154,7 @@ fn without_ballast_a_full_disk_fails_the_commit_and_nothing_of_it_is_seen() {
         let spec = vec![n; 100 << 10];
         let changes = vec![script.submit(n), script.submit(n + 100)];
         let specs = vec![(id(n), spec.clone().into()), (id(n + 100), spec.into())];
-        match rig.commit(Batch { changes, specs, requests: Vec::new() }) {
+        match rig.commit(Batch { changes, specs, ..Batch::default() }) {
             Ok(()) => acknowledged = n,
             Err(err) => {
                 assert!(err.to_string().contains("full"), "{err}");

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
+use windlass_core::Mark;
+use windlass_shared::domain::{Order, OrderKind, Pause};
+use windlass_shared::ids::AgentId;
 use windlass_shared::time::Timestamp;
 
 use super::bed::{Bed, options, spec_of};
 use super::records::Draw;
 use super::script::{Script, id};
-use crate::store::tools::verify;
+use crate::store::tools::{export, verify};
 use crate::store::{Batch, Opened, Request, Retention, StoreOptions, open};
 
 /// As if this were the day of the file: nothing in it is ever too old.
@@ -43,38 +46,66 @@ fn shown(opened: &Opened) -> String {
     text
 }
 
-/// A copy of the file of version 1, opened.
-fn version_1() -> (TempDir, Opened) {
+/// What version 2 has beside that.
+fn shown_of_2(opened: &Opened) -> String {
+    let mut text = shown(opened);
+    for n in 41..=44 {
+        let result = opened.store.result(id(n)).expect("it reads").expect("it is there");
+        let (length, sum) = (result.value.len(), crc32c::crc32c(&result.value));
+        writeln!(text, "{:?}", (length, sum, result.content_type)).expect("memory has room");
+    }
+    for mark in &opened.marks {
+        writeln!(text, "{mark:?}").expect("memory has room");
+    }
+    text
+}
+
+/// A copy of the file of a version, opened.
+fn version(n: u8) -> (TempDir, Opened) {
     let dir = TempDir::new().expect("a directory");
-    std::fs::copy(golden("store-v1.db"), dir.path().join("store.db")).expect("it copies");
+    std::fs::copy(golden(&format!("store-v{n}.db")), dir.path().join("store.db")).expect("it copies");
     assert_eq!(verify(dir.path()).expect("it reads").problems, Vec::<String>::new());
+    assert_eq!(export(dir.path(), &mut Vec::new()).expect("it writes").skipped, Vec::<String>::new());
     let opened = open(dir.path(), &forever(), 1).expect("it opens");
     (dir, opened)
 }
 
-#[test]
-fn the_file_of_version_1_opens_and_shows_what_it_showed() {
-    let (_dir, opened) = version_1();
-    let (now, then) = (shown(&opened), std::fs::read_to_string(golden("store-v1.txt")).expect("it reads"));
+fn is_as_it_was(n: u8, now: &str) {
+    let then = std::fs::read_to_string(golden(&format!("store-v{n}.txt"))).expect("it reads");
     for (line, (now, then)) in (1..).zip(now.lines().zip(then.lines())) {
         assert_eq!(now, then, "line {line}");
     }
     assert_eq!(now.lines().count(), then.lines().count());
 }
 
-/// Not a check: writes the text anew, for a record that has a new field; the change may show that field and nothing else. The
-/// file itself is written once and never again: a new version gets a file of its own.
+#[test]
+fn the_file_of_version_1_opens_and_shows_what_it_showed() {
+    let (dir, opened) = version(1);
+    is_as_it_was(1, &shown(&opened));
+    assert_eq!(opened.marks, [], "nobody had decided anything");
+    drop(opened);
+    assert_eq!(verify(dir.path()).expect("it reads").problems, Vec::<String>::new(), "sound after its migration, too");
+}
+
+#[test]
+fn the_file_of_version_2_opens_and_shows_what_it_showed() {
+    is_as_it_was(2, &shown_of_2(&version(2).1));
+}
+
+/// Not a check: writes the texts anew, for a record that has a new field; the change may show that field and nothing else. The
+/// files themselves are written once and never again: a new version gets a file of its own.
 #[test]
 #[ignore = "writes the golden files"]
 fn write_golden_files() {
-    if !golden("store-v1.db").exists() {
-        write_version_1();
+    if !golden("store-v2.db").exists() {
+        write_version_2();
     }
-    let (_dir, opened) = version_1();
-    std::fs::write(golden("store-v1.txt"), shown(&opened)).expect("it writes");
+    std::fs::write(golden("store-v1.txt"), shown(&version(1).1)).expect("it writes");
+    std::fs::write(golden("store-v2.txt"), shown_of_2(&version(2).1)).expect("it writes");
 }
 
-fn write_version_1() {
+/// As the file of version 1 was written, with what is new in version 2.
+fn write_version_2() {
     let mut bed = Bed::with(super::bed::Kind::Sqlite, forever());
     let mut script = Script::default();
     script.now = 1_795_000_000_000_000_000;
@@ -95,8 +126,21 @@ fn write_version_1() {
         job.ended_at = job.state.is_final().then_some(Timestamp(script.now)); // within any time that jobs are kept
         (change.job, change.attempt) = (job, Some(draw.attempt()));
         let specs = vec![(id(n), spec_of(id(n)))];
-        bed.commit(Batch { changes: vec![change], specs, requests: Vec::new() });
+        bed.commit(Batch { changes: vec![change], specs, ..Batch::default() });
     }
+    for (n, bytes) in (41..).zip([0, 512, 513, 9_000]) {
+        bed.record(script.answered(n, bytes));
+    }
+    let name = || "a1".into();
+    let drain = OrderKind::Drain(Some(Timestamp(script.now)));
+    let order = Order { kind: drain, reason: Some("new disk".into()), agent_name: name() };
+    let cordon = Order { kind: OrderKind::Cordon, reason: None, agent_name: name() };
+    let marks = vec![
+        Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }) },
+        Mark::Agent { id: AgentId::new([1; 16]), order: Some(order) },
+        Mark::Agent { id: AgentId::new([2; 16]), order: Some(cordon) },
+    ];
+    bed.commit(Batch { marks, ..Batch::default() });
     bed.close();
     let file = bed.dir().join("store.db");
     // Small pages, for a small file; its size is part of the file and none of our business.
@@ -104,5 +148,5 @@ fn write_version_1() {
     conn.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM;").expect("it shrinks");
     drop(conn);
     std::fs::create_dir_all(golden("")).expect("it is made");
-    std::fs::copy(file, golden("store-v1.db")).expect("it copies");
+    std::fs::copy(file, golden("store-v2.db")).expect("it copies");
 }

@@ -12,6 +12,7 @@ mod prune;
 mod random;
 pub(in crate::store) mod records;
 mod restarts;
+mod results;
 mod script;
 mod speed;
 mod tools;

@@ -157,3 +157,34 @@ fn specs_of_live_jobs_fill_the_store_and_those_of_finished_ones_make_room() {
         assert!(bed.store().room(200).is_ok());
     }
 }
+
+#[test]
+fn results_count_with_the_specs_and_go_with_their_jobs() {
+    for kind in KINDS {
+        let mut bed = Bed::keeping(kind, Retention { spec_bytes_max: 10_000, ..Retention::default() });
+        let mut script = Script::default();
+        for n in 1..=4 {
+            script.now += 1;
+            let (ended, before) =
+                script.answered(n, 4_000).split_last().map(|(a, b)| (a.clone(), b.to_vec())).expect("three");
+            bed.record(before);
+            bed.record(vec![ended]);
+        }
+        // Each is 100 bytes of spec and 4,000 of result: two fit.
+        until("two are left", || numbers(&bed) == [4, 3]);
+        assert_eq!(bed.store().result(id(2)).expect("it reads"), None);
+        assert_eq!(bed.store().result(id(3)).expect("it reads").map(|result| result.value.len()), Some(4_000));
+        bed.reopen();
+        script.now += 1;
+        bed.record(script.answered(6, 4_000));
+        until("one goes for the next, after a restart too", || numbers(&bed) == [6, 4]);
+        if bed.is_memory() {
+            continue;
+        }
+        let conn = rusqlite::Connection::open(bed.dir().join("store.db")).expect("it opens");
+        let stray = "SELECT count(*) FROM results WHERE id NOT IN (SELECT id FROM history)";
+        assert_eq!(conn.query_row(stray, [], |row| row.get::<_, i64>(0)).expect("it reads"), 0);
+        let sum: i64 = conn.query_row("SELECT sum(spec_bytes) FROM history", [], |row| row.get(0)).expect("it reads");
+        assert!(sum <= 10_000, "{sum}");
+    }
+}

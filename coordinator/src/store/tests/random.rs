@@ -14,7 +14,7 @@ use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::bed::{Bed, Kind, batch, options};
-use crate::store::{Batch, Filter, StoreOptions};
+use crate::store::{Filter, StoreOptions};
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 const COMMITS: usize = 100;
@@ -201,9 +201,8 @@ impl Pair {
 
     fn record(&mut self, changes: Vec<Change>) {
         self.told.extend(changes.iter().map(Change::event));
-        let Batch { changes, specs, requests } = batch(changes);
-        self.memory.commit(Batch { changes: changes.clone(), specs: specs.clone(), requests: requests.clone() });
-        self.disk.commit(Batch { changes, specs, requests });
+        self.memory.commit(batch(changes.clone()));
+        self.disk.commit(batch(changes));
     }
 
     fn restart(&mut self, seed: u64, revision: u64) {
@@ -230,7 +229,7 @@ impl Pair {
             Filter { queue: Some("a".into()), ..Filter::default() },
             Filter { states: vec![JobState::Queued, JobState::Failed], ..Filter::default() },
             Filter { states: vec![JobState::Delayed], ..Filter::default() },
-            Filter { states: vec![JobState::Succeeded], queue: Some("b".into()), id_prefix: None },
+            Filter { states: vec![JobState::Succeeded], queue: Some("b".into()), ..Filter::default() },
         ];
         for filter in filters {
             let lists = [&self.disk, &self.memory].map(|bed| bed.list(&filter, 7));

@@ -108,6 +108,8 @@ impl Draw {
     }
 
     pub(in crate::store) fn attempt(&mut self) -> AttemptRecord {
+        let outcome = self.maybe(|draw| Box::new(draw.outcome()));
+        let here = outcome.as_ref().and_then(|outcome| outcome.result.as_ref()).map_or(0, |result| result.value.len());
         AttemptRecord {
             number: self.small(),
             state: self.attempt_state(),
@@ -119,7 +121,8 @@ impl Draw {
             leased_at: self.time(),
             started_at: self.maybe(Self::time),
             ended_at: self.maybe(Self::time),
-            outcome: self.maybe(|draw| Box::new(draw.outcome())),
+            result_bytes: here as u64,
+            outcome,
         }
     }
 

@@ -116,10 +116,10 @@ fn a_store_of_a_later_version_is_refused_by_name() {
     let mut bed = Bed::new(Kind::Sqlite);
     bed.close();
     let conn = Connection::open(bed.dir().join("store.db")).expect("it opens");
-    conn.pragma_update(None, "user_version", 2).expect("it writes");
+    conn.pragma_update(None, "user_version", 3).expect("it writes");
     drop(conn);
     let text = refusal(bed.dir());
-    assert!(text.contains("has schema version 2, and this windlass knows up to 1"), "{text}");
+    assert!(text.contains("has schema version 3, and this windlass knows up to 2"), "{text}");
 }
 
 #[test]

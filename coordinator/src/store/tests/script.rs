@@ -2,7 +2,8 @@
 
 use windlass_core::Change;
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, Execution, JobHeader, JobRecord, JobState, OnAgentLost, Outcome, Reason, RetryPolicy,
+    AttemptRecord, AttemptState, CallResult, Execution, JobHeader, JobRecord, JobState, OnAgentLost, Outcome, Reason,
+    RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -91,6 +92,7 @@ impl Script {
             leased_at: job.updated_at,
             started_at: None,
             ended_at: None,
+            result_bytes: 0,
             outcome: None,
         };
         Change { job, attempt: Some(attempt) }
@@ -125,6 +127,25 @@ impl Script {
 
     pub(super) fn fail_and_go_on(&mut self, after: &Change) -> Change {
         self.end(after, AttemptState::Failed, JobState::Queued)
+    }
+
+    /// The attempt succeeded, and the job with it, by an answer.
+    pub(super) fn answer(&mut self, after: &Change, result: CallResult) -> Change {
+        let mut change = self.succeed(after);
+        change.job.header.handler = Some("resize".into());
+        let attempt = change.attempt.as_mut().expect("it ended");
+        attempt.result_bytes = result.value.len() as u64;
+        attempt.outcome.as_mut().expect("it ended").result = Some(result);
+        change
+    }
+
+    /// From submit to an answer of so many bytes.
+    pub(super) fn answered(&mut self, n: u8, bytes: usize) -> Vec<Change> {
+        let submitted = self.submit(n);
+        let leased = self.lease(&submitted);
+        let result = CallResult { value: vec![n; bytes].into(), content_type: None };
+        let done = self.answer(&leased, result);
+        vec![submitted, leased, done]
     }
 
     /// A change of the job that says nothing of attempts.

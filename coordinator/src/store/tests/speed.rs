@@ -41,7 +41,7 @@ fn submits(script: &mut Script, at: usize) -> Batch {
         })
         .collect();
     let specs = changes.iter().map(|change| (change.job.id, vec![7; 100].into())).collect();
-    Batch { changes, specs, requests: Vec::new() }
+    Batch { changes, specs, ..Batch::default() }
 }
 
 fn commit_all(store: &dyn Store, batches: Vec<Batch>) -> Duration {

@@ -57,6 +57,20 @@ fn an_export_has_every_job_as_a_line() {
 }
 
 #[test]
+fn an_export_has_what_handlers_answered() {
+    let (mut bed, mut script) = (Bed::new(Kind::Sqlite), Script::default());
+    for bytes in [5, 2_000] {
+        bed.record(script.answered(b'x', bytes));
+        let mut out = Vec::new();
+        assert_eq!(export(bed.dir(), &mut out).expect("it writes").skipped, Vec::<String>::new());
+        let line: Value = serde_json::from_slice(&out).expect("one job");
+        assert_eq!(line["result"].as_str(), Some(&*"x".repeat(bytes)));
+        assert_eq!((&line["handler"], &line["attempts"][0]["result_bytes"]), (&"resize".into(), &bytes.into()));
+        bed = Bed::new(Kind::Sqlite);
+    }
+}
+
+#[test]
 fn a_backup_taken_beside_a_busy_coordinator_opens_as_it_was() {
     let (mut bed, mut script) = filled();
     let target = TempDir::new().expect("a directory");

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use windlass_shared::domain::{AttemptRecord, JobView};
+use windlass_shared::domain::{AttemptRecord, CallResult, JobView};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 use super::{ToolError, look};
+use crate::store::ReadError;
 use crate::store::sqlite::read;
 
 /// What was written, and what was not.
@@ -79,7 +80,11 @@ fn walk(
 fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Export) -> Result<(), ToolError> {
     match read::job(conn, id) {
         Ok(Some(view)) => {
-            writeln!(out, "{}", job(&view))?;
+            let result = result(conn, &view).unwrap_or_else(|err| {
+                done.skipped.push(err.to_string());
+                None
+            });
+            writeln!(out, "{}", job(&view, result.as_ref()))?;
             done.jobs += 1;
         }
         Ok(None) => done.skipped.push(format!("job {id} cannot be found by its id")),
@@ -88,7 +93,14 @@ fn write_job(conn: &Connection, id: JobId, out: &mut dyn Write, done: &mut Expor
     Ok(())
 }
 
-fn job(view: &JobView) -> Value {
+/// What the handler answered: with its attempt, or in a table that a store of an earlier version has not.
+fn result(conn: &Connection, view: &JobView) -> Result<Option<CallResult>, ReadError> {
+    let Some(newest) = view.attempts.last() else { return Ok(None) };
+    let here = newest.outcome.as_ref().and_then(|outcome| outcome.result.clone());
+    if here.is_some() || newest.result_bytes == 0 { Ok(here) } else { read::result(conn, view.record.id) }
+}
+
+fn job(view: &JobView, result: Option<&CallResult>) -> Value {
     let job = &view.record;
     json!({
         "id": job.id.to_string(),
@@ -102,7 +114,10 @@ fn job(view: &JobView) -> Value {
         "reason": job.reason.map(windlass_shared::domain::Reason::name),
         "detail": job.detail.as_deref(),
         "revision": job.revision,
+        "handler": job.header.handler.as_deref(),
         "spec_bytes": view.spec.len(),
+        // Where it is text, as JSON is.
+        "result": result.and_then(|result| str::from_utf8(&result.value).ok()),
         "attempts": view.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }
@@ -116,6 +131,7 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "leased_at": instant(attempt.leased_at),
         "started_at": attempt.started_at.map(instant),
         "ended_at": attempt.ended_at.map(instant),
+        "result_bytes": attempt.result_bytes,
     })
 }
 

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Result, Row};
+use windlass_shared::domain::JobView;
 use windlass_shared::ids::JobId;
 
 use super::{ToolError, look};
-use crate::store::ReadError;
 use crate::store::sqlite::frame::Damage;
 use crate::store::sqlite::row::{self, Names};
-use crate::store::sqlite::{migrate, read};
+use crate::store::sqlite::{dir, migrate, read};
+use crate::store::{INLINE_RESULT_BYTES_MAX, ReadError};
 
 /// Problems listed; a file with more is beyond a list.
 const PROBLEMS_MAX: usize = 1_000;
@@ -31,7 +32,7 @@ pub(crate) struct Report {
 /// # Errors
 /// Where there is no store, or it cannot be opened at all.
 pub(crate) fn verify(dir: &Path) -> std::result::Result<Report, ToolError> {
-    let conn = look(dir)?;
+    let (conn, file) = (look(dir)?, dir::store_file(dir));
     let mut report = Report::default();
     for key in ["incarnation", "epoch"] {
         if let Err(err) = migrate::read_meta(&conn, key, dir) {
@@ -43,7 +44,13 @@ pub(crate) fn verify(dir: &Path) -> std::result::Result<Report, ToolError> {
     report.scan("attempts", |report| attempts(&conn, report));
     report.scan("changes", |report| events(&conn, report));
     report.scan("request ids", |report| requests(&conn, report));
-    report.scan("specs", |report| stray_specs(&conn, report));
+    report.scan("specs", |report| strays(&conn, "spec", "specs", report));
+    // A store that no coordinator of this version was started on yet has neither.
+    if migrate::check(&conn, &file)? >= 2 {
+        report.scan("results", |report| results(&conn, report));
+        report.scan("results", |report| strays(&conn, "result", "results", report));
+        report.scan("marks", |report| marks(&conn, report));
+    }
     report.scan("file", |report| integrity(&conn, report));
     Ok(report)
 }
@@ -99,12 +106,61 @@ fn job(conn: &Connection, id: JobId, row: &Row<'_>, is_live: bool, report: &mut 
     }
     // By the same way as it is served. One that moved on or was pruned since is no problem.
     match read::job(conn, id) {
-        Ok(Some(view)) if view.spec.len() != row.get::<_, usize>(2)? => {
-            report.add(format!("spec of job {id} has another size than is on record"));
+        Ok(Some(view)) if view.spec.len() + large_bytes(&view) != row.get::<_, usize>(2)? => {
+            report.add(format!("spec or result of job {id} has another size than is on record"));
         }
         Ok(_) => {}
         Err(ReadError::Corrupt { what }) => report.add(format!("{what} is damaged")),
         Err(ReadError::Failed(err)) => report.add(format!("job {id}: {err}")),
+    }
+    Ok(())
+}
+
+/// Bytes of an answer in a row of its own.
+fn large_bytes(view: &JobView) -> usize {
+    let newest = view.attempts.last().map_or(0, |attempt| usize::try_from(attempt.result_bytes).unwrap_or(usize::MAX));
+    if newest > INLINE_RESULT_BYTES_MAX { newest } else { 0 }
+}
+
+fn results(conn: &Connection, report: &mut Report) -> Result<()> {
+    let mut statement = conn.prepare("SELECT id, result FROM results ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = JobId::from_bytes(row.get(0)?);
+        let what = || format!("result of job {id}");
+        let Some(result) = report.note(what, row::open_result(id, row.get_ref(1)?.as_blob()?)) else { continue };
+        // One that was pruned since is no problem.
+        let said = read::job(conn, id).ok().flatten().map(|view| large_bytes(&view));
+        if said.is_some_and(|said| said != result.value.len()) {
+            report.add(format!("result of job {id} has another size than is on record"));
+        }
+    }
+    missing_results(conn, report)
+}
+
+/// Jobs that say they have a large answer, and have none.
+fn missing_results(conn: &Connection, report: &mut Report) -> Result<()> {
+    let sql = "SELECT id, attempt FROM history WHERE attempt IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM results WHERE results.id = history.id)";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = JobId::from_bytes(row.get(0)?);
+        // Damage is told where the jobs are read.
+        let Ok(attempt) = row::open_attempt(id, row.get_ref(1)?.as_blob()?) else { continue };
+        if usize::try_from(attempt.result_bytes).is_ok_and(|bytes| bytes > INLINE_RESULT_BYTES_MAX) {
+            report.add(format!("result of job {id} is missing"));
+        }
+    }
+    Ok(())
+}
+
+fn marks(conn: &Connection, report: &mut Report) -> Result<()> {
+    let mut statement = conn.prepare("SELECT key, blob FROM marks ORDER BY key")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = row.get_ref(0)?.as_str()?;
+        report.note(|| format!("mark {key}"), row::open_mark(key, row.get_ref(1)?.as_blob()?));
     }
     Ok(())
 }
@@ -142,14 +198,16 @@ fn requests(conn: &Connection, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Specs that belong to no job take room for ever, since nothing prunes them.
-fn stray_specs(conn: &Connection, report: &mut Report) -> Result<()> {
-    let sql = "SELECT id FROM specs WHERE NOT EXISTS (SELECT 1 FROM live WHERE live.id = specs.id)
-               AND NOT EXISTS (SELECT 1 FROM history WHERE history.id = specs.id)";
-    let mut statement = conn.prepare(sql)?;
+/// What belongs to no job takes room for ever, since nothing prunes it.
+fn strays(conn: &Connection, what: &str, table: &str, report: &mut Report) -> Result<()> {
+    let sql = format!(
+        "SELECT id FROM {table} WHERE NOT EXISTS (SELECT 1 FROM live WHERE live.id = {table}.id)
+         AND NOT EXISTS (SELECT 1 FROM history WHERE history.id = {table}.id)"
+    );
+    let mut statement = conn.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        report.add(format!("spec of job {}, and no such job", JobId::from_bytes(row.get(0)?)));
+        report.add(format!("{what} of job {}, and no such job", JobId::from_bytes(row.get(0)?)));
     }
     Ok(())
 }

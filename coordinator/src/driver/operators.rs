@@ -1,0 +1,96 @@
+//! What operators ask of the driver: looks at queues and agents, and the few things they decide about them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_core::{Core, Refusal};
+use windlass_shared::domain::{AgentRecord, Pause, QueueRecord};
+use windlass_shared::fault::{Fault, Kind};
+use windlass_shared::ids::{AgentId, JobId};
+use windlass_shared::time::Now;
+
+use super::handle::{Control, DriverHandle, Stopping, Wish};
+
+/// A queue was not paused or resumed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueueError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+}
+
+impl Fault for QueueError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(why) => why.kind(),
+            Self::Stopping(why) => why.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(why) => why.reason(),
+            Self::Stopping(why) => why.reason(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(why) => why.retry_after(),
+            Self::Stopping(why) => why.retry_after(),
+        }
+    }
+}
+
+impl DriverHandle {
+    /// Looks at the core between two ticks, when all that it knows is on record.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core, Now) -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        self.ask(|reply| {
+            // The caller may have left; then nobody needs the answer.
+            Control::Look(Some(Box::new(move |core, now| drop(reply.send(look(core, now))))))
+        })
+        .await
+    }
+
+    /// Every agent known, by id.
+    pub(crate) async fn agents(&self) -> Result<Vec<AgentRecord>, Stopping> {
+        self.look(|core, _| core.agents()).await
+    }
+
+    pub(crate) async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, Stopping> {
+        self.look(move |core, _| core.agent(id)).await
+    }
+
+    pub(crate) async fn queue(&self, name: Arc<str>) -> Result<QueueRecord, Stopping> {
+        self.look(move |core, _| core.queue(&name)).await
+    }
+
+    /// Up to `limit` queues by name, after `after`.
+    pub(crate) async fn queues(&self, after: Option<String>, limit: usize) -> Result<Vec<QueueRecord>, Stopping> {
+        self.look(move |core, _| core.queues(after.as_deref(), limit)).await
+    }
+
+    /// What a job waits for; none where it does not wait.
+    pub(crate) async fn why_waiting(&self, job: JobId) -> Result<Option<String>, Stopping> {
+        self.look(move |core, now| core.why_waiting(now, job)).await
+    }
+
+    /// Hands out nothing more from a queue; it is on record when this answers.
+    pub(crate) async fn pause(&self, queue: Arc<str>, pause: Pause) -> Result<QueueRecord, QueueError> {
+        Ok(self.ask(|reply| Control::Pause { queue, pause, reply }).await??)
+    }
+
+    /// Hands out jobs of a queue again.
+    pub(crate) async fn resume(&self, queue: Arc<str>) -> Result<QueueRecord, QueueError> {
+        Ok(self.ask(|reply| Control::Resume { queue, reply }).await??)
+    }
+
+    /// Cordons, drains or uncordons an agent; none: there is none of this id.
+    pub(crate) async fn order(&self, agent: AgentId, wish: Wish) -> Result<Option<AgentRecord>, Stopping> {
+        Ok(self.ask(|reply| Control::Order { agent, wish, reply }).await?.map(|agent| *agent))
+    }
+}
