@@ -17,9 +17,10 @@ const BATCH: usize = 2_000;
 /// Calls under way at a time, of those whose attempts are looked at.
 const LOOKS: usize = 64;
 
-fn pool(workers: u32) -> String {
-    let worker = binary("examples/worker");
-    format!("[[pool]]\nname = \"p\"\ncommand = [{:?}]\nmax = {workers}\n", worker.display().to_string())
+fn pool(rig: &Rig, workers: u32) -> String {
+    let (worker, mark) = (binary("examples/worker").display().to_string(), rig.mark_env());
+    let (name, value) = mark.split_once('=').expect("a mark");
+    format!("[[pool]]\nname = \"p\"\ncommand = [{worker:?}]\nmax = {workers}\nenv = {{ {name} = {value:?} }}\n")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -92,7 +93,7 @@ async fn job(client: &mut JobServiceClient<Channel>, id: &str) -> pb::Job {
 }
 
 fn start(rig: &Rig, url: &str, workers: u32) -> Vec<Running> {
-    ["a1", "a2"].map(|name| rig.agent_with(url, name, workers + 1, &pool(workers))).into_iter().collect()
+    ["a1", "a2"].map(|name| rig.agent_with(url, name, workers + 1, &pool(rig, workers))).into_iter().collect()
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Link {
             }
         }
         // Everything the tree wrote is in the pipes by now; who holds them open is not of it.
-        pipes.stdin = None;
+        pipes.end();
         let until = Instant::now() + READ_OUT_TIMEOUT;
         while pipes.is_open() {
             let Ok(heard) = tokio::time::timeout_at(until, pipes.next()).await else { break };
@@ -124,6 +124,8 @@ struct Pipes {
     out: BytesMut,
     /// When a closed pipe is no part of its end any more, and which.
     cut: Option<(Instant, &'static str)>,
+    /// Its process has ended: closed pipes mean no more than that.
+    ended: bool,
 }
 
 impl Pipes {
@@ -136,18 +138,23 @@ impl Pipes {
             errors: BytesMut::new(),
             out: BytesMut::new(),
             cut: None,
+            ended: false,
         }
+    }
+
+    fn end(&mut self) {
+        (self.stdin, self.cut, self.ended) = (None, None, true);
     }
 
     fn is_open(&self) -> bool {
         self.stdout.is_some() || self.stderr.is_some()
     }
 
-    /// Reads and writes until there is something to tell. Cancelling it loses nothing.
+    /// Reads and writes until there is something to tell, or nothing will be. Cancelling it loses nothing.
     async fn next(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
-        while heard.is_empty() {
-            let Self { stdin, stdout, stderr, splitter, errors, out, cut } = self;
+        while heard.is_empty() && (self.is_open() || !self.ended) {
+            let Self { stdin, stdout, stderr, splitter, errors, out, cut, .. } = self;
             tokio::select! {
                 read = read(stdout, splitter.buffer()) => self.on_stdout(read, &mut heard),
                 read = read(stderr, errors) => self.on_stderr(read, &mut heard),
@@ -214,7 +221,9 @@ impl Pipes {
     }
 
     fn cut(&mut self, why: &'static str) {
-        self.cut.get_or_insert((Instant::now() + CUT_GRACE, why));
+        if !self.ended {
+            self.cut.get_or_insert((Instant::now() + CUT_GRACE, why));
+        }
     }
 
     fn rest(&mut self) -> Option<Heard> {

@@ -318,3 +318,27 @@ async fn an_agent_that_leaves_gives_back_what_has_not_begun_and_lets_the_rest_fi
     assert!(matches!(&finished.1, News::Ended(outcome) if outcome.state == AttemptState::Succeeded), "{finished:?}");
     stream.goodbye().await;
 }
+
+#[tokio::test]
+async fn a_worker_that_ends_a_hundred_times_never_seems_to_have_closed_a_pipe_and_lived() {
+    let (_fake, agent, mut stream) = example_pool("max = 2").await;
+    for number in 1..=100 {
+        for (of, handler) in [(0, "noise"), (1, "exit"), (2, "noise")] {
+            stream.assign(lease(3 * number + of), &bytes(&call(handler, "3"))).await;
+        }
+        let mut over = 0;
+        while over < 3 {
+            let item = stream.news().await;
+            match item.news {
+                News::Ended(outcome) if item.lease == lease(3 * number + 1) => {
+                    assert_eq!(outcome.reason, Some(Reason::WorkerDied), "{outcome:?}");
+                }
+                News::Ended(outcome) => assert_eq!(outcome.state, AttemptState::Succeeded, "{outcome:?}"),
+                News::Returned(why) => panic!("{:?} was given back: {why:?}", item.lease),
+                News::Started(_) => continue,
+            }
+            over += 1;
+        }
+    }
+    agent.finish(&mut stream).await;
+}
