@@ -53,7 +53,7 @@ const ROOMS: [Room; 3] = [
 ];
 
 /// Which module does not know which.
-const WALLS: [Wall; 6] = [
+const WALLS: [Wall; 7] = [
     Wall { around: "coordinator/src/api", paths: &["crate::store"], because: "the api never sees the store" },
     Wall {
         around: "coordinator/src/store",
@@ -74,6 +74,11 @@ const WALLS: [Wall; 6] = [
         around: "worker-agent/src/executor",
         paths: &["tokio::net", "std::net", "crate::session"],
         because: "the executor knows no sockets",
+    },
+    Wall {
+        around: "worker-agent/src/worker",
+        paths: &["tonic", "windlass_shared::pb", "windlass_shared::convert", "crate::session", "crate::executor"],
+        because: "pools know calls, and neither gRPC nor who orders them",
     },
     Wall {
         around: "coordinator/core/src",
