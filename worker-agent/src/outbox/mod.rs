@@ -8,9 +8,12 @@
 //! Every item has a number; a report carries the number of its last item, so a repeated one is known for what it is and an
 //! acknowledgement covers everything before it.
 //!
+//! The disk has a thread of its own ([`Outbox::tend`]): whoever pushes, takes or acknowledges touches memory alone, so that a disk
+//! that hangs holds up neither heartbeats nor orders. What is not on disk yet is not said.
+//!
 //! - [`queue`] all of it in memory · [`journal`] the file · [`record`] what that is made of.
 //!
-//! What is lost, and when: nothing by kill -9; the last seconds by power loss ([`journal`]); nothing by a full disk, which
+//! What is lost, and when: nothing that was said, by kill -9; the last seconds by power loss ([`journal`]); nothing by a full disk, which
 //! keeps results in memory, stops new work ([`Outbox::is_stuck`]) and is tried again. The *logs* of an attempt live in memory
 //! alone: its former life's report names as their end what the coordinator has of them.
 
@@ -41,20 +44,32 @@ pub(crate) struct Outbox(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    // Written to under the lock: what is offered is on disk. A write is a copy into the kernel's memory.
     state: Mutex<State>,
+    /// Never waited for by anybody but whoever writes.
+    journal: Mutex<Journal>,
     news: Notify,
     emptied: Notify,
-    /// The disk refused.
-    stuck: Notify,
+    /// There is something to write.
+    unsaved: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    journal: Journal,
+    /// Records of what came after news that are on disk: acknowledgements, and how far logs are.
+    later: Vec<u8>,
+    /// Everything is acknowledged: the file has nothing that matters.
+    cleared: bool,
     /// The disk refused, and has not shown since that it has room.
     stuck: bool,
+}
+
+/// What is to be written at a time.
+struct Work {
+    clear: bool,
+    /// Numbers of the news, whose records come first, and their lengths.
+    news: Vec<(u64, usize)>,
+    bytes: Vec<u8>,
 }
 
 impl Outbox {
@@ -70,56 +85,67 @@ impl Outbox {
         } else {
             tracing::info!(reports = queue.len(), "a former life left reports that are not on record");
         }
-        let state = Mutex::new(State { queue, journal, stuck: false });
-        Ok(Self(Arc::new(Shared { state, news: Notify::new(), emptied: Notify::new(), stuck: Notify::new() })))
+        let state = Mutex::new(State { queue, later: Vec::new(), cleared: false, stuck: false });
+        let (journal, unsaved) = (Mutex::new(journal), Notify::new());
+        Ok(Self(Arc::new(Shared { state, journal, news: Notify::new(), emptied: Notify::new(), unsaved })))
     }
 
     /// Keeps an item until it is acknowledged. `shipped`: how far the attempt's logs are.
     pub(crate) fn push(&self, item: ReportItem, shipped: Offsets) {
-        let mut state = self.state();
-        state.queue.push(item, shipped);
-        let saved = state.save();
-        let news = saved.is_err() && !std::mem::replace(&mut state.stuck, true);
-        drop(state);
-        if let (Err(error), true) = (saved, news) {
-            tracing::error!(%error, "reports cannot be written to --data: no new work until they can; nothing is dropped");
-            self.0.stuck.notify_one();
-        }
-        self.0.news.notify_one();
+        self.state().queue.push(item, shipped);
+        self.0.unsaved.notify_one();
     }
 
     /// The coordinator has this much of the attempt's logs.
     pub(crate) fn shipped(&self, lease: &Lease, shipped: Offsets) {
         let mut state = self.state();
         if let Some(record) = state.queue.shipped(lease, shipped) {
-            // Not written, it costs the end of a log, and only if the agent is killed next.
-            let _ = state.journal.append(&record);
+            state.later.extend(record);
+            drop(state);
+            self.0.unsaved.notify_one();
         }
     }
 
-    /// Tries again what the disk refused, until `stop`.
+    /// Writes what there is to write, on a thread that may wait for a disk, until `stop`; and once more then.
     pub(crate) async fn tend(self, stop: CancellationToken) {
         let tend = async {
             loop {
-                self.0.stuck.notified().await;
+                self.0.unsaved.notified().await;
+                self.clone().save_elsewhere().await;
                 while self.is_stuck() {
                     tokio::time::sleep(SAVE_AGAIN).await;
-                    self.save_again();
+                    self.clone().save_elsewhere().await;
                 }
             }
         };
         let _: Option<()> = stop.run_until_cancelled(tend).await;
-        self.save_again();
+        self.save_elsewhere().await;
     }
 
-    fn save_again(&self) {
-        let mut state = self.state();
-        if state.stuck && state.save().is_ok() && state.journal.has_room() {
-            state.stuck = false;
-            drop(state);
-            tracing::info!("reports are written again");
-            self.0.news.notify_one();
+    async fn save_elsewhere(self) {
+        // It fails only where the runtime goes down, and then there is nobody left to tell.
+        let _ = tokio::task::spawn_blocking(move || self.save()).await;
+    }
+
+    /// Writes everything that is not on disk. Blocks for as long as the disk does.
+    fn save(&self) {
+        let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let Work { clear, news, bytes } = self.state().work();
+        if clear {
+            journal.clear();
         }
+        let saved = if bytes.is_empty() { Ok(()) } else { journal.append(&bytes) };
+        let mut state = self.state();
+        match saved {
+            Ok(()) => state.note_saved(&news, &journal),
+            Err(error) => state.note_refused(&error),
+        }
+        let wasteful = journal.is_wasteful(state.queue.live()).then(|| state.queue.records());
+        drop(state);
+        if let Some(records) = wasteful {
+            journal.compact(&records);
+        }
+        self.0.news.notify_one();
     }
 
     /// Whether the disk refuses reports: an agent that goes on taking work would promise what it cannot keep.
@@ -132,16 +158,20 @@ impl Outbox {
         self.state().queue.len() >= OUTBOX_ITEMS_MAX
     }
 
-    /// Everything that waits and fits one report, with its number. None: nothing waits, or too much is unacknowledged.
+    /// Everything that waits and fits one report, with its number. None: nothing waits, it is not on disk yet, or too much is
+    /// unacknowledged. While the disk refuses, what is not on it is said all the same: the coordinator's disk may be better.
     pub(crate) fn take_batch(&self) -> Option<(u64, Vec<ReportItem>)> {
-        self.state().queue.take_batch()
+        let mut state = self.state();
+        let unsaved_too = state.stuck;
+        state.queue.take_batch(unsaved_too)
     }
 
     /// Everything up to this number is on record.
     pub(crate) fn ack(&self, number: u64) {
         self.change(|state| {
             if let Some(last) = state.queue.ack(number) {
-                state.forget_up_to(last);
+                // Lost with a kill, it costs the next life a repetition, which hears that all of it is on record.
+                state.later.extend(record::acked(last));
             }
         });
         // Room in the window is news for whoever sends.
@@ -188,9 +218,18 @@ impl Outbox {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        if state.queue.len() == 0 {
-            state.journal.clear();
+        let empty = state.queue.len() == 0;
+        if empty {
+            state.later.clear();
+            state.cleared = true;
+        }
+        let write = empty || !state.later.is_empty();
+        drop(state);
+        if empty {
             self.0.emptied.notify_waiters();
+        }
+        if write {
+            self.0.unsaved.notify_one();
         }
     }
 
@@ -201,24 +240,30 @@ impl Outbox {
 }
 
 impl State {
-    /// Writes what is not on disk yet, in order.
-    fn save(&mut self) -> io::Result<()> {
-        while let Some(record) = self.queue.first_unsaved() {
-            self.journal.append(&record)?;
-            self.queue.note_saved(record.len());
+    /// What is to be written: news in order, then what came after them.
+    fn work(&mut self) -> Work {
+        let clear = std::mem::take(&mut self.cleared);
+        let (mut news, mut bytes) = (Vec::new(), Vec::new());
+        for (number, record) in self.queue.unsaved() {
+            news.push((number, record.len()));
+            bytes.extend(record);
         }
-        Ok(())
+        bytes.append(&mut self.later);
+        Work { clear, news, bytes }
     }
 
-    fn forget_up_to(&mut self, number: u64) {
-        if self.queue.len() == 0 {
-            return;
+    fn note_saved(&mut self, news: &[(u64, usize)], journal: &Journal) {
+        news.iter().for_each(|(number, bytes)| self.queue.note_saved(*number, *bytes));
+        if self.stuck && journal.has_room() {
+            self.stuck = false;
+            tracing::info!("reports are written again");
         }
-        // Not written, a killed agent's next life says these again, and hears that they are on record.
-        let _ = self.journal.append(&record::acked(number));
-        if self.journal.is_wasteful(self.queue.live()) {
-            let records = self.queue.records();
-            self.journal.compact(&records);
+    }
+
+    // The words that came after news are lost with it: each costs the next life no more than a repetition, or the end of a log.
+    fn note_refused(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.stuck, true) {
+            tracing::error!(%error, "reports cannot be written to --data: no new work until they can; nothing is dropped");
         }
     }
 }

@@ -75,16 +75,15 @@ impl Queue {
         self.items.push_back(Kept { number: self.newest, item, shipped, bytes: 0 });
     }
 
-    /// The record of the first item that is not on disk, with what to call once it is.
-    pub(super) fn first_unsaved(&self) -> Option<Vec<u8>> {
-        let kept = self.items.get(self.saved())?;
-        Some(record::news(kept.number, kept.shipped, &kept.item))
+    /// The records of all items that are not on disk, in order, by their numbers.
+    pub(super) fn unsaved(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
+        let record = |kept: &Kept| (kept.number, record::news(kept.number, kept.shipped, &kept.item));
+        self.items.iter().skip(self.saved()).map(record)
     }
 
-    /// That record, of so many bytes, is on disk.
-    pub(super) fn note_saved(&mut self, bytes: usize) {
-        let at = self.saved();
-        if let Some(kept) = self.items.get_mut(at) {
+    /// The record of this number, of so many bytes, is on disk. It may have been acknowledged or forgotten meanwhile.
+    pub(super) fn note_saved(&mut self, number: u64, bytes: usize) {
+        if let Some(kept) = self.find(number) {
             kept.bytes = bytes;
             self.live += bytes as u64;
         }
@@ -102,7 +101,8 @@ impl Queue {
         }
         let kept = self.find(number).filter(|kept| kept.shipped != shipped)?;
         kept.shipped = shipped;
-        (kept.bytes > 0).then(|| record::shipped(number, shipped))
+        // Its news may be on their way to the disk as they were before.
+        Some(record::shipped(number, shipped))
     }
 
     fn find(&mut self, number: u64) -> Option<&mut Kept> {
@@ -141,9 +141,11 @@ impl Queue {
         self.sent = 0;
     }
 
-    pub(super) fn take_batch(&mut self) -> Option<(u64, Vec<ReportItem>)> {
+    /// Of what is on disk, unless `unsaved_too`.
+    pub(super) fn take_batch(&mut self, unsaved_too: bool) -> Option<(u64, Vec<ReportItem>)> {
         let first = self.items.partition_point(|kept| kept.number <= self.sent);
-        let room = REPORTS_UNACKED_MAX.saturating_sub(first).min(limits::REPORT_ITEMS_MAX);
+        let ready = if unsaved_too { self.items.len() } else { self.saved() };
+        let room = REPORTS_UNACKED_MAX.min(ready).saturating_sub(first).min(limits::REPORT_ITEMS_MAX);
         let mut bytes = 0;
         let fits = |kept: &&Kept| {
             bytes += size(&kept.item);

@@ -1,3 +1,5 @@
+use std::io;
+
 use tempfile::TempDir;
 use windlass_shared::domain::{AttemptState, Exit, ExitStatus, News, Outcome, Proof, Reason, SpawnFailure};
 use windlass_shared::ids::JobId;
@@ -52,6 +54,12 @@ fn again(dir: &TempDir) -> Outbox {
 
 fn push(outbox: &Outbox, item: ReportItem) {
     outbox.push(item, Offsets::ALL);
+    outbox.save();
+}
+
+fn ack(outbox: &Outbox, number: u64) {
+    outbox.ack(number);
+    outbox.save();
 }
 
 fn file_bytes(dir: &TempDir) -> u64 {
@@ -81,11 +89,11 @@ fn a_new_stream_hears_again_what_was_not_acknowledged_under_the_same_numbers() {
         push(&outbox, returned(token));
     }
     assert_eq!(taken(&outbox), Some((3, vec![1, 2, 3])));
-    outbox.ack(1);
+    ack(&outbox, 1);
     outbox.rewind();
     push(&outbox, returned(4));
     assert_eq!(taken(&outbox), Some((4, vec![2, 3, 4])));
-    outbox.ack(4);
+    ack(&outbox, 4);
     assert!(outbox.is_empty());
 }
 
@@ -114,7 +122,7 @@ fn reports_stop_at_the_window_until_something_is_acknowledged() {
         last = number;
     }
     assert_eq!(last, REPORTS_UNACKED_MAX as u64);
-    outbox.ack(5);
+    ack(&outbox, 5);
     assert_eq!(outbox.take_batch().map(|(number, items)| (number, items.len())), Some((last + 5, 5)));
 }
 
@@ -124,16 +132,16 @@ fn the_next_life_says_what_was_not_acknowledged_and_goes_on_counting() {
     for item in [started(1), ended(1, 0), started(2), ended(2, 0), returned(3)] {
         push(&outbox, item);
     }
-    outbox.ack(2);
+    ack(&outbox, 2);
     let next = again(&dir);
     assert_eq!(next.ended(), [lease(2), lease(3)]);
     let (number, items) = next.take_batch().unwrap();
     assert_eq!((number, items), (5, vec![started(2), ended(2, 0), returned(3)]));
     push(&next, returned(4));
     assert_eq!(taken(&next), Some((6, vec![4])));
-    next.ack(5);
+    ack(&next, 5);
     assert_eq!(again(&dir).ended(), [lease(4)]);
-    next.ack(6);
+    ack(&next, 6);
     assert_eq!((again(&dir).is_empty(), file_bytes(&dir)), (true, 0));
 }
 
@@ -144,7 +152,7 @@ fn a_start_whose_end_nobody_saw_is_not_said_by_the_next_life() {
     push(&outbox, returned(2));
     push(&outbox, started(3));
     assert_eq!(taken(&again(&dir)), Some((2, vec![2])));
-    outbox.ack(2);
+    ack(&outbox, 2);
     assert!(again(&dir).is_empty());
     assert_eq!(file_bytes(&dir), 0);
 }
@@ -157,10 +165,13 @@ fn a_log_that_was_not_shipped_ends_for_the_next_life_where_the_coordinator_has_i
         other => panic!("{other:?}"),
     };
     outbox.push(ended(1, 1000), Offsets { stdout: 10, stderr: 0 });
+    outbox.save();
     assert_eq!(shipped(&again(&dir)), (10, 0));
     outbox.shipped(&lease(1), Offsets { stdout: 700, stderr: 5 });
+    outbox.save();
     assert_eq!(shipped(&again(&dir)), (700, 5));
     outbox.shipped(&lease(1), Offsets::ALL);
+    outbox.save();
     assert_eq!(shipped(&again(&dir)), (1000, 5));
     // This life has the bytes, and says so.
     assert_eq!(shipped(&outbox), (1000, 5));
@@ -173,9 +184,55 @@ fn a_file_that_is_mostly_past_is_written_anew() {
     push(&outbox, returned(1));
     for token in 2..60_000 {
         push(&outbox, returned(token));
-        outbox.ack(token - 1);
+        ack(&outbox, token - 1);
         largest = largest.max(file_bytes(&dir));
     }
     assert!(largest < 2 << 20, "{largest}");
     assert_eq!(again(&dir).ended(), [lease(59_999)]);
+}
+
+#[test]
+fn what_is_not_on_disk_is_not_said_unless_the_disk_refuses() {
+    let (outbox, dir) = outbox();
+    outbox.push(returned(1), Offsets::ALL);
+    assert_eq!((taken(&outbox), file_bytes(&dir)), (None, 0));
+    outbox.save();
+    outbox.push(returned(2), Offsets::ALL);
+    assert_eq!(taken(&outbox), Some((1, vec![1])));
+    outbox.state().note_refused(&io::ErrorKind::StorageFull.into());
+    assert_eq!((outbox.is_stuck(), taken(&outbox)), (true, Some((2, vec![2]))));
+    outbox.save();
+    assert_eq!((outbox.is_stuck(), again(&dir).ended()), (false, vec![lease(1), lease(2)]));
+}
+
+#[test]
+fn what_is_acknowledged_or_forgotten_while_it_is_written_stays_gone() {
+    let (outbox, dir) = outbox();
+    for token in 1..=3 {
+        outbox.push(returned(token), Offsets::ALL);
+    }
+    // As `save` does, in its steps.
+    let work = outbox.state().work();
+    outbox.forget(&lease(1));
+    outbox.0.journal.lock().unwrap().append(&work.bytes).unwrap();
+    outbox.state().note_saved(&work.news, &outbox.0.journal.lock().unwrap());
+    outbox.save();
+    assert_eq!(outbox.ended(), [lease(2), lease(3)]);
+    ack(&outbox, 3);
+    assert_eq!((again(&dir).is_empty(), file_bytes(&dir)), (true, 0));
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_nobody() {
+    let (outbox, _dir) = outbox();
+    push(&outbox, returned(1));
+    let hanging = outbox.0.journal.lock().unwrap();
+    assert_eq!(taken(&outbox), Some((1, vec![1])));
+    outbox.push(ended(2, 10), Offsets::default());
+    outbox.shipped(&lease(2), Offsets::ALL);
+    outbox.ack(1);
+    outbox.forget(&lease(2));
+    outbox.rewind();
+    assert_eq!((outbox.is_stuck(), outbox.is_full(), outbox.is_empty(), taken(&outbox)), (false, false, true, None));
+    drop(hanging);
 }

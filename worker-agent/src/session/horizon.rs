@@ -60,7 +60,7 @@ impl Recorder {
                 changed = self.seen.changed() => changed.is_ok(),
                 () = stop.cancelled() => false,
             };
-            self.write();
+            self.write().await;
             tokio::select! {
                 () = tokio::time::sleep(WRITE_INTERVAL), if goes_on => {}
                 () = stop.cancelled() => {}
@@ -68,9 +68,12 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self) {
+    async fn write(&mut self) {
         let Some(seen) = *self.seen.borrow_and_update() else { return };
-        if let Err(error) = write(&self.path, seen) {
+        let path = self.path.clone();
+        // A disk that hangs must hold up no thread that others need.
+        let written = tokio::task::spawn_blocking(move || write(&path, seen)).await;
+        if let Ok(Err(error)) = written {
             tracing::debug!(%error, "what was seen of the coordinator is not written");
         }
     }
