@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use windlass_shared::limits::MESSAGE_BYTES_MAX;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
 use windlass_shared::pb::queue_service_client::QueueServiceClient;
 
+use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::patience::{self, Patience};
@@ -28,7 +29,7 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * (crate::follow::WINDO
 /// A connection to a coordinator. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    channel: Channel,
+    channel: Echo,
     address: String,
     patience: Duration,
 }
@@ -52,7 +53,7 @@ impl Client {
         let mut first = Patience::new(patience.unwrap_or_default());
         let channel = loop {
             match endpoint.connect().await {
-                Ok(channel) => break channel,
+                Ok(channel) => break Echo::new(channel),
                 Err(_) if first.pause(None).await => {}
                 Err(err) => return Err(unreachable(&address, &innermost(&err))),
             }
@@ -76,21 +77,21 @@ impl Client {
     }
 
     /// The jobs.
-    pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
+    pub(crate) fn jobs(&self) -> JobServiceClient<Echo> {
         JobServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The agents.
-    pub(crate) fn fleet(&self) -> FleetServiceClient<Channel> {
+    pub(crate) fn fleet(&self) -> FleetServiceClient<Echo> {
         FleetServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The queues.
-    pub(crate) fn queues(&self) -> QueueServiceClient<Channel> {
+    pub(crate) fn queues(&self) -> QueueServiceClient<Echo> {
         QueueServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)

@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod demo;
 mod each;
+mod echo;
 mod exit;
 mod explain;
 mod failure;

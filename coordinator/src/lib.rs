@@ -114,6 +114,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
     let (jobs, epoch, revision) = (opened.live.len(), opened.epoch, opened.revision);
     let outlived = core_options.recovery_window() + core_options.lease_margin();
     let core = Core::restore(core_options, clock::now(), opened.revision, opened.live, opened.marks);
+    let record = server::Record { incarnation: opened.incarnation, epoch, watch: watch.clone() };
     let parts = Parts { store: opened.store.clone(), registry: registry.clone(), watch: watch.clone() };
     let (driver, handle) = Driver::new(core, parts, beat, options.crash_at.clone());
     let failed = CancellationToken::new();
@@ -132,7 +133,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
         tasks.spawn("lease", outlive(dir, options.lease_ttl, outlived, stop.clone()));
     }
     let shutdown_max = options.shutdown_max;
-    tasks.spawn("server", server::serve(api, listener, options, stop.clone()));
+    tasks.spawn("server", server::serve(api, listener, record, options, stop.clone()));
     tracing::info!(%addr, jobs, epoch, revision, "serving");
     Ok(Running { addr, stop, tasks, failed, shutdown_max })
 }

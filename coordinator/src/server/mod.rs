@@ -3,8 +3,10 @@
 
 mod accept;
 mod deadline;
+mod seen;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -23,7 +25,9 @@ use windlass_shared::status;
 
 use crate::api::Api;
 use crate::config::Options;
+use crate::watch::Watch;
 use deadline::DeadlineLayer;
+use seen::SeenLayer;
 
 /// Time between keepalive pings, and for their answer. Foreign gRPC clients take pings more often than this for an attack.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -54,8 +58,15 @@ pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, So
     Ok((listener, addr))
 }
 
+/// Which record is served.
+pub(crate) struct Record {
+    pub(crate) incarnation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) watch: Arc<Watch>,
+}
+
 /// Serves until `stop`, then for at most `shutdown_max` longer.
-pub(crate) async fn serve(api: Api, listener: TcpListener, options: Options, stop: CancellationToken) {
+pub(crate) async fn serve(api: Api, listener: TcpListener, record: Record, options: Options, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
@@ -69,6 +80,7 @@ pub(crate) async fn serve(api: Api, listener: TcpListener, options: Options, sto
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_local_error_reset_streams(Some(RESETS_MAX))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(SeenLayer::new(record.incarnation, record.epoch, record.watch))
         .layer(DeadlineLayer::new(options.call_max));
     let routes = server
         .add_service(health_service)

@@ -8,7 +8,7 @@ use tonic_health::pb::health_client::HealthClient;
 use windlass_coordinator::Options;
 use windlass_shared::pb;
 
-use crate::rig::{PATIENCE, Rig};
+use crate::rig::{PATIENCE, Rig, fields};
 
 #[tokio::test]
 async fn every_service_reports_its_health() {
@@ -68,4 +68,33 @@ async fn a_connection_that_says_nothing_loses_its_place() {
     // Its own words may come first; what counts is that it ends. An error is an end too.
     let _ = tokio::time::timeout(PATIENCE, closed).await.expect("it is closed");
     rig.submit().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_seen_more_of_the_record_than_is_here_is_refused_and_any_other_is_told_how_far_it_is() {
+    let rig = Rig::start().await;
+    let list = |seen: Option<String>| {
+        let (mut jobs, mut request) = (rig.jobs(), tonic::Request::new(pb::ListJobsRequest::default()));
+        if let Some(seen) = seen {
+            request.metadata_mut().insert("windlass-seen", seen.parse().expect("ASCII"));
+        }
+        async move { jobs.list_jobs(request).await }
+    };
+    let said = |answer: &tonic::Response<pb::ListJobsResponse>| {
+        let text = answer.metadata().get("windlass-seen").expect("every answer says it").to_str().expect("text");
+        let numbers: Vec<u64> = text.split('/').map(|number| number.parse().expect("a number")).collect();
+        (numbers[0], numbers[1], numbers[2])
+    };
+    let (incarnation, epoch, before) = said(&list(None).await.expect("listed"));
+    rig.submit().await;
+    let echoed = list(Some(format!("{incarnation}/{epoch}/{before}"))).await.expect("as far as that we are");
+    let (_, _, revision) = said(&echoed);
+    assert!(revision > before);
+    for ahead in [format!("{incarnation}/{epoch}/{}", revision + 1), format!("{incarnation}/{}/0", epoch + 1)] {
+        let refused = list(Some(ahead)).await.expect_err("behind what was seen");
+        assert_eq!((refused.code(), crate::rig::reason(&refused)), (Code::DataLoss, "RECORD_BEHIND".to_owned()));
+    }
+    list(Some(format!("{}/99/99", incarnation + 1))).await.expect("another record says nothing of this one");
+    let nonsense = list(Some("nonsense".into())).await.expect_err("no three numbers");
+    assert_eq!((nonsense.code(), fields(&nonsense)), (Code::InvalidArgument, vec!["windlass-seen".to_owned()]));
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod logs;
 mod queues;
 mod requests;
+mod seen;
 mod sessions;
 mod spec;
 
@@ -19,6 +20,7 @@ pub use requests::{
     LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters,
     name_filter, page_size, queue_name, request_id,
 };
+pub use seen::{SEEN_HEADER, seen_from_text, seen_to_text};
 pub use sessions::{
     FromAgent, FromCoordinator, ReportAck, ack, assign, credit, draining, from_agent, from_coordinator, goodbye,
     heartbeat, heartbeat_ack, hello, recall, report, stop, welcome,
