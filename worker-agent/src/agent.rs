@@ -67,7 +67,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (env, cwd) = (surroundings.worker_env(), data.path());
     let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), env, cwd };
     let (pools, called) = Pools::start(&options.pools, slots, &parts);
-    let (orchestrator, active) = Orchestrator::new(Parts {
+    let (orchestrator, active, stuck) = Orchestrator::new(Parts {
         slots,
         pools: pools.clone(),
         surroundings,
@@ -91,6 +91,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         dialer,
         identity,
         slots,
+        stuck,
         pools,
         outbox: outbox.clone(),
         executor: executor.clone(),

@@ -46,10 +46,12 @@ impl Attempt {
     pub(super) async fn run(mut self) {
         let (over, stuck) = self.carry_out().await;
         self.tell(over).await;
-        if let Some(mut stuck) = stuck
-            && !self.wait_for_proof(&mut stuck).await
-        {
-            return;
+        if let Some(mut stuck) = stuck {
+            self.tell(Event::Stuck).await;
+            if !self.wait_for_proof(&mut stuck).await {
+                return;
+            }
+            self.tell(Event::Unstuck).await;
         }
         self.context.clean().await;
         self.tell(Event::Freed).await;

@@ -61,6 +61,10 @@ pub(crate) enum Event {
     Ended(Box<Outcome>),
     /// It was not begun after all.
     Returned(Reason),
+    /// Something of it cannot be killed: its slot is nobody's.
+    Stuck,
+    /// It is gone after all.
+    Unstuck,
     /// Its slot is free.
     Freed,
 }
@@ -94,3 +98,6 @@ impl Handle {
 
 /// How many attempts are running, for whoever waits until none is.
 pub(crate) type Active = watch::Receiver<usize>;
+
+/// How many slots something unkillable has, for whoever says what this agent takes.
+pub(crate) type StuckSlots = watch::Receiver<u32>;

@@ -13,7 +13,7 @@ use windlass_shared::task::Tasks;
 use super::attempt::Attempt;
 use super::context::Context;
 use super::seen::Seen;
-use super::{Active, Event, Handle, Inbox, Input, Surroundings, verdict};
+use super::{Active, Event, Handle, Inbox, Input, StuckSlots, Surroundings, verdict};
 use crate::config::HELD_SPARE;
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
@@ -53,6 +53,7 @@ pub(crate) struct Orchestrator {
     seen: Seen,
     draining: Option<Reason>,
     active: watch::Sender<usize>,
+    stuck: watch::Sender<u32>,
 }
 
 #[derive(Debug)]
@@ -79,15 +80,15 @@ impl Held {
 
 impl Orchestrator {
     /// Holds nothing yet.
-    pub(crate) fn new(parts: Parts) -> (Self, Active) {
-        let (active, watcher) = watch::channel(0);
+    pub(crate) fn new(parts: Parts) -> (Self, Active, StuckSlots) {
+        let ((active, watcher), (stuck, stuck_slots)) = (watch::channel(0), watch::channel(0));
         let free = parts.slots;
         let (held, waiting, mut seen) = (BTreeMap::new(), VecDeque::new(), Seen::default());
         // What a former life ended is over in this one too.
         for lease in parts.outbox.ended() {
             seen.note(&lease);
         }
-        (Self { parts, free, held, waiting, seen, draining: None, active }, watcher)
+        (Self { parts, free, held, waiting, seen, draining: None, active, stuck }, watcher, stuck_slots)
     }
 
     /// Takes inputs until the agent stops.
@@ -283,6 +284,11 @@ impl Orchestrator {
     /// Everything that has not started; nothing more is taken where the agent leaves.
     fn give_back(&mut self, reason: Reason, leaving: bool) {
         self.parts.pools.order_all(|| Order::GiveBack(reason, leaving));
+        self.return_waiting(reason);
+    }
+
+    /// Every command without a slot.
+    fn return_waiting(&mut self, reason: Reason) {
         for lease in std::mem::take(&mut self.waiting) {
             if let Some(Held::Waiting(_)) = self.held.get(&lease) {
                 self.held.remove(&lease);
@@ -309,6 +315,12 @@ impl Orchestrator {
             }
             Event::Ended(outcome) => self.on_over(lease, |this| this.end(lease, *outcome)),
             Event::Returned(reason) => self.on_over(lease, |this| this.report(lease, News::Returned(reason))),
+            Event::Stuck => {
+                self.stuck.send_modify(|stuck| *stuck += 1);
+                // Whoever waits for this slot could wait for ever.
+                self.return_waiting(Reason::Returned);
+            }
+            Event::Unstuck => self.stuck.send_modify(|stuck| *stuck -= 1),
             Event::Freed => self.free += 1,
         }
     }

@@ -28,7 +28,7 @@ use windlass_shared::{pb, status};
 
 use crate::config::WELCOME_TIMEOUT;
 use crate::dial::Dialer;
-use crate::executor::Handle;
+use crate::executor::{Handle, StuckSlots};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::sys::boottime::Boottime;
@@ -71,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) identity: Identity,
     /// Commands it can run; none where pools or something unkillable have every slot.
     pub(crate) slots: u32,
+    /// How many of them something unkillable has since.
+    pub(crate) stuck: StuckSlots,
     pub(crate) pools: Pools,
     pub(crate) outbox: Outbox,
     pub(crate) executor: Handle,
@@ -130,7 +132,8 @@ impl Session {
 
     /// What it takes from now on.
     fn credit(&self) -> Credit {
-        let (mut capacity, mut pools) = (self.slots, self.pools.offers());
+        let stuck = *self.stuck.borrow();
+        let (mut capacity, mut pools) = (self.slots.saturating_sub(stuck), self.pools.offers());
         if self.outbox.is_stuck() {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);

@@ -125,6 +125,8 @@ impl<'a> Stream<'a> {
             },
             () = session.outbox.news(), if !full => Woken::Pump,
             () = session.pools.changed(), if !full => Woken::Pump,
+            // The executor, which has the other end, outlives the session.
+            Ok(()) = session.stuck.changed(), if !full => Woken::Pump,
             room = self.up.reserve(), if full => match room {
                 Ok(_) => Woken::Pump,
                 Err(_) => Woken::Broken(Broken::Ended),

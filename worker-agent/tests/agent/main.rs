@@ -15,6 +15,7 @@ mod running;
 mod sessions;
 mod starting;
 mod stopping;
+mod unkillable;
 
 use std::fs::File;
 use std::future::Future;
