@@ -131,7 +131,7 @@ impl Session {
     /// What it takes from now on.
     fn credit(&self) -> Credit {
         let (mut capacity, mut pools) = (self.slots, self.pools.offers());
-        if self.outbox.is_stuck() {
+        if self.outbox.is_closed() {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
         }
