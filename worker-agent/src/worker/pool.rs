@@ -84,8 +84,11 @@ impl Pool {
 
     /// What it takes.
     pub(super) fn offer(&self) -> PoolOffer {
-        let works = |seat: &&Seat| matches!(seat.state, State::Off | State::Starting(_) | State::Ready);
-        let workers = u32::try_from(self.seats.iter().filter(works).count()).unwrap_or(u32::MAX);
+        let works = self.count(|seat| matches!(seat.state, State::Starting(_) | State::Ready));
+        // What waits for another try is started before those that are off.
+        let off = self.count(|seat| seat.state == State::Off);
+        let off = off.saturating_sub(self.count(|seat| matches!(seat.state, State::Backoff(_))));
+        let workers = u32::try_from(works + off).unwrap_or(u32::MAX);
         let closed = self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere;
         let capacity = if closed { 0 } else { workers * (1 + self.pace.hold()) };
         let (pool, handlers) = (self.name.clone(), self.handlers.clone());

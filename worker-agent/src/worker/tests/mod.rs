@@ -1,5 +1,7 @@
 //! A pool, step by step: every test lists all that follows from a step, and every wait checks that no deadline is met twice.
 
+mod chaos;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
