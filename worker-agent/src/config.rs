@@ -34,6 +34,9 @@ pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const REPORTS_UNACKED_MAX: usize = 4 * limits::REPORT_ITEMS_MAX;
 /// Reports kept without an answer. Reached only by a coordinator that assigns without ever acknowledging.
 pub(crate) const OUTBOX_ITEMS_MAX: usize = 32 << 10;
+/// Bytes of reports that wait for an answer, past which no new work is asked for: what is held then still adds to it. 256 of the
+/// largest results.
+pub(crate) const OUTBOX_BYTES_MAX: u64 = 64 << 20;
 /// Attempts held beyond the slots before the coordinator is taken to have miscounted. It may be ahead of us by those it
 /// gave up on (LOST, stale) and those we are killing.
 pub(crate) const HELD_SPARE: usize = 1_024;

@@ -102,16 +102,16 @@ struct Frame<'a> {
     features: Option<Vec<String>>,
 }
 
-/// Reads one frame. A value of JSON stays where it is: the answer shares the frame's memory.
+/// Reads one frame. The answer shares none of its memory: a result is kept until it is on record, and would keep a whole buffer.
 ///
 /// # Errors
 /// Where it cannot be read, or lacks what its type needs, or holds too much. Fields and types that are not known are passed over.
-pub fn read(frame: &Bytes) -> Result<Answer, BadAnswer> {
+pub fn read(frame: &[u8]) -> Result<Answer, BadAnswer> {
     let read: Frame<'_> = serde_json::from_slice(frame).map_err(|err| BadAnswer::Json(err.to_string()))?;
     let missing = |field| BadAnswer::Missing { kind: read.kind.chars().take(32).collect(), field };
     let id = read.id.ok_or_else(|| missing("id"));
     Ok(match &*read.kind {
-        "result" => Answer::Result(id?, result(frame, &read)?),
+        "result" => Answer::Result(id?, result(&read)?),
         "started" => Answer::Started(id?),
         "error" => {
             let id = id?;
@@ -131,14 +131,14 @@ pub fn read(frame: &Bytes) -> Result<Answer, BadAnswer> {
     })
 }
 
-fn result(frame: &Bytes, read: &Frame<'_>) -> Result<CallResult, BadAnswer> {
+fn result(read: &Frame<'_>) -> Result<CallResult, BadAnswer> {
     let (value, content_type) = match (read.value, &read.value_base64) {
         (_, Some(text)) => {
             let value = STANDARD.decode(&**text).map_err(|err| BadAnswer::Base64(err.to_string()))?;
             let content_type = read.content_type.as_deref().unwrap_or("application/octet-stream");
             (value.into(), Some(content_type.into()))
         }
-        (Some(value), None) => (frame.slice_ref(value.get().as_bytes()), None),
+        (Some(value), None) => (Bytes::copy_from_slice(value.get().as_bytes()), None),
         (None, None) => (Bytes::from_static(b"null"), None),
     };
     fits("value", value.len(), limits::PAYLOAD_BYTES_MAX)?;
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Answer, String> {
-        read(&Bytes::copy_from_slice(text.as_bytes())).map_err(|err| err.to_string())
+        read(text.as_bytes()).map_err(|err| err.to_string())
     }
 
     fn json(id: u64, value: &str) -> Result<Answer, String> {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_each_type_is_read_and_a_value_is_not_copied() {
+    fn an_answer_of_each_type_is_read() {
         assert_eq!(of(r#"{"type":"result","id":1,"value":{"a": [1.50]},"later":true}"#), json(1, r#"{"a": [1.50]}"#));
         assert_eq!(of(r#"{"type":"result","id":1}"#), json(1, "null"));
         let bytes = CallResult { value: Bytes::from_static(b"\xff"), content_type: Some("image/png".into()) };
@@ -197,9 +197,6 @@ mod tests {
         let features = Features { prefetch: true, cancel: false };
         let hello = r#"{"type":"hello","protocol":1,"handlers":["a"],"features":["recall","started","x"]}"#;
         assert_eq!(of(hello), Ok(Answer::Hello { protocol: 1, handlers: vec!["a".into()], features }));
-        let frame = Bytes::from_static(br#"{"type":"result","id":1,"value":[1]}"#);
-        let Ok(Answer::Result(_, result)) = read(&frame) else { panic!("no result") };
-        assert!(frame.as_ptr_range().contains(&result.value.as_ptr()));
     }
 
     #[test]

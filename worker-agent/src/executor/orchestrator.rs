@@ -157,7 +157,7 @@ impl Orchestrator {
     /// Why nothing new is begun, where that is so: the word of it and an assignment may cross.
     fn not_now(&self, work: &Work) -> Option<Reason> {
         let full = matches!(work, Work::Exec(_)) && self.parts.slots == 0;
-        let unable = full || self.parts.outbox.is_stuck();
+        let unable = full || self.parts.outbox.is_closed();
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 

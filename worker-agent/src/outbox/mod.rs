@@ -14,7 +14,7 @@
 //! - [`queue`] all of it in memory · [`journal`] the file · [`record`] what that is made of.
 //!
 //! What is lost, and when: nothing that was said, by kill -9; the last seconds by power loss ([`journal`]); nothing by a full disk, which
-//! keeps results in memory, stops new work ([`Outbox::is_stuck`]) and is tried again. The *logs* of an attempt live in memory
+//! keeps results in memory, stops new work ([`Outbox::is_closed`]) and is tried again. The *logs* of an attempt live in memory
 //! alone: its former life's report names as their end what the coordinator has of them.
 
 mod journal;
@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use windlass_shared::domain::{Lease, ReportItem};
 
-use crate::config::OUTBOX_ITEMS_MAX;
+use crate::config::{OUTBOX_BYTES_MAX, OUTBOX_ITEMS_MAX};
 use crate::logs::Offsets;
 use journal::Journal;
 use queue::Queue;
@@ -148,8 +148,14 @@ impl Outbox {
         self.0.news.notify_one();
     }
 
-    /// Whether the disk refuses reports: an agent that goes on taking work would promise what it cannot keep.
-    pub(crate) fn is_stuck(&self) -> bool {
+    /// Whether new work is not to be asked for: the disk refuses reports, and an agent that goes on would promise what it
+    /// cannot keep; or the coordinator is behind with the results there are, and more would be more memory.
+    pub(crate) fn is_closed(&self) -> bool {
+        let state = self.state();
+        state.stuck || state.queue.live() >= OUTBOX_BYTES_MAX
+    }
+
+    fn is_stuck(&self) -> bool {
         self.state().stuck
     }
 

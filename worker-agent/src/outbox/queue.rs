@@ -9,9 +9,9 @@ use super::record::{self, Record};
 use crate::config::REPORTS_UNACKED_MAX;
 use crate::logs::Offsets;
 
-/// Encoded items of one report; they reach it only by their details, of up to 4 KiB each.
+/// Encoded items of one report; they reach it by their results, of up to 256 KiB each, and their details, of up to 4 KiB.
 const BATCH_BYTES_MAX: usize = limits::MESSAGE_BYTES_MAX / 4;
-/// Encoded size of an item without its detail, generously.
+/// Encoded size of an item without its detail and its result, generously.
 const ITEM_BYTES: usize = 256;
 
 #[derive(Debug)]
@@ -204,7 +204,10 @@ impl Kept {
 
 fn size(item: &ReportItem) -> usize {
     match &item.news {
-        News::Ended(outcome) => ITEM_BYTES + outcome.detail.as_ref().map_or(0, |detail| detail.len()),
+        News::Ended(outcome) => {
+            let detail = outcome.detail.as_ref().map_or(0, |detail| detail.len());
+            ITEM_BYTES + detail + outcome.result.as_ref().map_or(0, |result| result.value.len())
+        }
         News::Started(_) | News::Returned(_) => ITEM_BYTES,
     }
 }

@@ -51,7 +51,7 @@ fn frame(kind: u8, number: u64, parts: &[&[u8]]) -> Vec<u8> {
     bytes.push(kind);
     bytes.extend(number.to_le_bytes());
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
-    // An item is a few KiB at most: its only long text is cut to 4 KiB.
+    // An item is a few hundred KiB at most: its result has a limit, and its only long text is cut to 4 KiB.
     let length = u32::try_from(bytes.len() - FRAME_BYTES).unwrap_or(u32::MAX);
     let checksum = crc32c::crc32c(&bytes[FRAME_BYTES..]);
     bytes[..4].copy_from_slice(&length.to_le_bytes());

@@ -1,7 +1,7 @@
 use std::io;
 
 use tempfile::TempDir;
-use windlass_shared::domain::{AttemptState, Exit, ExitStatus, News, Outcome, Proof, Reason, SpawnFailure};
+use windlass_shared::domain::{AttemptState, CallResult, Exit, ExitStatus, News, Outcome, Proof, Reason, SpawnFailure};
 use windlass_shared::ids::JobId;
 use windlass_shared::limits;
 use windlass_shared::time::Timestamp;
@@ -124,6 +124,29 @@ fn reports_stop_at_the_window_until_something_is_acknowledged() {
     assert_eq!(last, REPORTS_UNACKED_MAX as u64);
     ack(&outbox, 5);
     assert_eq!(outbox.take_batch().map(|(number, items)| (number, items.len())), Some((last + 5, 5)));
+}
+
+#[test]
+fn large_results_go_in_as_many_reports_as_fit_the_coordinators_limit_and_outlive_the_agent() {
+    let (outbox, dir) = outbox();
+    let result = CallResult { value: vec![b'1'; limits::PAYLOAD_BYTES_MAX].into(), content_type: None };
+    let succeeded = Outcome { result: Some(result), ..Outcome::bare(AttemptState::Succeeded, None) };
+    let large = |token| ReportItem { lease: lease(token), news: News::Ended(Box::new(succeeded.clone())) };
+    (1..=40).for_each(|token| push(&outbox, large(token)));
+    for outbox in [&outbox, &again(&dir)] {
+        let mut said = 0;
+        while let Some((_, items)) = outbox.take_batch() {
+            said += items.len();
+            assert!(items.len() * limits::PAYLOAD_BYTES_MAX < limits::MESSAGE_BYTES_MAX, "{}", items.len());
+        }
+        assert_eq!(said, 40);
+    }
+    // A coordinator that is so far behind is not asked for more.
+    assert!(!outbox.is_closed());
+    (41..=256).for_each(|token| push(&outbox, large(token)));
+    assert!(outbox.is_closed());
+    outbox.ack(2);
+    assert!(!outbox.is_closed());
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Session {
     fn credit(&self) -> Credit {
         let stuck = *self.stuck.borrow();
         let (mut capacity, mut pools) = (self.slots.saturating_sub(stuck), self.pools.offers());
-        if self.outbox.is_stuck() {
+        if self.outbox.is_closed() {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
         }

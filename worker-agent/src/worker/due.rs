@@ -31,17 +31,21 @@ impl Pool {
 
     fn flight_on_time(&mut self, ix: usize, now: Now) {
         let seat = &mut self.seats[ix];
+        let begin_until = seat.begin_until();
         let Some(flight) = seat.window.front_mut() else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.at);
         if due(flight.told_at()) {
             self.news.extend(flight.tell_start());
         }
-        let (kill, timeout, age) = (due(flight.kill_at), due(flight.timeout_at()), flight.age(now.at));
+        let (id, age) = (flight.id, flight.age(now.at));
+        let (kill, timeout) = (due(flight.kill_at), due(flight.timeout_at()));
         if let Some(age) = age.filter(|age| *age >= LONG) {
             self.pace.takes(age);
-            seat.recall(1);
+            seat.recall(1..);
         }
-        if kill {
+        if due(begin_until) {
+            seat.break_off(format!("it neither began nor gave back {id} within 10 s"));
+        } else if kill {
             seat.kill();
         } else if timeout {
             flight_stop(seat, Halt { reason: Reason::RunTimeout, kill: false });
@@ -51,11 +55,11 @@ impl Pool {
 
     /// When something is due next.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        // What waits is looked at when the last worker has become slow, and when there was none for too long.
+        // What waits is looked at when the last worker has become slow.
         let slow_at = self.seats.iter().filter_map(|seat| Some(seat.window.front()?.began?.at + LONG)).max();
-        let waiting = [slow_at, self.deserted.map(|since| since + NO_WORKER_MAX)].into_iter().flatten();
-        let waiting = waiting.filter(|at| !self.waiting.is_empty() && *at > now);
-        self.seats.iter().filter_map(Seat::deadline).chain(waiting).min()
+        let slow_at = slow_at.filter(|at| !self.waiting.is_empty() && *at > now);
+        let elsewhere_at = self.deserted.filter(|_| !self.elsewhere).map(|since| since + NO_WORKER_MAX);
+        self.seats.iter().filter_map(Seat::deadline).chain(slow_at).chain(elsewhere_at).min()
     }
 }
 

@@ -105,6 +105,7 @@ impl Flight {
 pub(super) fn unbegun(lease: Lease, reason: Reason) -> (Lease, News) {
     match reason {
         Reason::Drain | Reason::Shutdown => (lease, News::Returned(reason)),
+        Reason::OutOfTouch => (lease, News::Returned(Reason::Returned)),
         _ => {
             let end =
                 CallEnd { how: How::NotBegun, stopped: Some(reason), started_at: None, offsets: Offsets::default() };

@@ -1,5 +1,8 @@
 //! What follows from a worker's word, and from its end.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use tokio::time::Instant;
 use windlass_shared::domain::{LogStream, Preset, Reason};
 use windlass_shared::ipc::{Answer, EXIT_CONFIG, Features, PROTOCOL};
@@ -18,6 +21,8 @@ use crate::process::{ExitKind, LeaderEnd, Proof, Stage};
 
 /// Deaths of workers with a call at the head of their pipe, not begun, before the call is taken for the cause.
 const BOUNCES_MAX: u8 = 3;
+/// Time between two tries to start what may not run while the agent is out of touch.
+const FENCE_RETRY: Duration = Duration::from_millis(500);
 /// Bytes of standard error kept for a call that is about to begin: one full pipe.
 const EARLY_BYTES_MAX: usize = 64 << 10;
 
@@ -28,9 +33,13 @@ impl Pool {
             Heard::Output(stream, bytes) => self.on_output(ix, stream, &bytes),
             Heard::Broke(why) => self.seats[ix].break_off(why),
             Heard::NotStarted(error) => {
+                if error.stage == Stage::Fence {
+                    // Out of touch, and that is nobody's failure.
+                    self.seats[ix].state = State::Backoff(now.at + FENCE_RETRY);
+                    return;
+                }
                 tracing::error!(pool = &*self.name, worker = ix, %error, "a worker cannot be started");
-                let stuck = error.proof == Proof::None;
-                if error.stage == Stage::Fence { self.off(ix, now) } else { self.gone(ix, stuck, now) }
+                self.gone(ix, error.proof == Proof::None, now);
             }
             Heard::Ended { leader, proof, fenced } => self.on_ended(ix, leader, proof, fenced, now),
             Heard::Proven => self.seats[ix].state = State::Off,
@@ -40,6 +49,10 @@ impl Pool {
     fn on_answer(&mut self, ix: usize, answer: Answer, now: Now) {
         let seat = &mut self.seats[ix];
         if seat.broke.is_some() {
+            // What it says is worth nothing, but for the calls it names.
+            if let Answer::Started(id) | Answer::Result(id, _) | Answer::Error(id, ..) = answer {
+                seat.suspect(id, now);
+            }
             return;
         }
         let first = seat.window.front().map(|flight| flight.id);
@@ -50,11 +63,13 @@ impl Pool {
             Answer::Started(id) if first == Some(id) => self.on_started(ix, now),
             Answer::Result(id, result) if first == Some(id) => self.on_end(ix, How::Result(result), now),
             Answer::Error(id, message, error) if first == Some(id) => self.on_end(ix, How::Error(message, error), now),
-            Answer::Recalled(id) => self.on_recalled(ix, id),
+            Answer::Recalled(id) => self.on_recalled(ix, id, now.at),
             Answer::Line(id, line) => self.on_line(ix, id, line),
             Answer::Pong => seat.pong(now.at),
-            Answer::Bye => seat.retire(now.at),
+            Answer::Bye if seat.state == State::Ready => seat.retire(now.at),
+            Answer::Bye => {}
             Answer::Started(id) | Answer::Result(id, _) | Answer::Error(id, ..) => {
+                seat.suspect(id, now);
                 seat.break_off(format!("it answers for {id}, which is not the job it has to do now"));
             }
         }
@@ -65,8 +80,8 @@ impl Pool {
             Some("it said hello twice".to_owned())
         } else if protocol != PROTOCOL {
             Some(format!("it speaks version {protocol} of the worker protocol, this agent speaks {PROTOCOL}"))
-        } else if handlers.len() > limits::HANDLERS_MAX || !handlers.iter().all(|handler| is_name(handler)) {
-            Some("its handlers must be at most 256 names, each 1 to 128 of [a-zA-Z0-9._-]".to_owned())
+        } else if !are_handlers(handlers) {
+            Some("its handlers must be 1 to 256 different names, each 1 to 128 of [a-zA-Z0-9._-]".to_owned())
         } else {
             let lacks = |handler: &&String| !handlers.contains(handler);
             self.options
@@ -88,12 +103,13 @@ impl Pool {
     }
 
     fn on_started(&mut self, ix: usize, now: Now) {
-        let seat = &mut self.seats[ix];
-        let Some(flight) = seat.window.front_mut() else { return };
+        self.begin_first(ix, now);
+        self.press(ix, now.at);
+    }
+
+    fn begin_first(&mut self, ix: usize, now: Now) {
+        let Some(flight) = self.seats[ix].window.front_mut() else { return };
         flight.begin(now.at, now.wall);
-        if flight.stop.is_some() {
-            self.press(ix, now.at);
-        }
         let early = std::mem::take(&mut self.seats[ix].early);
         if !early.is_empty() {
             self.on_output(ix, LogStream::Stderr, &early);
@@ -101,9 +117,9 @@ impl Pool {
     }
 
     fn on_end(&mut self, ix: usize, how: How, now: Now) {
+        self.begin_first(ix, now);
         let seat = &mut self.seats[ix];
-        let Some(mut flight) = seat.window.pop_front() else { return };
-        flight.begin(now.at, now.wall);
+        let Some(flight) = seat.take(0, now.at) else { return };
         seat.failures = 0;
         seat.rest(now.at);
         self.pace.took(flight.age(now.at).unwrap_or_default());
@@ -122,12 +138,20 @@ impl Pool {
         }
     }
 
-    fn on_recalled(&mut self, ix: usize, id: u64) {
+    fn on_recalled(&mut self, ix: usize, id: u64, now: Instant) {
         let seat = &mut self.seats[ix];
         let at = seat.window.iter().position(|flight| flight.id == id && flight.recalled && flight.began.is_none());
-        match at.and_then(|at| seat.window.remove(at)) {
-            Some(flight) => self.take_back(flight),
-            None => seat.break_off(format!("it gives back {id}, which it was not asked for")),
+        let Some(at) = at else {
+            seat.break_off(format!("it gives back {id}, which it was not asked for"));
+            return;
+        };
+        if at == 0 {
+            // Of a call that never began, so of none.
+            let early = std::mem::take(&mut seat.early);
+            seat.stray(&early);
+        }
+        if let Some(flight) = seat.take(at, now) {
+            self.take_back(flight);
         }
     }
 
@@ -181,10 +205,11 @@ impl Pool {
         }
         let mut back = Vec::new();
         for (at, mut flight) in window.into_iter().enumerate() {
-            if flight.began.is_none() && at == 0 {
+            let wanted = flight.stop.is_none() && flight.give_back.is_none();
+            if flight.began.is_none() && at == 0 && !asked && !fenced && leader != LeaderEnd::Lost {
                 flight.call.bounces += 1;
             }
-            if flight.began.is_some() || flight.call.bounces >= BOUNCES_MAX {
+            if flight.began.is_some() || wanted && flight.call.bounces >= BOUNCES_MAX {
                 if fenced {
                     flight.stop.get_or_insert(Halt { reason: Reason::OutOfTouch, kill: true });
                 }
@@ -227,6 +252,13 @@ impl Pool {
             State::Backoff(now.at + Delay::of(Preset::Aggressive).after(seat.failures - 1, now.random))
         };
     }
+}
+
+fn are_handlers(handlers: &[String]) -> bool {
+    let different = || handlers.iter().collect::<BTreeSet<_>>().len() == handlers.len();
+    (1..=limits::HANDLERS_MAX).contains(&handlers.len())
+        && handlers.iter().all(|handler| is_name(handler))
+        && different()
 }
 
 fn is_config(leader: LeaderEnd) -> bool {

@@ -20,6 +20,8 @@ use crate::process::{
 
 /// What a flood is read by: a pipe holds this much.
 const READ_BYTES: usize = 64 << 10;
+/// The largest pipe that a process can make of its own without privileges.
+const PIPE_BYTES_MAX: usize = 1 << 20;
 /// Time between a pipe's end and its process's: one that closes a pipe of the protocol and lives on cannot be spoken to.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
@@ -207,8 +209,10 @@ impl Pipes {
         self.hand_on_errors(heard);
     }
 
+    // What came before the answer is at most a pipe's content: whoever writes on as fast as we read would keep us here for ever.
     fn drain_stderr(&mut self, heard: &mut Vec<Heard>) {
         while let Some(stderr) = &mut self.stderr
+            && self.errors.len() < PIPE_BYTES_MAX
             && matches!(stderr.try_read(&mut self.errors), Ok(1..))
         {}
         self.hand_on_errors(heard);

@@ -147,3 +147,6 @@ impl PoolHandle {
         self.orders.put(|orders| orders.push(order));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,11 +126,13 @@ pub(crate) fn check_pools(pools: &[PoolOptions], slots: u32) -> Result<(), Confi
         if names.contains(&&pool.name) {
             return bad(format!("has two pools named {:?}", pool.name));
         }
-        if let Some(twice) = pool.handlers.iter().find(|handler| handlers.contains(handler)) {
-            return bad(format!("[[pool]] {:?}: the handler {twice:?} is named twice", pool.name));
+        for handler in &pool.handlers {
+            if handlers.contains(&handler) {
+                return bad(format!("[[pool]] {:?}: the handler {handler:?} is named twice", pool.name));
+            }
+            handlers.push(handler);
         }
         names.push(&pool.name);
-        handlers.extend(&pool.handlers);
         workers += pool.max;
     }
     if workers > slots {
@@ -177,6 +179,7 @@ mod tests {
         assert!(problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]").contains("two pools named \"p\""));
         let same = "handlers = [\"a\"]\n[[pool]]\nname = \"q\"\ncommand = [\"w\"]\nhandlers = [\"a\"]";
         assert!(problem(same).contains("the handler \"a\" is named twice"));
+        assert!(problem("handlers = [\"a\", \"a\"]").contains("the handler \"a\" is named twice"));
         assert!(problem("[[pool]]\nname = \"q\"\ncommand = []").contains("command must name a program"));
     }
 }

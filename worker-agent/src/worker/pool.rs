@@ -17,7 +17,7 @@ use super::{Call, News, Order};
 use crate::halt::Halt;
 use crate::logs::Logs;
 
-/// Time without any worker after which calls that wait are better off elsewhere.
+/// Time without any worker after which calls that wait are better off elsewhere, and so are others until there is one.
 pub(super) const NO_WORKER_MAX: Duration = Duration::from_secs(1);
 /// Time without a call after which a worker beyond `min` ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -49,8 +49,10 @@ pub(super) struct Pool {
     pub(super) pace: Pace,
     /// The agent leaves.
     pub(super) leaving: Option<Reason>,
-    /// Since when no worker takes calls.
+    /// Since when a worker is wanted, and none takes calls.
     pub(super) deserted: Option<Instant>,
+    /// That is for so long that calls are better off elsewhere.
+    pub(super) elsewhere: bool,
     /// Calls held at most.
     capacity_max: u32,
     /// Workers to start.
@@ -72,7 +74,8 @@ impl Pool {
             waiting: VecDeque::new(),
             pace: Pace::default(),
             leaving: None,
-            deserted: Some(now),
+            deserted: None,
+            elsewhere: false,
             capacity_max,
             starts: Vec::new(),
             news: Vec::new(),
@@ -81,9 +84,12 @@ impl Pool {
 
     /// What it takes.
     pub(super) fn offer(&self) -> PoolOffer {
-        let works = |seat: &&Seat| !matches!(seat.state, State::Barred | State::Stuck | State::Backoff(_));
-        let workers = u32::try_from(self.seats.iter().filter(works).count()).unwrap_or(u32::MAX);
-        let closed = self.leaving.is_some() || self.handlers.is_empty();
+        let works = self.count(|seat| matches!(seat.state, State::Starting(_) | State::Ready));
+        // What waits for another try is started before those that are off.
+        let off = self.count(|seat| seat.state == State::Off);
+        let off = off.saturating_sub(self.count(|seat| matches!(seat.state, State::Backoff(_))));
+        let workers = u32::try_from(works + off).unwrap_or(u32::MAX);
+        let closed = self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere;
         let capacity = if closed { 0 } else { workers * (1 + self.pace.hold()) };
         let (pool, handlers) = (self.name.clone(), self.handlers.clone());
         PoolOffer { pool, handlers, workers: self.options.max, capacity: capacity.min(self.capacity_max) }
@@ -100,6 +106,9 @@ impl Pool {
             Order::HaltAll(halt) => {
                 let leases: Vec<Lease> = self.flights().collect();
                 leases.into_iter().for_each(|lease| self.halt(lease, halt, now));
+                if halt.kill {
+                    self.seats.iter_mut().filter(|seat| !seat.window.is_empty()).for_each(Seat::kill);
+                }
             }
             Order::GiveBack(reason, leaving) => {
                 self.leaving = self.leaving.or(leaving.then_some(reason));
@@ -121,7 +130,7 @@ impl Pool {
         let Some((seat, at)) = self.find(lease) else { return };
         let flight = &mut self.seats[seat].window[at];
         flight.stop = Some(halt.after(flight.stop));
-        if flight.began.is_some() { self.press(seat, now.at) } else { self.seats[seat].recall(at) }
+        if flight.began.is_some() { self.press(seat, now.at) } else { self.seats[seat].recall(at..=at) }
     }
 
     fn find(&self, lease: Lease) -> Option<(usize, usize)> {
@@ -133,8 +142,9 @@ impl Pool {
     /// Stops the call that a worker runs: by its own hand where it can, else with its process; and after the grace by force.
     pub(super) fn press(&mut self, ix: usize, now: Instant) {
         let seat = &mut self.seats[ix];
+        let dying = seat.state == State::Dying;
         let Some(flight) = seat.window.front_mut() else { return };
-        let Some(halt) = flight.stop else { return };
+        let Some(halt) = flight.stop.filter(|_| !dying) else { return };
         if halt.kill {
             seat.kill();
         } else if !std::mem::replace(&mut flight.pressed, true) {
@@ -144,6 +154,7 @@ impl Pool {
                 windlass_shared::ipc::cancel(&mut seat.out, id);
             } else {
                 // Whatever it makes of the signal, it is nobody to give more to.
+                seat.recall(1..);
                 seat.state = State::Retiring(now + grace);
                 seat.strikes.extend([Strike::Signal(signal), Strike::Signal(libc::SIGCONT)]);
             }
@@ -156,7 +167,7 @@ impl Pool {
             self.news.push((lease, News::Returned(Reason::Returned)));
         } else if let Some((seat, at)) = self.find(lease) {
             self.seats[seat].window[at].give_back = Some(Reason::Returned);
-            self.seats[seat].recall(at);
+            self.seats[seat].recall(at..=at);
         }
     }
 
@@ -164,7 +175,7 @@ impl Pool {
         self.return_waiting(reason);
         for seat in &mut self.seats {
             seat.window.iter_mut().for_each(|flight| flight.give_back = Some(reason));
-            seat.recall(0);
+            seat.recall(..);
         }
     }
 
@@ -220,7 +231,7 @@ impl Pool {
             let Some(call) = self.waiting.pop_front() else { return };
             let job = call.lease.job.to_string();
             let says_when = seat.features.prefetch;
-            let flight = seat.give(call, &job);
+            let flight = seat.give(call, &job, now.at);
             if !says_when {
                 flight.begin(now.at, now.wall);
             }
@@ -228,9 +239,12 @@ impl Pool {
     }
 
     fn note_desertion(&mut self, now: Instant) {
-        if self.seats.iter().any(|seat| seat.state == State::Ready) {
-            self.deserted = None;
-        } else if *self.deserted.get_or_insert(now) + NO_WORKER_MAX <= now {
+        let ready = self.seats.iter().any(|seat| seat.state == State::Ready);
+        let coming = || self.seats.iter().any(|seat| matches!(seat.state, State::Starting(_) | State::Backoff(_)));
+        let wanted = !self.waiting.is_empty() || coming();
+        self.deserted = (wanted && !ready).then(|| self.deserted.unwrap_or(now));
+        self.elsewhere = self.deserted.is_some_and(|since| since + NO_WORKER_MAX <= now);
+        if self.elsewhere {
             self.return_waiting(Reason::Returned);
         }
     }

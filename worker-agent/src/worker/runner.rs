@@ -1,6 +1,7 @@
 //! Feeds a pool and does what it says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -18,6 +19,11 @@ use crate::process::{Control, SpawnSpec, Stdin, Warden};
 
 /// Words of workers that wait for the pool; past it, they wait in their pipes.
 const WORDS: usize = 64;
+
+/// A deadline that is noticed so much later was missed by us: this process was stopped, or has no processor.
+const STALL: Duration = Duration::from_millis(500);
+/// Time to hear then what workers have said meanwhile.
+const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// What a pool works with.
 #[derive(Debug, Clone)]
@@ -72,21 +78,35 @@ impl Runner {
     /// Runs until the agent stops.
     pub(super) async fn run(mut self) {
         let stop = self.parts.tasks.stop_token().clone();
-        let mut words = Vec::new();
+        let (mut words, mut due) = (Vec::new(), None);
         loop {
+            if due.is_some_and(|due| due + STALL <= Instant::now()) {
+                self.catch_up().await;
+            }
             let now = self.now();
             self.pool.on_time(now);
             self.pool.settle(now);
             self.carry_out().await;
+            due = self.pool.deadline(now.at);
             tokio::select! {
                 orders = self.orders.take() => {
                     let now = self.now();
                     orders.into_iter().for_each(|order| self.pool.on_order(order, now));
                 }
                 _ = self.words.recv_many(&mut words, WORDS) => words.drain(..).for_each(|(ix, word)| self.on_word(ix, word)),
-                () = at(self.pool.deadline(now.at)) => {}
+                () = at(due) => {}
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    /// Nobody is late whom we did not listen to.
+    async fn catch_up(&mut self) {
+        tokio::time::sleep(CATCH_UP).await;
+        // As many as can have waited: those of a flood have no end.
+        for _ in 0..WORDS + self.controls.len() {
+            let Ok((ix, word)) = self.words.try_recv() else { return };
+            self.on_word(ix, word);
         }
     }
 

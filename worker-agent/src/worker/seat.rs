@@ -1,6 +1,7 @@
 //! One worker's place in a pool.
 
 use std::collections::VecDeque;
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,12 +10,15 @@ use windlass_shared::ipc::{self, Features, JobOrder};
 use super::Call;
 use super::flight::Flight;
 use super::pace::LONG;
-use super::pool::Strike;
+use super::pool::{Now, Strike};
 
 /// Silence of an idle worker after which it is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// Time for the sign.
 const PONG_WITHIN: Duration = Duration::from_secs(5);
+/// Time from an answer to the next begin, where a call waits: reading a frame takes no time, so this is a worker that hangs, and
+/// with it would hang whatever it was given.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// Time for a worker that was told to end.
 const RETIRE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes kept of what a worker says while it has no call: the end of a traceback.
@@ -60,6 +64,8 @@ pub(super) struct Seat {
     pub(super) stray: Vec<u8>,
     /// Standard error that may be of a call whose begin is not heard yet.
     pub(super) early: Vec<u8>,
+    /// Since when its first call is the first.
+    first_since: Instant,
     /// When it was heard or freed last.
     quiet_since: Instant,
     /// When it had its last call.
@@ -80,6 +86,7 @@ impl Seat {
             broke: None,
             stray: Vec::new(),
             early: Vec::new(),
+            first_since: now,
             quiet_since: now,
             idle_since: now,
             pong_until: None,
@@ -103,9 +110,9 @@ impl Seat {
         ipc::welcome(&mut self.out, pool, worker);
     }
 
-    /// It has nothing to do from now on.
+    /// It has nothing to do from now on, which is a sign of life.
     pub(super) fn rest(&mut self, now: Instant) {
-        (self.quiet_since, self.idle_since) = (now, now);
+        (self.quiet_since, self.idle_since, self.pong_until) = (now, now, None);
     }
 
     /// It gave a sign of life.
@@ -114,7 +121,10 @@ impl Seat {
     }
 
     /// Puts a call to it. One that cannot say when it begins begins now.
-    pub(super) fn give(&mut self, call: Box<Call>, job: &str) -> &mut Flight {
+    pub(super) fn give(&mut self, call: Box<Call>, job: &str, now: Instant) -> &mut Flight {
+        if self.window.is_empty() {
+            self.first_since = now;
+        }
         self.next_id += 1;
         let order = JobOrder {
             id: self.next_id,
@@ -141,9 +151,24 @@ impl Seat {
         self.window.len() <= ahead as usize
     }
 
-    /// Asks for what has not begun behind the first `from`.
-    pub(super) fn recall(&mut self, from: usize) {
-        for flight in self.window.iter_mut().skip(from).filter(|flight| flight.began.is_none() && !flight.recalled) {
+    /// Takes the call at this place out of its hands.
+    pub(super) fn take(&mut self, at: usize, now: Instant) -> Option<Flight> {
+        if at == 0 {
+            self.first_since = now;
+        }
+        self.window.remove(at)
+    }
+
+    /// It spoke of a call as it cannot be meant: it may have begun it, and nobody else may do it again.
+    pub(super) fn suspect(&mut self, id: u64, now: Now) {
+        if let Some(flight) = self.window.iter_mut().find(|flight| flight.id == id) {
+            flight.begin(now.at, now.wall);
+        }
+    }
+
+    /// Asks for those of them back that have not begun.
+    pub(super) fn recall(&mut self, which: impl RangeBounds<usize>) {
+        for flight in self.window.range_mut(which).filter(|flight| flight.began.is_none() && !flight.recalled) {
             flight.recalled = true;
             ipc::recall(&mut self.out, flight.id);
         }
@@ -156,8 +181,10 @@ impl Seat {
     }
 
     pub(super) fn kill(&mut self) {
-        self.state = State::Dying;
-        self.strikes.push(Strike::Kill);
+        if self.state != State::Dying {
+            self.state = State::Dying;
+            self.strikes.push(Strike::Kill);
+        }
     }
 
     /// It cannot be spoken to any more.
@@ -175,6 +202,12 @@ impl Seat {
         self.stray.drain(..excess);
     }
 
+    /// When its first call must have begun.
+    pub(super) fn begin_until(&self) -> Option<Instant> {
+        let first = self.window.front()?;
+        first.began.is_none().then_some(self.first_since + BEGIN_WITHIN)
+    }
+
     /// The next moment at which something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -183,7 +216,8 @@ impl Seat {
             _ => match self.window.front() {
                 Some(first) => {
                     let long_at = first.began.map(|began| began.at + LONG).filter(|_| !self.is_cleared());
-                    [first.told_at(), first.timeout_at(), first.kill_at, long_at].into_iter().flatten().min()
+                    let dues = [self.begin_until(), first.told_at(), first.timeout_at(), first.kill_at, long_at];
+                    dues.into_iter().flatten().min()
                 }
                 None => Some(self.pong_until.unwrap_or(self.quiet_since + PING_AFTER)),
             },

@@ -181,6 +181,42 @@ async fn a_call_past_its_run_timeout_is_stopped() {
 }
 
 #[tokio::test]
+async fn an_agent_that_was_stopped_itself_hears_what_was_said_before_it_judges_anybody_late() {
+    let (_fake, agent, mut stream) = example_pool("").await;
+    for number in 1..=2 {
+        let spec = pb::JobSpec { run_timeout: Some(millis(600)), ..call("sleep", "300") };
+        stream.assign(lease(number), &bytes(&spec)).await;
+        stream.started(lease(number)).await;
+        agent.pause();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        agent.go_on();
+        let outcome = stream.ended(lease(number)).await;
+        assert_eq!((outcome.state, outcome.reason), (AttemptState::Succeeded, None));
+    }
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_fenced_pool_starts_with_the_first_welcome() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let config = dir.path().join("agent.toml");
+    let command = [example()];
+    std::fs::write(&config, format!("[[pool]]\nname = \"p\"\ncommand = {command:?}\nfence = true\n")).unwrap();
+    let mut fake = Fake::start().await;
+    let agent = Agent::start_in(dir, &fake.url, &["--slots", "4", "--config", config.to_str().unwrap()]);
+    let mut stream = fake.hello().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(agent.log().matches("cannot be started").count(), 0);
+    stream.welcome(Duration::from_secs(60)).await;
+    offered(&mut stream).await;
+    stream.pass_credit();
+    let fence = pb::JobSpec { on_disconnect: pb::job_spec::OnDisconnect::Fence.into(), ..call("echo", "1") };
+    stream.assign(lease(1), &bytes(&fence)).await;
+    assert_eq!(value(&ended(&mut stream, 1).await), "1");
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
 async fn what_waits_behind_a_long_call_goes_back_to_the_coordinator() {
     let (_fake, agent, mut stream) = example_pool("").await;
     stream.assign(lease(1), &bytes(&call("sleep", "60000"))).await;
