@@ -189,6 +189,17 @@ pub(crate) enum StoreCommand {
         /// The coordinator's data directory.
         data: PathBuf,
     },
+    /// Makes the record of an older copy, put in place, one that agents and clients that saw more of it take; no coordinator may run.
+    ///
+    /// What happened since the copy was made is forgotten: jobs submitted since are gone, jobs that ran or ended since run again, those
+    /// that may begin once among them. What agents still run under the former record is killed when they say hello.
+    Import {
+        /// The coordinator's data directory, with the copy in it.
+        data: PathBuf,
+        /// That this is meant.
+        #[arg(long, required = true)]
+        accept_rollback: bool,
+    },
 }
 
 impl Args {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::config::StoreCommand;
-use crate::store::tools::{self, ToolError};
+use crate::store::tools::{self, Imported, ToolError};
 
 /// What sysexits calls `EX_DATAERR`: the record holds something it should not.
 const EXIT_DAMAGED: u8 = 65;
@@ -38,7 +38,23 @@ fn carry_out(command: &StoreCommand) -> Result<Vec<String>, ToolError> {
             let _ = writeln!(io::stderr(), "{} jobs written, {} left out", done.jobs, done.skipped.len());
             Ok(done.skipped)
         }
+        // The flag is required: there is no command without it.
+        StoreCommand::Import { data, accept_rollback: _ } => {
+            let done = tools::import(data, crate::random())?;
+            let _ = writeln!(io::stdout(), "{}", imported(&done));
+            Ok(Vec::new())
+        }
     }
+}
+
+fn imported(done: &Imported) -> String {
+    let Imported { incarnation, epoch, revision, live } = done;
+    format!(
+        "record {} is record {} now, with {live} jobs that are not finished\n\
+         starts go on after {}, which was {}; changes after {}, which was {}, and those before are not shown any more\n\
+         what happened since the copy was made is forgotten; what agents still run of it is killed when they say hello",
+        incarnation.0, incarnation.1, epoch.1, epoch.0, revision.1, revision.0
+    )
 }
 
 fn say(text: &str) {

@@ -118,20 +118,28 @@ impl Core {
         inventory: &[Lease],
         out: &mut Vec<Effect>,
     ) {
-        let mut present = BTreeSet::new();
+        let (mut present, mut of_other_records) = (BTreeSet::new(), BTreeSet::new());
         for lease in inventory {
             match self.holder(ix, lease).or_else(|| self.readopt(now, ix, lease, out)) {
                 Some(slot) => {
                     present.insert(slot);
                     self.remind_of_cancel(session, slot, out);
                 }
-                None => out.push(Effect::Stop(session, StopOrder { lease: *lease, reason: Reason::AgentLost })),
+                None => {
+                    out.push(Effect::Stop(session, StopOrder { lease: *lease, reason: Reason::AgentLost }));
+                    if lease.incarnation != self.options.incarnation {
+                        of_other_records.insert(lease.job);
+                    }
+                }
             }
         }
         let missing: Vec<Slot> = self.agents.get(ix).held.difference(&present).copied().collect();
         for slot in missing {
-            let never_delivered =
-                same_instance && self.jobs.get(slot).held.as_ref().is_some_and(|h| h.started_at.is_none());
+            let job = self.jobs.get(slot);
+            // Ours may be an older copy of the record that its lease is of: then it got it, and may have begun since.
+            let never_delivered = same_instance
+                && job.held.as_ref().is_some_and(|held| held.started_at.is_none())
+                && !of_other_records.contains(&job.id);
             // The same process says it never got it, so nothing ran. A new process cannot say what the former one did.
             let end = if never_delivered { End::Returned(Reason::Returned) } else { End::Lost };
             self.settle(now, slot, end, out);

@@ -251,7 +251,8 @@ pub enum Refusal {
     /// Somebody has seen more of this record than is here: it was rolled back, or commits were lost.
     #[error(
         "this coordinator's record ends at revision {revision}, before what was seen of it: it was restored from an older \
-         copy, or its disk lost what it had acknowledged; this agent, which knows better, is not taken until that is settled"
+         copy, or its disk lost what it had acknowledged; this agent, which knows better, is not taken until that is settled \
+         (`windlass-coordinator store import --accept-rollback` goes on from the copy)"
     )]
     Behind {
         /// Where the record ends.

@@ -54,9 +54,9 @@ impl Api {
         Ok(pb::WaitJobResponse { job: Some(convert::job_to_wire(job)), done })
     }
 
-    fn list(&self, request: &pb::ListJobsRequest) -> Result<pb::ListJobsResponse, Status> {
+    async fn list(&self, request: &pb::ListJobsRequest) -> Result<pb::ListJobsResponse, Status> {
         let (filter, limit, before) = list_request(request).map_err(|err| to_status(&err))?;
-        let found = self.records.list(&filter, before, limit).map_err(|err| to_status(&err))?;
+        let found = self.records.list(filter.clone(), before, limit).await.map_err(|err| to_status(&err))?;
         Ok(pb::ListJobsResponse {
             next_page_token: page::token(found.next, &filter),
             jobs: found.jobs.into_iter().map(convert::job_to_wire).collect(),
@@ -104,7 +104,7 @@ impl JobService for Api {
     }
 
     async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Result<Response<pb::ListJobsResponse>, Status> {
-        self.list(request.get_ref()).map(Response::new)
+        self.list(request.get_ref()).await.map(Response::new)
     }
 
     async fn wait_job(&self, request: Request<pb::WaitJobRequest>) -> Result<Response<pb::WaitJobResponse>, Status> {

@@ -64,8 +64,8 @@ impl Repeats {
     }
 
     /// Forgets those whose jobs the core refused: a refused submit may be tried again under the same id.
-    pub(super) fn keep(&mut self, taken: impl Fn(JobId) -> bool) {
-        self.of_this_tick.retain(|_, request| taken(request.job));
+    pub(super) fn forget(&mut self, refused: impl Fn(JobId) -> bool) {
+        self.of_this_tick.retain(|_, request| !refused(request.job));
     }
 
     /// What the tick has to make durable.

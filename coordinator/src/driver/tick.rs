@@ -1,5 +1,7 @@
 //! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use windlass_core::{Effect, Input, Reply, Ticket};
@@ -93,11 +95,12 @@ impl Driver {
         let new: Vec<JobId> = jobs.iter().map(|job| job.job).collect();
         let ticket = self.next_ticket();
         self.core.handle_into(now, Input::Submit { ticket, jobs }, out);
-        for one in &mut resolved {
-            // Ids of one call are drawn in order, so `new` is sorted.
-            one.correct(|job| !self.core.is_live(job) && new.binary_search(&job).is_ok());
+        // Rare, and dear: it looks at every request of the tick, of which there may be thousands of submits.
+        let refused: BTreeSet<JobId> = new.into_iter().filter(|job| !self.core.is_live(*job)).collect();
+        if !refused.is_empty() {
+            resolved.iter_mut().for_each(|one| one.correct(|job| refused.contains(&job)));
+            repeats.forget(|job| refused.contains(&job));
         }
-        repeats.keep(|job| self.core.is_live(job));
         // The room is given back with the answer, so it is taken until what fills it is committed.
         self.waiting.insert(ticket, Waiting::Submit(resolved, submit.reply, submit.room));
     }

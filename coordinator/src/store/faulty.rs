@@ -1,8 +1,8 @@
 //! A store that fails on cue, for tests of whoever must survive it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,8 @@ use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
 use super::{Batch, Commit, CommitError, Filter, NoRoom, Page, ReadError, Request, Store};
+
+const LIST_HELD_MAX: Duration = Duration::from_secs(10);
 
 /// What goes wrong with one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,7 @@ pub(crate) struct FaultyStore {
     broken: AtomicBool,
     reads: AtomicU64,
     reads_failing: AtomicU64,
+    list_held: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl FaultyStore {
@@ -48,12 +51,18 @@ impl FaultyStore {
             broken: false.into(),
             reads: AtomicU64::new(0),
             reads_failing: AtomicU64::new(0),
+            list_held: Mutex::new(None),
         }
     }
 
     /// The next `n` reads of a job or a spec fail, as on a disk that does not answer.
     pub(crate) fn fail_reads(&self, n: u64) {
         self.reads_failing.store(n, Ordering::Relaxed);
+    }
+
+    /// The next list takes until it is told to go on, and fails where nobody does.
+    pub(crate) fn hold_next_list(&self, until: mpsc::Receiver<()>) {
+        *self.list_held.lock().unwrap() = Some(until);
     }
 
     /// Jobs and specs read so far, in vain or not.
@@ -122,6 +131,10 @@ impl Store for FaultyStore {
     }
 
     fn list(&self, filter: &Filter, before: Option<JobId>, limit: usize) -> Result<Page, ReadError> {
+        let held = self.list_held.lock().unwrap().take();
+        if held.is_some_and(|held| held.recv_timeout(LIST_HELD_MAX).is_err()) {
+            return Err(ReadError::Failed("nobody let go of the list".into()));
+        }
         self.inner.list(filter, before, limit)
     }
 

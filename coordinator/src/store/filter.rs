@@ -27,8 +27,8 @@ pub(crate) struct Filter {
     pub(crate) created_before: Option<Timestamp>,
 }
 
-/// How far the time in a job's id may be from when it was accepted: it waits for its tick between the two, and the wall clock may
-/// be set back. Jobs that are further apart are not found by time.
+/// How far the time in a job's id may be from when it was accepted: it waits for its tick between the two, and ids follow a wall
+/// clock that is set back only where that is by more than ten minutes. Jobs that are further apart are not found by time.
 const ID_TIME_SLACK: Duration = Duration::from_secs(3600);
 
 impl Filter {

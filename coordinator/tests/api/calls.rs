@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tonic::Code;
-use windlass_shared::domain::{AttemptState, CallResult, HandlerError, News, Outcome, Reason};
+use windlass_shared::convert::{self, FromCoordinator};
+use windlass_shared::domain::{AttemptState, CallResult, HandlerError, News, Outcome, Reason, ReportItem};
+use windlass_shared::limits::PAYLOAD_BYTES_MAX;
 use windlass_shared::pb;
 use windlass_shared::pb::job::State;
 
@@ -53,6 +55,26 @@ async fn a_large_answer_of_another_kind_comes_back_as_it_was() {
     assert_eq!(rig.wait(&id).await.attempts[0].result_bytes, 256 << 10);
     let answer = result(&rig, &id).await.expect("on record");
     assert_eq!((answer.result.to_vec(), &*answer.content_type), (picture, "image/png"));
+}
+
+#[tokio::test]
+async fn an_answer_too_large_fails_its_job_and_leaves_the_stream_and_the_news_beside_it_alone() {
+    let rig = Rig::start().await;
+    let (mut agent, _) = rig.greet(hello_with(1, &[pool("p", "resize", 2)])).await;
+    let (large, small) = (rig.submit_spec(call("resize", "1")).await, rig.submit_spec(call("resize", "2")).await);
+    let (first, _) = agent.assigned().await.remove(0);
+    let (second, _) = agent.assigned().await.remove(0);
+    let news = |lease, bytes| ReportItem { lease, news: answered(vec![b'1'; bytes], None) };
+    agent.say(convert::report(1, &[news(first, PAYLOAD_BYTES_MAX + 1), news(second, 1)])).await;
+    match agent.hear().await {
+        Ok(FromCoordinator::ReportAck(ack)) => assert_eq!((ack.sequence, ack.stale), (1, vec![])),
+        other => panic!("expected the acknowledgement, heard {other:?}"),
+    }
+    let job = rig.wait(&large).await;
+    assert_eq!((job.state(), job.reason()), (State::Failed, pb::Reason::WorkerProtocol));
+    assert!(job.detail.contains("262145 bytes, the limit is 262144"), "{}", job.detail);
+    assert_eq!((job.failures, job.attempts[0].result_bytes), (1, 0));
+    assert_eq!(rig.wait(&small).await.state(), State::Succeeded);
 }
 
 #[tokio::test]

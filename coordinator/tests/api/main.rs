@@ -3,6 +3,7 @@
 mod bad_input;
 mod calls;
 mod fleet;
+mod import;
 mod jobs;
 mod logs;
 mod queues;

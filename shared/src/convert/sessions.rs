@@ -9,8 +9,8 @@ use super::jobs::{exit_to_wire, handler_error_to_wire, spawn_failure_to_wire};
 use super::spec::check_name;
 use super::{agent_id, span, span_from, timestamp, timestamp_from};
 use crate::domain::{
-    AgentHello, CallResult, Credit, Exit, ExitStatus, HandlerError, Lease, News, Outcome, PoolOffer, Reason,
-    ReportItem, Seen, SpawnFailure, StopOrder, Welcome,
+    AgentHello, AttemptState, CallResult, Credit, Exit, ExitStatus, HandlerError, Lease, News, Outcome, PoolOffer,
+    Reason, ReportItem, Seen, SpawnFailure, StopOrder, Welcome,
 };
 use crate::fault::Invalid;
 use crate::ids::JobId;
@@ -197,9 +197,8 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
     let field = "report.items.ended.state";
     let state = reported_end(wire.state)
         .ok_or_else(|| Invalid::one(field, format!("{} is no end an agent may report", wire.state)))?;
-    let result = wire.result.map(call_result).transpose()?;
     let failure = wire.spawn_failure.map(|f| SpawnFailure { stage: f.stage.into(), errno: f.errno });
-    Ok(Outcome {
+    let said = Outcome {
         state,
         reason: reason(wire.reason),
         detail: cut(wire.detail, limits::DETAIL_BYTES_MAX),
@@ -208,18 +207,30 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
         stdout_bytes: wire.stdout_bytes,
         stderr_bytes: wire.stderr_bytes,
         started_at: wire.start_time.as_ref().map(timestamp_from),
-        result,
+        result: None,
         error: wire.error.map(handler_error),
+    };
+    Ok(match wire.result {
+        Some(result) => with_result(said, result),
+        None => said,
     })
 }
 
-fn call_result(wire: pb::CallResult) -> Result<CallResult, Invalid> {
+// An answer that is too large ends its own job and nothing else. Refused, it would close the stream, and its agent, which may not
+// forget it, would say it again on every next one, before whatever else it has to tell.
+fn with_result(outcome: Outcome, wire: pb::CallResult) -> Outcome {
     let (have, max) = (wire.value.len(), limits::PAYLOAD_BYTES_MAX);
-    if have > max {
-        let wrong = format!("is {have} bytes, the limit is {max} (PAYLOAD_BYTES_MAX)");
-        return Err(Invalid::one("report.items.ended.result", wrong));
+    if have <= max {
+        let content_type = cut(wire.content_type, limits::CONTENT_TYPE_BYTES_MAX);
+        return Outcome { result: Some(CallResult { value: wire.value, content_type }), ..outcome };
     }
-    Ok(CallResult { value: wire.value, content_type: cut(wire.content_type, limits::CONTENT_TYPE_BYTES_MAX) })
+    if outcome.state != AttemptState::Succeeded {
+        return outcome; // its answer counts for nothing
+    }
+    // Without its answer a call has not done what was asked of it: what agents say themselves of a worker that answers so.
+    let detail = format!("the answer is {have} bytes, the limit is {max} (PAYLOAD_BYTES_MAX); it was dropped");
+    let (state, reason) = (AttemptState::Failed, Some(Reason::WorkerProtocol));
+    Outcome { state, reason, detail: Some(detail.into()), ..outcome }
 }
 
 fn handler_error(wire: pb::HandlerError) -> HandlerError {

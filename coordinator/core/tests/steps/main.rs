@@ -7,6 +7,7 @@ mod orders;
 mod outcomes;
 mod pools;
 mod queues;
+mod random;
 mod replay;
 mod restarts;
 mod rig;

@@ -216,6 +216,20 @@ fn an_agent_that_has_seen_more_of_the_record_than_is_here_is_refused() {
 }
 
 #[test]
+fn what_an_agent_holds_of_the_record_that_was_copied_is_killed_and_was_not_never_delivered() {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    rig.submit_as(1, JobHeader { execution: Execution::AtMostOnce, ..header(0, RetryPolicy::NONE) });
+    // The copy is of before it started; whether it has since, nobody can say.
+    rig.restart_as_another_record();
+    let back = back_with(&rig, 1);
+    assert_eq!(
+        rig.greet(11, back),
+        ["welcome a1/1", "stop 1.1 at a1/1 (agent lost)", "record 1 FAILED (agent lost), 1 LOST"]
+    );
+}
+
+#[test]
 fn an_agent_is_restored_as_its_newest_lease_knows_it_whatever_older_rows_say() {
     let mut rig = Rig::default();
     rig.join(1, 2);

@@ -150,6 +150,12 @@ impl Rig {
         self.core.check();
     }
 
+    /// The same, from a copy of the record that goes on as another one.
+    pub(crate) fn restart_as_another_record(&mut self) {
+        self.options.incarnation += 1;
+        self.restart();
+    }
+
     /// The same, with another lease.
     pub(crate) fn restart_with_lease(&mut self, lease_ttl: Duration) {
         self.options.lease_ttl_before = std::mem::replace(&mut self.options.lease_ttl, lease_ttl);

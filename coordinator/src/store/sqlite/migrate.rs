@@ -12,7 +12,7 @@ use super::schema::{APPLICATION_ID, V1, V2};
 const STEPS: [&str; 2] = [V1, V2];
 
 /// Epochs fit in 24 bits: fencing tokens carry them so.
-const EPOCH_MAX: u64 = (1 << 24) - 1;
+pub(super) const EPOCH_MAX: u64 = (1 << 24) - 1;
 
 /// Brings the file to the version that is known; a new file gets an incarnation.
 pub(super) fn migrate(conn: &mut Connection, file: &Path, incarnation: u64) -> std::result::Result<(), OpenError> {
@@ -68,7 +68,7 @@ pub(super) fn raise_epoch(conn: &Connection, dir: &Path) -> std::result::Result<
     Ok((incarnation, epoch))
 }
 
-fn write_meta(conn: &Connection, key: &str, value: u64) -> Result<()> {
+pub(super) fn write_meta(conn: &Connection, key: &str, value: u64) -> Result<()> {
     let value = frame::seal(Kind::Meta, key.as_bytes(), |out| out.extend_from_slice(&value.to_le_bytes()));
     conn.execute("INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)", (key, value)).map(drop)
 }

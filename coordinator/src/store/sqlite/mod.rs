@@ -84,8 +84,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions, incarnation: u64) -> Resu
     let finished = restore::finished(&conn, dir)?;
     let (revision, events) = restore::events(&conn, dir, options.events_kept_max)?;
     let marks = restore::marks(&conn, dir)?;
-    let readers = (0..read::READERS).map(|_| connect::reader(&file)).collect::<Result<_, _>>();
-    let readers = Readers::new(readers.map_err(|err| failed(&err))?);
+    let readers = Readers::open(&file).map_err(|err| failed(&err))?;
     let check = if unclean { Some(Check::start(&file).map_err(|err| failed(&err))?) } else { None };
     let shared = Arc::new(Shared {
         retention: options.retention.clone(),

@@ -1,6 +1,7 @@
 //! Reads beside the writer: by key, or of a bounded number of rows. A job moves from `live` to `history` and never back, so
 //! whoever looks there in this order finds it.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use windlass_shared::domain::{AttemptRecord, CallResult, JobView};
 use windlass_shared::ids::JobId;
 
+use super::connect;
 use super::error::{damaged, unreadable};
 use super::frame::Damage;
 use super::row::{self, Names};
@@ -15,33 +17,41 @@ use crate::store::{
     ATTEMPTS_KEPT, Filter, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request, SPEC_BYTES_SCANNED_MAX,
 };
 
-/// Connections that read: as many threads rarely read at once, and each has a page cache.
-pub(super) const READERS: usize = 4;
+/// Connections that read for callers: as many threads rarely read at once, and each has a page cache.
+const CALLERS: usize = 4;
 
 type Read<T> = std::result::Result<T, ReadError>;
 
-/// The connections that read.
+/// The connections that read. What the driver asks for while it decides (specs and request ids, by key) has one of its own: a tick
+/// must not wait behind the scans of lists, however many are made.
 #[derive(Debug)]
-pub(super) struct Readers(Vec<Mutex<Connection>>);
+pub(super) struct Readers {
+    driver: Mutex<Connection>,
+    callers: Vec<Mutex<Connection>>,
+}
 
 impl Readers {
-    pub(super) fn new(conns: Vec<Connection>) -> Self {
-        Self(conns.into_iter().map(Mutex::new).collect())
+    pub(super) fn open(file: &Path) -> Result<Self> {
+        let mut callers = Vec::with_capacity(CALLERS);
+        for _ in 0..CALLERS {
+            callers.push(Mutex::new(connect::reader(file)?));
+        }
+        Ok(Self { driver: Mutex::new(connect::reader(file)?), callers })
     }
 
     /// A free one, or the first where all are busy.
     fn any(&self) -> MutexGuard<'_, Connection> {
-        let free = self.0.iter().find_map(|conn| conn.try_lock().ok());
-        // Nothing is left half done in a connection that reads.
-        free.unwrap_or_else(|| self.0[0].lock().unwrap_or_else(PoisonError::into_inner))
+        let free = self.callers.iter().find_map(|conn| conn.try_lock().ok());
+        free.unwrap_or_else(|| held(&self.callers[0]))
     }
 
     pub(super) fn job(&self, id: JobId) -> Read<Option<JobView>> {
         job(&self.any(), id)
     }
 
+    /// For the driver.
     pub(super) fn spec(&self, id: JobId) -> Read<Option<Bytes>> {
-        let conn = self.any();
+        let conn = held(&self.driver);
         let what = || format!("spec of job {id}");
         let blob = spec_blob(&conn, id).map_err(|err| unreadable(what, &err))?;
         blob.map(|blob| row::open_spec(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
@@ -51,8 +61,9 @@ impl Readers {
         result(&self.any(), id)
     }
 
+    /// For the driver.
     pub(super) fn request(&self, id: &str) -> Read<Option<Request>> {
-        let conn = self.any();
+        let conn = held(&self.driver);
         let what = || format!("request {id}");
         let blob = request_blob(&conn, id).map_err(|err| unreadable(what, &err))?;
         blob.map(|blob| row::open_request(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
@@ -84,6 +95,11 @@ impl Readers {
         page.next = None;
         Ok(page)
     }
+}
+
+// Nothing is left half done in a connection that reads.
+fn held(conn: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    conn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A job with its attempts, from either table.
@@ -235,4 +251,22 @@ fn listed(
         return Ok((id, None));
     }
     Ok((id, Some(JobView { record, spec, attempts: Vec::new() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreOptions, open};
+
+    #[test]
+    fn the_driver_reads_while_lists_keep_every_other_connection_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), &StoreOptions::default(), 7).unwrap();
+        let readers = Readers::open(&dir.path().join("store.db")).unwrap();
+        let lists: Vec<_> = readers.callers.iter().map(held).collect();
+        // On one of theirs this would wait for ever.
+        assert!(matches!(readers.spec(JobId::from_bytes([1; 16])), Ok(None)));
+        assert!(matches!(readers.request("nobody's"), Ok(None)));
+        drop((lists, store));
+    }
 }

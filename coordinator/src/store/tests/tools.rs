@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use super::bed::{Bed, Kind, options};
 use super::restarts::snapshot;
 use super::script::Script;
-use crate::store::tools::{ToolError, backup, export, verify};
-use crate::store::{Filter, open};
+use crate::store::tools::{Imported, ToolError, backup, export, import, verify};
+use crate::store::{Filter, OpenError, open};
 
 fn filled() -> (Bed, Script) {
     let (mut bed, mut script) = (Bed::new(Kind::Sqlite), Script::default());
@@ -39,6 +39,7 @@ fn where_there_is_no_store_the_tools_say_so_and_make_none() {
     assert!(text.starts_with("there is no store at "), "{text}");
     assert!(export(dir.path(), &mut Vec::new()).is_err());
     assert!(backup(dir.path(), &dir.path().join("to")).is_err());
+    assert!(import(dir.path(), 8).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).expect("it reads").count(), 0);
 }
 
@@ -94,4 +95,22 @@ fn a_backup_taken_beside_a_busy_coordinator_opens_as_it_was() {
     assert_eq!(copy.revision, 4 + copy.live.len() as u64);
     assert!(matches!(backup(&from, &to), Err(ToolError::Exists(_))), "a copy is never written over");
     assert!(!bed.list(&Filter::default(), 10).is_empty());
+}
+
+#[test]
+fn an_imported_copy_is_another_record_whose_numbers_go_on_far_beyond_the_first() {
+    let (mut bed, _) = filled();
+    let in_use = import(bed.dir(), 8).expect_err("a coordinator uses it");
+    assert!(matches!(in_use, ToolError::Open(OpenError::InUse { .. })), "{in_use}");
+    bed.close();
+    let (epoch, revision) = (1 + (1 << 16), 9 + (1 << 32));
+    let done = import(bed.dir(), 8).expect("it is sound");
+    assert_eq!(done, Imported { incarnation: (7, 8), epoch: (1, epoch), revision: (9, revision), live: 5 });
+    let report = verify(bed.dir()).expect("it reads");
+    assert_eq!((report.jobs, report.events, report.problems), (6, 0, Vec::new()));
+    let opened = bed.reopen();
+    assert_eq!((opened.incarnation, opened.epoch, opened.revision), (8, epoch + 1, revision));
+    assert_eq!((opened.live.len(), opened.events.len()), (5, 0));
+    bed.close();
+    assert_eq!(import(bed.dir(), 8).expect("again").incarnation, (8, 9), "never the same record again");
 }

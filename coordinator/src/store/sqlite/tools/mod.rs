@@ -1,7 +1,9 @@
-//! What an operator does with a store, beside a running coordinator or without one. Nothing here writes to it.
+//! What an operator does with a store, beside a running coordinator or without one. Nothing here writes to it but `import`, which
+//! needs it to itself.
 
 mod backup;
 mod export;
+mod import;
 mod verify;
 
 use std::path::Path;
@@ -10,6 +12,7 @@ use rusqlite::Connection;
 
 pub(crate) use backup::backup;
 pub(crate) use export::export;
+pub(crate) use import::{Imported, import};
 pub(crate) use verify::verify;
 
 use super::error::OpenError;
