@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use tonic::Status;
 use tonic::transport::Endpoint;
-use tonic::{Code, Status};
 use windlass_shared::limits::MESSAGE_BYTES_MAX;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
@@ -12,7 +12,7 @@ use windlass_shared::pb::queue_service_client::QueueServiceClient;
 use crate::echo::Echo;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience::{self, Patience};
+use crate::patience::{self, Patience, is_broken};
 
 /// Where a coordinator listens unless told otherwise.
 pub(crate) const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7070";
@@ -103,12 +103,6 @@ impl Client {
     }
 }
 
-/// Whether the call failed on its way, so that asking again may help: the coordinator never sends a source, only what is
-/// between us does. A deadline may have passed on either side.
-pub(crate) fn is_broken(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || std::error::Error::source(status).is_some()
-}
-
 fn cause(status: &Status) -> String {
     std::error::Error::source(status).map_or_else(|| status.message().to_owned(), innermost)
 }
@@ -161,14 +155,5 @@ mod tests {
         let start = tokio::time::Instant::now();
         let failure = Client::connect("127.0.0.1:1", Some(Duration::from_secs(7))).await.expect_err("nobody there");
         assert_eq!((failure.exit, start.elapsed().as_secs()), (Exit::UNREACHABLE, 7));
-    }
-
-    #[test]
-    fn only_what_failed_on_its_way_is_worth_asking_again() {
-        assert!(is_broken(&Status::unavailable("shutting down")));
-        assert!(is_broken(&Status::deadline_exceeded("too slow")));
-        assert!(is_broken(&Status::from_error(Box::new(std::io::Error::other("reset")))));
-        assert!(!is_broken(&Status::not_found("no such job")));
-        assert!(!is_broken(&Status::internal("bug")));
     }
 }

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::status::told;
-
-use crate::client::is_broken;
 
 /// A restart takes seconds; whoever waits longer than this for a coordinator should be told.
 pub(crate) const DEFAULT: Duration = Duration::from_secs(30);
@@ -55,6 +53,12 @@ impl Patience {
     }
 }
 
+/// Whether the call failed on its way, so that asking again may help: the coordinator never sends a source, only what is
+/// between us does. A deadline may have passed on either side.
+pub(crate) fn is_broken(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || std::error::Error::source(status).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +78,14 @@ mod tests {
         let start = Instant::now();
         assert!(Patience::new(DEFAULT).bear(Status::not_found("no such job")).await.is_err());
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_what_failed_on_its_way_is_worth_asking_again() {
+        assert!(is_broken(&Status::unavailable("shutting down")));
+        assert!(is_broken(&Status::deadline_exceeded("too slow")));
+        assert!(is_broken(&Status::from_error(Box::new(std::io::Error::other("reset")))));
+        assert!(!is_broken(&Status::not_found("no such job")));
+        assert!(!is_broken(&Status::internal("bug")));
     }
 }

@@ -4,9 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-
-use crate::config_file::ConfigFile;
 use crate::driver::CrashAt;
 use crate::logs::LogLimits;
 use crate::store::StoreOptions;
@@ -51,7 +48,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The key of a file that says the same as the flag.
-    fn key(&self) -> Option<&'static str> {
+    pub(crate) fn key(&self) -> Option<&'static str> {
         match self {
             Self::NotLoopback(_) => Some("listen"),
             Self::LeaseTtl(_) => Some("lease_ttl_ms"),
@@ -122,122 +119,5 @@ impl Options {
             return Err(ConfigError::LeaseTtl(self.lease_ttl));
         }
         Ok(self)
-    }
-}
-
-/// Holds the truth about every job and schedules over gRPC streams.
-#[derive(Debug, Parser)]
-#[command(name = "windlass-coordinator", version, args_conflicts_with_subcommands = true)]
-pub(crate) struct Args {
-    /// TOML file with these flags as keys: listen, data, ephemeral, lease_ttl_ms, jobs_live_max. A flag wins over the file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Address to serve at [default: 127.0.0.1:7070]. Port 0 takes any free one; the first line on standard output says which.
-    #[arg(long, value_name = "ADDRESS", env = "WINDLASS_LISTEN")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Silence, in milliseconds, after which an agent gets nothing new; a third of it later its attempts are lost
-    /// [default: 15000].
-    #[arg(long, value_name = "MS")]
-    pub(crate) lease_ttl_ms: Option<u64>,
-    /// Jobs held that are not final [default: 2000000].
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs_live_max: Option<usize>,
-    /// Directory of the record. Made where it is missing; one coordinator at a time.
-    #[arg(long, value_name = "DIR", env = "WINDLASS_DATA")]
-    pub(crate) data: Option<PathBuf>,
-    /// Keep nothing: jobs in memory only, and a directory given with --data is removed at the end.
-    #[arg(long)]
-    pub(crate) ephemeral: bool,
-    /// Die at a point of a tick, as POINT:PASSES.
-    #[arg(long, hide = true)]
-    pub(crate) crash_at: Option<CrashAt>,
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    /// Stop when standard input ends.
-    #[arg(long, hide = true)]
-    pub(crate) lifeline: bool,
-    /// Keys that the file gave and no flag.
-    #[arg(skip)]
-    from_file: Vec<&'static str>,
-}
-
-/// What to do instead of serving.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Looks after a record on disk.
-    #[command(subcommand)]
-    Store(StoreCommand),
-}
-
-/// What to do with a record on disk.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreCommand {
-    /// Reads every row and checks it; also beside a running coordinator.
-    Verify {
-        /// The coordinator's data directory.
-        data: PathBuf,
-    },
-    /// Copies the record to a new directory; also beside a running coordinator.
-    Backup {
-        /// The coordinator's data directory.
-        data: PathBuf,
-        /// Directory to make.
-        to: PathBuf,
-    },
-    /// Writes every job as a JSON object a line; what is damaged is left out and named on standard error.
-    Export {
-        /// The coordinator's data directory.
-        data: PathBuf,
-    },
-    /// Makes the record of an older copy, put in place, one that agents and clients that saw more of it take; no coordinator may run.
-    ///
-    /// What happened since the copy was made is forgotten: jobs submitted since are gone, jobs that ran or ended since run again, those
-    /// that may begin once among them. What agents still run under the former record is killed when they say hello.
-    Import {
-        /// The coordinator's data directory, with the copy in it.
-        data: PathBuf,
-        /// That this is meant.
-        #[arg(long, required = true)]
-        accept_rollback: bool,
-    },
-}
-
-impl Args {
-    /// With what the file says where no flag does.
-    pub(crate) fn settle(mut self) -> Result<Self, ConfigError> {
-        let file = ConfigFile::read(self.config.as_deref())?;
-        let given = |key: &str, args: &Self| match key {
-            "listen" => args.listen.is_some(),
-            _ => args.lease_ttl_ms.is_some(),
-        };
-        self.from_file =
-            ["listen", "lease_ttl_ms"].into_iter().filter(|key| file.has(key) && !given(key, &self)).collect();
-        file.fill(&mut self);
-        Ok(self)
-    }
-
-    pub(crate) fn options(&self) -> Result<Options, ConfigError> {
-        if self.data.is_none() && !self.ephemeral {
-            return Err(ConfigError::NoData);
-        }
-        let default = Options::default();
-        let options = Options {
-            data: self.data.clone().filter(|_| !self.ephemeral),
-            crash_at: self.crash_at.clone(),
-            listen: self.listen.unwrap_or(default.listen),
-            lease_ttl: self.lease_ttl_ms.map_or(default.lease_ttl, Duration::from_millis),
-            jobs_live_max: self.jobs_live_max.unwrap_or(default.jobs_live_max),
-            ..default
-        };
-        options.check().map_err(|err| self.blame(err))
-    }
-
-    /// Names the file where that is what said it.
-    fn blame(&self, err: ConfigError) -> ConfigError {
-        let key = err.key().filter(|key| self.from_file.contains(key));
-        match (key, &self.config) {
-            (Some(key), Some(file)) => ConfigError::InFile { file: file.clone(), key, source: Box::new(err) },
-            _ => err,
-        }
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod api;
+mod args;
 mod bells;
 mod config;
 mod config_file;

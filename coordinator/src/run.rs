@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use windlass_shared::{lifeline, telemetry};
 
-use crate::config::{Args, Command};
+use crate::args::{Args, Command};
 use crate::store_command;
 
 /// What sysexits calls `EX_CONFIG`: starting again without a change is pointless.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::StoreCommand;
+use crate::args::StoreCommand;
 use crate::store::tools::{self, Imported, ToolError};
 
 /// What sysexits calls `EX_DATAERR`: the record holds something it should not.

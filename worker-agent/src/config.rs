@@ -1,14 +1,12 @@
 //! What an agent can be told, each with its unit, its default and why, and its bounds; and the limits nobody has needed to
 //! change.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use windlass_shared::limits;
 
-use crate::file::with_file;
 use crate::worker::{PoolOptions, check_pools};
 
 /// A drain longer than a day is a unit mistaken.
@@ -144,17 +142,6 @@ impl ConfigError {
 }
 
 impl Options {
-    /// Reads the arguments, those after the program's name or role, and the file they name.
-    ///
-    /// # Errors
-    /// What clap has to say, a request for help included, and what is wrong with the file.
-    pub fn parse_args(args: &[OsString]) -> Result<Self, clap::Error> {
-        let name = OsString::from("windlass-worker-agent");
-        let bad = |err: ConfigError| Self::command().error(clap::error::ErrorKind::InvalidValue, err);
-        let (args, pools) = with_file(args).map_err(bad)?;
-        Ok(Self { pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
-    }
-
     /// Looks at every bound.
     ///
     /// # Errors
@@ -235,6 +222,8 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn options(args: &[&str]) -> Options {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_shared::{lifeline, telemetry};
 
 use crate::config::THREADS_MAX;
-use crate::{Options, Running, StartError, Stopper};
+use crate::{Options, Refused, Running, StartError, Stopper};
 
 /// `EX_CONFIG` of sysexits.h: starting again as it is will not help, and units say `RestartPreventExitStatus=78`.
 const CONFIG_EXIT: u8 = 78;
@@ -31,11 +31,25 @@ pub fn main(args: &[OsString]) -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            eprintln!("windlass-worker-agent: {err:#}");
-            let config = matches!(err.downcast_ref(), Some(StartError::Config(_)));
+            eprintln!("windlass-worker-agent: {err}");
+            let config = matches!(err, Failure::Start(StartError::Config(_)));
             if config { ExitCode::from(CONFIG_EXIT) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Why it ends, other than by leaving in order. What is said includes what lies below it.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The coordinator does not want it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The system has no threads, timers or signals for it.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }
 
 /// A panic is a bug in one task, and an agent with a task missing is worse than none: it would go on looking alive. Its
@@ -48,7 +62,7 @@ fn abort_on_panic() {
     }));
 }
 
-fn run(options: &Options) -> anyhow::Result<()> {
+fn run(options: &Options) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
@@ -56,7 +70,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let cut = lifeline(options)?;
         let Running { stop, done } = tokio::select! {
-            started = crate::start(options) => started.map_err(anyhow::Error::new)?,
+            started = crate::start(options) => started?,
             () = told(&mut signals, &cut) => return Ok(()),
         };
         tokio::select! {

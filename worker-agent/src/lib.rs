@@ -8,7 +8,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what it can be told | [`config`] |
+//! | what it can be told, and how that is read | [`config`], [`args`] |
 //! | who it is, and what a former life left | [`identity`], [`leftovers`] |
 //! | the stream to the coordinator | [`session`], over [`dial`] |
 //! | what follows from being out of touch | [`touch`] |
@@ -23,13 +23,13 @@
 //! Not here: containment by control groups, logs on disk, TLS.
 
 mod agent;
+mod args;
 mod clear;
 mod config;
 mod dial;
 mod drain;
 mod entry;
 mod executor;
-mod file;
 mod halt;
 mod identity;
 mod leftovers;

@@ -1,6 +1,5 @@
 //! `JobService`.
 
-use std::ops::Not;
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
@@ -48,7 +47,10 @@ impl Api {
 
     async fn wait(&self, id: JobId, limit: Duration) -> Result<pb::WaitJobResponse, Status> {
         // What cannot be read ends the wait: asking for the job then says why.
-        let ended = || self.job(id).is_ok_and(|job| !job.record.state.is_final()).not().then_some(());
+        let ended = || {
+            let runs_on = self.job(id).is_ok_and(|job| !job.record.state.is_final());
+            (!runs_on).then_some(())
+        };
         let done = tokio::time::timeout(limit, self.records.wait(id, ended)).await.is_ok();
         let job = self.job(id).map_err(|err| to_status(&err))?;
         Ok(pb::WaitJobResponse { job: Some(convert::job_to_wire(job)), done })

@@ -10,7 +10,9 @@
 //! may lose, nobody may see early. The task awaits only its inboxes, its next deadline and the store.
 
 mod crash;
+mod error;
 mod handle;
+mod message;
 mod operators;
 mod repeats;
 mod tick;
@@ -26,9 +28,11 @@ use windlass_shared::clock;
 use windlass_shared::domain::{AgentRecord, QueueRecord};
 
 pub use crash::CrashAt;
-pub(crate) use handle::{Control, DriverHandle, Incoming, Progress, RequestKey, Submit, SubmitError, Wish};
+pub(crate) use error::SubmitError;
+pub(crate) use handle::{DriverHandle, Progress};
+pub(crate) use message::{Control, Incoming, RequestKey, Submit, Wish};
 
-use handle::Taken;
+use message::Taken;
 use repeats::Resolved;
 
 use crate::sessions::Registry;

@@ -9,7 +9,9 @@ use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Now;
 
-use super::handle::{Control, DriverHandle, Stopping, Wish};
+use super::error::Stopping;
+use super::handle::DriverHandle;
+use super::message::{Control, Wish};
 
 /// A queue was not paused or resumed.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,8 @@ use windlass_core::Submission;
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
-use super::handle::{Incoming, RequestKey, SubmitError};
+use super::error::SubmitError;
+use super::message::{Incoming, RequestKey};
 use crate::store::{Batch, Request, Store};
 
 /// What is known of a job before the core is asked.

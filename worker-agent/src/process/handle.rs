@@ -2,24 +2,22 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::control::{Control, Events};
 use super::link::{Link, Sent};
 use super::recover;
+use super::shared::{Life, Shared, WardenOptions};
+use super::spec::{Pipes, Prepared, SpawnSpec};
 use super::table::{Started, Table};
 use super::{PipeReader, PipeWriter, SpawnError, Stage};
-use crate::sys;
 use crate::sys::boottime::Boottime;
-use crate::warden::{Request, encode_spec};
+use crate::warden::Request;
 
 /// How long a spawn waits for a warden while one is being replaced: a sweep takes at most the proof timeout (10 s), and a
 /// restart backs off up to 5 s.
@@ -29,60 +27,6 @@ const WARDEN_WAIT_MAX: Duration = Duration::from_secs(30);
 const ANSWER_SLACK: Duration = Duration::from_secs(5);
 /// The warden's silence is counted in pieces of this, so that a pause of the whole host, of any length, counts as one.
 const ANSWER_TICK: Duration = Duration::from_secs(1);
-
-/// Settings of the warden; the same for every attempt.
-#[derive(Debug, Clone)]
-pub struct WardenOptions {
-    /// The executable that plays [`warden::ROLE`](crate::warden::ROLE). Default: our own, pinned as /proc/self/exe, so that an
-    /// upgrade on disk changes nothing under a running agent.
-    pub executable: PathBuf,
-    /// From fork to exec, at most. A hung mount under cwd or program is what takes that long. Default 10 s.
-    pub start_timeout: Duration,
-    /// What the rest of a tree gets after its leader's end before it is killed. Default 2 s: time to flush, not to linger.
-    pub survivors_grace: Duration,
-    /// From a kill to [`Proof::None`](super::Proof::None). Default 10 s: longer is a process the kernel cannot end.
-    pub proof_timeout: Duration,
-    /// An open, locked file that the warden and every keeper hold as well: the lock is free again only when the last tree
-    /// is gone, which may be after this process.
-    pub lock: Option<Arc<OwnedFd>>,
-}
-
-impl Default for WardenOptions {
-    fn default() -> Self {
-        Self {
-            executable: "/proc/self/exe".into(),
-            start_timeout: Duration::from_secs(10),
-            survivors_grace: Duration::from_secs(2),
-            proof_timeout: Duration::from_secs(10),
-            lock: None,
-        }
-    }
-}
-
-/// A process to start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SpawnSpec {
-    /// Program and arguments; a program without a slash is looked up on the PATH of `env`. Never a shell.
-    pub argv: Vec<Vec<u8>>,
-    /// The whole environment.
-    pub env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Working directory, absolute.
-    pub cwd: PathBuf,
-    /// What can be read from standard input.
-    pub stdin: Stdin,
-}
-
-/// What a process can read from its standard input.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Stdin {
-    /// Nothing: /dev/null.
-    #[default]
-    Null,
-    /// These bytes.
-    Bytes(Bytes),
-    /// What is written to [`Process::stdin`], until that is dropped.
-    Pipe,
-}
 
 /// A started process. Dropping its control and its events kills it.
 #[derive(Debug)]
@@ -104,26 +48,6 @@ pub struct Process {
 /// A cheap handle to the process's one warden.
 #[derive(Debug, Clone)]
 pub struct Warden(Arc<Shared>);
-
-/// What handles and the task have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) options: WardenOptions,
-    pub(super) table: Table,
-    /// None while one warden is dead and the next is not there yet.
-    pub(super) link: watch::Sender<Option<Arc<Link>>>,
-    pub(super) stage: watch::Sender<Life>,
-    /// How long the lease runs, as the last warden was told and the next one will be; 0 where there was none yet.
-    pub(super) lease: AtomicU64,
-}
-
-/// The life of the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(super) enum Life {
-    Running,
-    Stopping,
-    Over,
-}
 
 impl Warden {
     /// Starts a warden and gives the task that must run beside it; it ends after [`Self::stop`], and dropping it kills
@@ -277,58 +201,3 @@ impl Warden {
 }
 
 type Answer = tokio::sync::oneshot::Receiver<Result<Started, SpawnError>>;
-
-/// A spec as descriptors.
-#[derive(Debug)]
-struct Prepared {
-    spec: OwnedFd,
-    stdin: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    ours: Pipes,
-}
-
-/// Our ends of a process's pipes.
-#[derive(Debug)]
-struct Pipes {
-    stdin: Option<PipeWriter>,
-    stdout: PipeReader,
-    stderr: PipeReader,
-}
-
-impl Prepared {
-    fn new(spec: &SpawnSpec) -> Result<Self, SpawnError> {
-        let bytes = encode_spec(spec).map_err(|errno| SpawnError::early(Stage::Prepare, errno))?;
-        let prepare = || {
-            let (stdin, to_stdin) = stdin(&spec.stdin)?;
-            let ((from_stdout, stdout), (from_stderr, stderr)) = (sys::fd::pipe()?, sys::fd::pipe()?);
-            let ours =
-                Pipes { stdin: to_stdin, stdout: PipeReader::new(from_stdout)?, stderr: PipeReader::new(from_stderr)? };
-            io::Result::Ok(Self { spec: sys::fd::sealed("windlass-spec", &bytes)?, stdin, stdout, stderr, ours })
-        };
-        prepare().map_err(|error| SpawnError::from_io(Stage::Prepare, &error))
-    }
-
-    /// Once sent, our copies of what the job holds are closed: its end must be the pipe's end.
-    fn into_ours(self) -> Pipes {
-        self.ours
-    }
-
-    /// In the order the warden expects.
-    fn to_pass(&self) -> Vec<BorrowedFd<'_>> {
-        let required = [&self.spec, &self.stdout, &self.stderr];
-        required.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
-    }
-}
-
-/// The process's end of its standard input, and ours.
-fn stdin(stdin: &Stdin) -> io::Result<(Option<OwnedFd>, Option<PipeWriter>)> {
-    Ok(match stdin {
-        Stdin::Null => (None, None),
-        Stdin::Bytes(bytes) => (Some(sys::fd::read_only(&sys::fd::sealed("windlass-stdin", bytes)?)?), None),
-        Stdin::Pipe => {
-            let (theirs, ours) = sys::fd::pipe()?;
-            (Some(theirs), Some(PipeWriter::new(ours)?))
-        }
-    })
-}

@@ -24,10 +24,14 @@ mod link;
 mod outcome;
 mod pipe;
 mod recover;
+mod shared;
+mod spec;
 mod table;
 
 pub use control::{Control, Events};
 pub use error::{SpawnError, Stage};
-pub use handle::{Process, SpawnSpec, Stdin, Warden, WardenOptions};
+pub use handle::{Process, Warden};
 pub use outcome::{ExitInfo, ExitKind, LeaderEnd, Proof, TreeEnd};
 pub use pipe::{PipeReader, PipeWriter};
+pub use shared::WardenOptions;
+pub use spec::{SpawnSpec, Stdin};

@@ -17,8 +17,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::Proof;
-use super::handle::{Life, Shared};
 use super::link::Link;
+use super::shared::{Life, Shared};
 use super::table::{Attempt, Next};
 use crate::sys::boottime::Boottime;
 use crate::sys::wait::{Reaped, reap_any};

@@ -1,4 +1,4 @@
-//! The configuration file: the flags under their own names, and the pools.
+//! The command line, and the file it names: the flags under their own names, and the pools.
 //!
 //! ```toml
 //! coordinator = "http://10.0.0.1:7070"
@@ -14,9 +14,11 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use serde::Deserialize;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Options};
 use crate::worker::PoolOptions;
 
 /// What a file may say. Unknown keys are refused by name: a misspelt limit is no limit.
@@ -35,11 +37,24 @@ struct File {
     pool: Vec<PoolOptions>,
 }
 
+impl Options {
+    /// Reads the arguments, those after the program's name or role, and the file they name.
+    ///
+    /// # Errors
+    /// What clap has to say, a request for help included, and what is wrong with the file.
+    pub fn parse_args(args: &[OsString]) -> Result<Self, clap::Error> {
+        let name = OsString::from("windlass-worker-agent");
+        let bad = |err: ConfigError| Self::command().error(ErrorKind::InvalidValue, err);
+        let (args, pools) = with_file(args).map_err(bad)?;
+        Ok(Self { pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
+    }
+}
+
 /// The arguments with what the file of `--config` adds to them, and its pools.
 ///
 /// # Errors
 /// Where the file cannot be read or says what cannot be.
-pub(crate) fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), ConfigError> {
+fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), ConfigError> {
     let mut args = args.to_vec();
     let Some(path) = value_of(&args, "--config") else { return Ok((args, Vec::new())) };
     let file = read(Path::new(&path))?;

@@ -1,0 +1,91 @@
+//! A process to start: as it is asked for, and as the descriptors that go to the warden.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::{PipeReader, PipeWriter, SpawnError, Stage};
+use crate::sys;
+use crate::warden::encode_spec;
+
+/// A process to start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpawnSpec {
+    /// Program and arguments; a program without a slash is looked up on the PATH of `env`. Never a shell.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Working directory, absolute.
+    pub cwd: PathBuf,
+    /// What can be read from standard input.
+    pub stdin: Stdin,
+}
+
+/// What a process can read from its standard input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing: /dev/null.
+    #[default]
+    Null,
+    /// These bytes.
+    Bytes(Bytes),
+    /// What is written to [`Process::stdin`](super::Process::stdin), until that is dropped.
+    Pipe,
+}
+
+/// A spec as descriptors.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    spec: OwnedFd,
+    stdin: Option<OwnedFd>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    ours: Pipes,
+}
+
+/// Our ends of a process's pipes.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub(super) stdin: Option<PipeWriter>,
+    pub(super) stdout: PipeReader,
+    pub(super) stderr: PipeReader,
+}
+
+impl Prepared {
+    pub(super) fn new(spec: &SpawnSpec) -> Result<Self, SpawnError> {
+        let bytes = encode_spec(spec).map_err(|errno| SpawnError::early(Stage::Prepare, errno))?;
+        let prepare = || {
+            let (stdin, to_stdin) = stdin(&spec.stdin)?;
+            let ((from_stdout, stdout), (from_stderr, stderr)) = (sys::fd::pipe()?, sys::fd::pipe()?);
+            let ours =
+                Pipes { stdin: to_stdin, stdout: PipeReader::new(from_stdout)?, stderr: PipeReader::new(from_stderr)? };
+            io::Result::Ok(Self { spec: sys::fd::sealed("windlass-spec", &bytes)?, stdin, stdout, stderr, ours })
+        };
+        prepare().map_err(|error| SpawnError::from_io(Stage::Prepare, &error))
+    }
+
+    /// Once sent, our copies of what the job holds are closed: its end must be the pipe's end.
+    pub(super) fn into_ours(self) -> Pipes {
+        self.ours
+    }
+
+    /// In the order the warden expects.
+    pub(super) fn to_pass(&self) -> Vec<BorrowedFd<'_>> {
+        let required = [&self.spec, &self.stdout, &self.stderr];
+        required.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
+    }
+}
+
+/// The process's end of its standard input, and ours.
+fn stdin(stdin: &Stdin) -> io::Result<(Option<OwnedFd>, Option<PipeWriter>)> {
+    Ok(match stdin {
+        Stdin::Null => (None, None),
+        Stdin::Bytes(bytes) => (Some(sys::fd::read_only(&sys::fd::sealed("windlass-stdin", bytes)?)?), None),
+        Stdin::Pipe => {
+            let (theirs, ours) = sys::fd::pipe()?;
+            (Some(theirs), Some(PipeWriter::new(ours)?))
+        }
+    })
+}
