@@ -43,9 +43,26 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
 
 async fn round(calls: usize) -> Result<f64, OsString> {
     let cluster = Cluster::start_with(AGENTS, 1, WORKERS).await?;
+    all_succeed(&cluster, &call(), calls).await
+}
+
+/// A call that does nothing.
+pub(crate) fn call() -> pb::JobSpec {
     let call = pb::Call { handler: "echo".into(), input: INPUT.into(), ..pb::Call::default() };
-    let spec = pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() };
-    all_succeed(&cluster, &spec, calls).await
+    pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
+}
+
+/// The same, as an agent puts it to a worker.
+pub(crate) fn order(id: u64) -> JobOrder<'static> {
+    JobOrder {
+        id,
+        handler: "echo",
+        input: INPUT.as_bytes(),
+        content_type: None,
+        job: "01990000-0000-7000-8000-000000000000",
+        attempt: 1,
+        fencing_token: 1 << 40,
+    }
 }
 
 /// Calls per second of so many workers, each with 64 in its pipe, every answer read and looked for its end, nothing kept.
@@ -76,16 +93,7 @@ fn feed(mut worker: Command, calls: usize) -> std::io::Result<()> {
     while done < calls {
         while given < calls && given - done < AHEAD {
             given += 1;
-            let order = JobOrder {
-                id: given as u64,
-                handler: "echo",
-                input: INPUT.as_bytes(),
-                content_type: None,
-                job: "01990000-0000-7000-8000-000000000000",
-                attempt: 1,
-                fencing_token: 1 << 40,
-            };
-            ipc::job(&mut out, &order);
+            ipc::job(&mut out, &order(given as u64));
         }
         stdin.write_all(&out)?;
         out.clear();

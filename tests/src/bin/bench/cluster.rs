@@ -24,16 +24,23 @@ pub(crate) struct Cluster {
 fn start_coordinator(home: &Path) -> Result<(Child, String), OsString> {
     let mut command = Command::new(sibling("windlass-coordinator")?);
     command.arg("--data").arg(home.join("coordinator")).args(["--listen", "127.0.0.1:0"]);
-    let mut coordinator = start(command.stdout(Stdio::piped()))?;
-    let mut line = String::new();
-    if let Some(stdout) = &mut coordinator.stdout {
-        BufReader::new(stdout).read_line(&mut line).map_err(|err| format!("the coordinator: {err}"))?;
-    }
-    let url = line.trim().strip_prefix("listening on ").ok_or("the coordinator did not start")?.to_owned();
-    Ok((coordinator, url))
+    start_server(&mut command)
 }
 
-async fn connect(url: &str) -> Result<Channel, OsString> {
+/// Starts what says `listening on URL` once it serves; that URL.
+pub(crate) fn start_server(command: &mut Command) -> Result<(Child, String), OsString> {
+    let mut server = start(command.stdout(Stdio::piped()))?;
+    let mut line = String::new();
+    if let Some(stdout) = &mut server.stdout {
+        BufReader::new(stdout).read_line(&mut line).map_err(|err| format!("a server: {err}"))?;
+    }
+    match line.trim().strip_prefix("listening on ") {
+        Some(url) => Ok((server, url.to_owned())),
+        None => Err(format!("{} did not start", command.get_program().display()).into()),
+    }
+}
+
+pub(crate) async fn connect(url: &str) -> Result<Channel, OsString> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|err| err.to_string())?;
     endpoint.connect().await.map_err(|err| err.to_string().into())
 }
@@ -117,6 +124,11 @@ impl Cluster {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.members[0].id())).ok()?;
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
         Some(kib.trim().parse::<f64>().ok()? / 1024.0)
+    }
+
+    /// The directory that holds all its members' directories.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {

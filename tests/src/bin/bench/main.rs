@@ -9,12 +9,16 @@
 
 mod calls;
 mod cluster;
+mod echo;
 mod exec_true;
+mod latency;
 mod million;
 mod raw;
+mod submit;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use windlass_shared::role::{Role, dispatch};
@@ -55,10 +59,23 @@ pub(crate) enum Figure {
         least: f64,
     },
     /// A quantity that must stay below a ceiling.
-    Value { scenario: &'static str, value: f64, unit: &'static str, ceiling: f64 },
+    Value {
+        scenario: &'static str,
+        value: f64,
+        unit: &'static str,
+        ceiling: f64,
+        /// What the ceiling is made of.
+        ceiling_is: String,
+    },
 }
 
 impl Figure {
+    fn scenario(&self) -> &'static str {
+        match self {
+            Self::Rate { scenario, .. } | Self::Value { scenario, .. } => scenario,
+        }
+    }
+
     /// Whether it is what it must be; a figure that is no number never is.
     fn holds(&self) -> bool {
         match self {
@@ -74,9 +91,9 @@ impl Figure {
                 "scenario": scenario, "jobs_per_s": round(*jobs_per_s, 1.0), "limit": round(*limit, 1.0),
                 "limit_is": limit_is, "ratio": round(jobs_per_s / limit, 1000.0), "floor": floor, "least": least,
             }),
-            Self::Value { scenario, value, unit, ceiling } => serde_json::json!({
-                "scenario": scenario, "value": round(*value, 100.0), "unit": unit, "limit": ceiling,
-                "ratio": round(value / ceiling, 1000.0),
+            Self::Value { scenario, value, unit, ceiling, ceiling_is } => serde_json::json!({
+                "scenario": scenario, "value": round(*value, 100.0), "unit": unit, "limit": round(*ceiling, 100.0),
+                "limit_is": ceiling_is, "ratio": round(value / ceiling, 1000.0),
             }),
         }
     }
@@ -90,8 +107,8 @@ impl Figure {
                     "{scenario}: {jobs_per_s:.0} jobs/s, {ratio:.2} of {limit:.0} ({limit_is}); floor {floor}, {least}/s"
                 );
             }
-            Self::Value { scenario, value, unit, ceiling } => {
-                println!("{scenario}: {value:.2} {unit}; ceiling {ceiling}");
+            Self::Value { scenario, value, unit, ceiling, ceiling_is } => {
+                println!("{scenario}: {value:.2} {unit}; ceiling {ceiling:.0} ({ceiling_is})");
             }
         }
     }
@@ -103,26 +120,57 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-const ROLES: [Role; 2] =
-    [Role { name: "__warden", run: windlass_worker_agent::warden::main }, Role { name: raw::ROLE, run: raw::main }];
+/// What went wrong, in its own words.
+pub(crate) fn said(err: impl std::fmt::Display) -> OsString {
+    err.to_string().into()
+}
 
-type Scenario = fn(&Args) -> Result<Vec<Figure>, OsString>;
-const SCENARIOS: [(&str, Scenario); 3] =
-    [("exec_true", exec_true::run), ("call_throughput", calls::run), ("million", million::run)];
+/// How long, in microseconds.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Runs on this thread alone: what is measured is another process, and a second thread here would take its core. At the end
+/// all connections are closed; what comes out may hold the processes, which then end without waiting for any.
+pub(crate) fn alone<T>(work: impl Future<Output = Result<T, OsString>>) -> Result<T, OsString> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|err| format!("a runtime: {err}"))?.block_on(work)
+}
+
+const ROLES: [Role; 3] = [
+    Role { name: "__warden", run: windlass_worker_agent::warden::main },
+    Role { name: raw::ROLE, run: raw::main },
+    Role { name: echo::ROLE, run: echo::main },
+];
+
+/// What is run at once, and the figures it prints.
+struct Scenario {
+    prints: &'static [&'static str],
+    run: fn(&Args) -> Result<Vec<Figure>, OsString>,
+}
+
+const SCENARIOS: [Scenario; 6] = [
+    Scenario { prints: &["exec_true"], run: exec_true::run },
+    Scenario { prints: &["call_throughput"], run: calls::run },
+    Scenario { prints: &["call_idle_latency"], run: latency::run },
+    Scenario { prints: &["submit_unary"], run: submit::unary },
+    Scenario { prints: &["submit_batch"], run: submit::batch },
+    Scenario { prints: &["memory_1m", "memory_1m_restarted", "restart_1m"], run: million::run },
+];
 
 fn main() -> ExitCode {
     if let Some(code) = dispatch(&ROLES) {
         return code;
     }
     let args = Args::parse();
-    let wanted = |name: &&str| args.scenario.as_deref().is_none_or(|only| only == *name);
+    let wanted = |name: &str| args.scenario.as_deref().is_none_or(|only| only == name);
     let mut code = ExitCode::SUCCESS;
     let mut ran = 0;
-    for (_, run) in SCENARIOS.iter().filter(|(name, _)| wanted(name)) {
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.prints.iter().any(|name| wanted(name))) {
         ran += 1;
-        match run(&args) {
+        match (scenario.run)(&args) {
             Ok(figures) => {
-                for figure in figures {
+                for figure in figures.iter().filter(|figure| wanted(figure.scenario())) {
                     figure.print(args.json);
                     if !figure.holds() {
                         code = ExitCode::FAILURE;
@@ -136,7 +184,8 @@ fn main() -> ExitCode {
         }
     }
     if ran == 0 {
-        eprintln!("bench: no such scenario; there are: {}", SCENARIOS.map(|(name, _)| name).join(", "));
+        let names: Vec<&str> = SCENARIOS.iter().flat_map(|scenario| scenario.prints).copied().collect();
+        eprintln!("bench: no such scenario; there are: {}", names.join(", "));
         code = ExitCode::FAILURE;
     }
     code
