@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::args::StoreCommand;
+use crate::logs::Logs;
 use crate::store::tools::{self, Imported, ToolError};
 
 /// What sysexits calls `EX_DATAERR`: the record holds something it should not.
@@ -40,7 +41,7 @@ fn carry_out(command: &StoreCommand) -> Result<Vec<String>, ToolError> {
         }
         // The flag is required: there is no command without it.
         StoreCommand::Import { data, accept_rollback: _ } => {
-            let done = tools::import(data, crate::random())?;
+            let done = tools::import(data, crate::random(), |before| Logs::set_aside(data, before))?;
             let _ = writeln!(io::stdout(), "{}", imported(&done));
             Ok(Vec::new())
         }
@@ -52,8 +53,9 @@ fn imported(done: &Imported) -> String {
     format!(
         "record {} is record {} now, with {live} jobs that are not finished\n\
          starts go on after {}, which was {}; changes after {}, which was {}, and those before are not shown any more\n\
-         what happened since the copy was made is forgotten; what agents still run of it is killed when they say hello",
-        incarnation.0, incarnation.1, epoch.1, epoch.0, revision.1, revision.0
+         what happened since the copy was made is forgotten; what agents still run of it is killed when they say hello\n\
+         logs that were there are in logs.{} now: attempts that are made anew have the numbers of former ones",
+        incarnation.0, incarnation.1, epoch.1, epoch.0, revision.1, revision.0, incarnation.0
     )
 }
 

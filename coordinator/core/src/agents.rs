@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use windlass_shared::domain::{AgentRecord, AgentState, Credit, OrderKind, Scheduling};
@@ -189,8 +190,10 @@ impl Agents {
         self.table.contains_key(&ix)
     }
 
-    pub(crate) fn records(&self, names: &Names) -> Vec<AgentRecord> {
-        self.by_id.values().map(|ix| self.record(*ix, names)).collect()
+    /// By id, after `after`.
+    pub(crate) fn records(&self, after: Option<AgentId>, names: &Names) -> impl Iterator<Item = AgentRecord> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range((from, Bound::Unbounded)).map(|(_, ix)| self.record(*ix, names))
     }
 
     pub(crate) fn record(&self, ix: AgentIx, names: &Names) -> AgentRecord {

@@ -51,8 +51,9 @@ impl Core {
             return if hello.session > agent.session_number { Ok(()) } else { Err(Refusal::Superseded) };
         }
         // Another process under the same id. With the same lock on the same boot it proves that the former one is gone; else it
-        // may be a clone, and only the end of the lease proves anything.
-        if agent.is_live() && agent.boot != boot_mark(&hello.boot_id) { Err(Refusal::AgentIdInUse) } else { Ok(()) }
+        // may be a clone, and only the end of the lease proves anything. Two that name no boot have nothing in common.
+        let succeeds = !hello.boot_id.is_empty() && agent.boot == boot_mark(&hello.boot_id);
+        if agent.is_live() && !succeeds { Err(Refusal::AgentIdInUse) } else { Ok(()) }
     }
 
     fn enter(&mut self, now: Now, known: Option<AgentIx>, hello: &AgentHello) -> AgentIx {

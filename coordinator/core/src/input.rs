@@ -233,8 +233,11 @@ pub enum Refusal {
     /// Another live process has the agent's id.
     #[error("another live process has this agent id; give each agent a data directory of its own (--data)")]
     AgentIdInUse,
-    /// As many agents are connected as this coordinator serves.
-    #[error("the coordinator serves {limit} agents, which is its limit (agents_max)")]
+    /// As many agents are connected, hold work or have an order as this coordinator serves.
+    #[error(
+        "the coordinator knows {limit} agents that are live, hold work, or are cordoned or drained, which is its limit (agents_max); \
+         uncordon those that will not come back"
+    )]
     AgentsFull {
         /// The limit.
         limit: usize,

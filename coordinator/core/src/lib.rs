@@ -35,7 +35,7 @@ mod why;
 use std::time::Duration;
 
 use windlass_shared::domain::AgentRecord;
-use windlass_shared::ids::JobId;
+use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now};
 
 pub use input::{Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
@@ -173,10 +173,10 @@ impl Core {
         self.timers.next()
     }
 
-    /// Every agent known, by id.
+    /// Up to `limit` agents of those known, by id, after `after`.
     #[must_use]
-    pub fn agents(&self) -> Vec<AgentRecord> {
-        self.agents.records(&self.jobs.names)
+    pub fn agents(&self, after: Option<AgentId>, limit: usize) -> Vec<AgentRecord> {
+        self.agents.records(after, &self.jobs.names).take(limit).collect()
     }
 
     /// Whether there is a job of this id that is not final.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A name's place, counted from 1, so that one that may be absent has 4 bytes too.
@@ -48,6 +49,12 @@ impl Names {
     /// The place of a name that is in use.
     pub(crate) fn find(&self, name: &str) -> Option<NameId> {
         self.by_name.get(name).copied().map(NameId::of)
+    }
+
+    /// The names in use after `after`, in order.
+    pub(crate) fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&Arc<str>, NameId)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_name.range::<str, _>((from, Bound::Unbounded)).map(|(name, at)| (name, NameId::of(*at)))
     }
 
     /// Names in use, with how many users each has. For checks only.

@@ -104,14 +104,19 @@ impl Core {
         found.map_or_else(|| Queue::default().record(name.into()), |queue| queue.record(name.into()))
     }
 
-    /// Up to `limit` queues that are there, and the default one, by name, after `after`.
+    /// Up to `limit` queues that are there, and the default one, by name, after `after`. It looks at the names that are shown, and at
+    /// those of handlers between them, however many queues there are.
     #[must_use]
     pub fn queues(&self, after: Option<&str>, limit: usize) -> Vec<QueueRecord> {
-        let there = self.queues.table.keys().map(|id| &**self.jobs.names.get(*id)).chain([DEFAULT_QUEUE]);
-        let mut names: Vec<&str> = there.filter(|name| after.is_none_or(|after| *name > after)).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().take(limit).map(|name| self.queue(name)).collect()
+        let there = self.jobs.names.after(after).filter(|(_, id)| self.queues.table.contains_key(id));
+        let mut shown: Vec<QueueRecord> = there.take(limit).map(|(name, _)| self.queue(name)).collect();
+        let at = shown.partition_point(|queue| *queue.name < *DEFAULT_QUEUE);
+        let is_there = shown.get(at).is_some_and(|queue| *queue.name == *DEFAULT_QUEUE);
+        if !is_there && after.is_none_or(|after| DEFAULT_QUEUE > after) {
+            shown.insert(at, self.queue(DEFAULT_QUEUE));
+            shown.truncate(limit);
+        }
+        shown
     }
 
     pub(crate) fn pause(&mut self, ticket: Ticket, name: &Arc<str>, pause: Pause, out: &mut Vec<Effect>) {

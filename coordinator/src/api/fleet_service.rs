@@ -52,13 +52,13 @@ fn list_request(request: &pb::ListAgentsRequest) -> Result<(usize, Option<AgentI
     Ok((limit, page::read_token("page_token", &request.page_token, &NO_FILTER)?))
 }
 
-fn page_of(agents: &[AgentRecord], limit: usize, after: Option<AgentId>) -> pb::ListAgentsResponse {
-    let start = after.map_or(0, |after| agents.partition_point(|agent| agent.id <= after));
-    let shown = &agents[start..agents.len().min(start + limit)];
-    let more = start + shown.len() < agents.len();
+/// A page, of one agent more than it shows where there is more.
+fn page_of(mut agents: Vec<AgentRecord>, limit: usize) -> pb::ListAgentsResponse {
+    let more = agents.len() > limit;
+    agents.truncate(limit);
     pb::ListAgentsResponse {
-        agents: shown.iter().map(convert::agent_to_wire).collect(),
-        next_page_token: page::token(shown.last().filter(|_| more).map(|agent| agent.id), &NO_FILTER),
+        next_page_token: page::token(agents.last().filter(|_| more).map(|agent| agent.id), &NO_FILTER),
+        agents: agents.iter().map(convert::agent_to_wire).collect(),
     }
 }
 
@@ -69,8 +69,8 @@ impl FleetService for Api {
         request: Request<pb::ListAgentsRequest>,
     ) -> Result<Response<pb::ListAgentsResponse>, Status> {
         let (limit, after) = list_request(request.get_ref()).map_err(|err| to_status(&err))?;
-        let agents = self.driver.agents().await.map_err(|err| to_status(&err))?;
-        Ok(Response::new(page_of(&agents, limit, after)))
+        let agents = self.driver.agents(after, limit + 1).await.map_err(|err| to_status(&err))?;
+        Ok(Response::new(page_of(agents, limit)))
     }
 
     async fn get_agent(&self, request: Request<pb::GetAgentRequest>) -> Result<Response<pb::GetAgentResponse>, Status> {

@@ -58,9 +58,9 @@ impl DriverHandle {
         .await
     }
 
-    /// Every agent known, by id.
-    pub(crate) async fn agents(&self) -> Result<Vec<AgentRecord>, Stopping> {
-        self.look(|core, _| core.agents()).await
+    /// Up to `limit` agents by id, after `after`.
+    pub(crate) async fn agents(&self, after: Option<AgentId>, limit: usize) -> Result<Vec<AgentRecord>, Stopping> {
+        self.look(move |core, _| core.agents(after, limit)).await
     }
 
     pub(crate) async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, Stopping> {

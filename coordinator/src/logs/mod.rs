@@ -76,6 +76,14 @@ impl Logs {
         Ok(Self { shelf: Mutex::new(shelf), bells })
     }
 
+    /// Moves the logs of a data directory that nobody uses out of the way; `incarnation`: of the record that they are of.
+    ///
+    /// # Errors
+    /// Where they cannot be moved.
+    pub(crate) fn set_aside(dir: &Path, incarnation: u64) -> io::Result<()> {
+        place::set_aside(dir, incarnation)
+    }
+
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,14 @@ pub(super) enum Place {
     Dir(PathBuf),
 }
 
+/// Moves the logs of a data directory out of the way, to where nobody looks for them: those of the record that was `incarnation`.
+pub(super) fn set_aside(dir: &Path, incarnation: u64) -> io::Result<()> {
+    match std::fs::rename(dir.join("logs"), dir.join(format!("logs.{incarnation}"))) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 impl Place {
     /// `logs` in that directory, made where it is missing. Nobody else reads it: jobs print secrets.
     pub(super) fn in_dir(dir: &Path) -> io::Result<Self> {

@@ -22,13 +22,15 @@ use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
 use windlass_shared::domain::{Lease, StopOrder, Welcome};
 use windlass_shared::ids::SessionId;
+use windlass_shared::limits::{AGENT_CAPACITY_MAX, INVENTORY_ITEMS_MAX};
 use windlass_shared::time::Moment;
 
 pub(crate) use let_go::LetGo;
 pub(crate) use session::Session;
 
-/// Messages waiting for one agent: more than it may hold attempts twice over, so only one that does not read fills it.
-const OUTBOX: usize = 2 * windlass_shared::limits::AGENT_CAPACITY_MAX as usize;
+/// Messages waiting for one agent. A hello may be answered at once by a stop for each of its inventory and by as many assignments as
+/// the agent takes, and what follows must have room too, so only one that does not read fills it. Room that is not used costs nothing.
+const OUTBOX: usize = INVENTORY_ITEMS_MAX + 2 * AGENT_CAPACITY_MAX as usize;
 
 /// What the driver has for an agent.
 #[derive(Debug)]

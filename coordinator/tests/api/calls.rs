@@ -78,6 +78,23 @@ async fn an_answer_too_large_fails_its_job_and_leaves_the_stream_and_the_news_be
 }
 
 #[tokio::test]
+async fn an_end_of_a_kind_that_is_not_known_here_is_an_end_and_leaves_the_stream_alone() {
+    let rig = Rig::start().await;
+    let mut agent = worker(&rig).await;
+    let id = rig.submit_spec(call("resize", "1")).await;
+    let (lease, _) = agent.assigned().await.remove(0);
+    let mut report = convert::report(1, &[ReportItem { lease, news: answered(Vec::new(), None) }]);
+    let Some(pb::connect_request::Message::Report(wire)) = &mut report.message else { unreachable!() };
+    let Some(pb::report_item::News::Ended(ended)) = &mut wire.items[0].news else { unreachable!() };
+    ended.state = 99;
+    agent.say(report).await;
+    assert!(matches!(agent.hear().await, Ok(FromCoordinator::ReportAck(ack)) if ack.stale.is_empty()));
+    let job = rig.job(&id).await;
+    assert_eq!((job.infra_losses, job.attempts[0].state()), (1, pb::attempt::State::Interrupted));
+    assert!(job.detail.ends_with("not known here, 99"), "{}", job.detail);
+}
+
+#[tokio::test]
 async fn a_result_is_refused_with_the_reason_where_there_is_none() {
     let rig = Rig::start().await;
     let command = rig.submit_spec(exec(&["true"])).await;

@@ -65,7 +65,10 @@ async fn agents_and_watchers_that_saw_more_than_a_copy_are_taken_once_it_is_impo
     stop(rig).await;
     assert!(!import(second.path(), &[]).await, "not without the word for it");
 
+    std::fs::write(second.path().join("logs/of-the-former"), "").expect("written");
     assert!(import(second.path(), &["--accept-rollback"]).await);
+    let aside = second.path().join(format!("logs.{}/of-the-former", welcome.incarnation));
+    assert!(aside.exists(), "an attempt that is made anew is not shown with what its namesake wrote");
     let rig = start(second.path()).await;
     let (mut agent, welcome) = rig.greet(back()).await;
     assert!(matches!(welcome, Some(FromCoordinator::Welcome(_))), "{welcome:?}");

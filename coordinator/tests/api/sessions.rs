@@ -7,6 +7,7 @@ use windlass_coordinator::Options;
 use windlass_shared::convert::{self, FromCoordinator};
 use windlass_shared::domain::{AttemptState, Lease, Reason, ReportItem};
 use windlass_shared::ids::JobId;
+use windlass_shared::limits::INVENTORY_ITEMS_MAX;
 use windlass_shared::pb;
 
 use crate::rig::{Rig, ended, hello, reason, started};
@@ -44,10 +45,7 @@ async fn a_hello_that_makes_no_sense_is_refused_by_field() {
         (|wire| wire.name = "two words".into(), "hello.name"),
         (|wire| wire.slots = 0, "hello.slots"),
         (|wire| wire.capacity = 1_000_000, "hello.capacity"),
-        (
-            |wire| wire.inventory = vec![pb::Lease::default(); windlass_shared::limits::INVENTORY_ITEMS_MAX + 1],
-            "hello.inventory",
-        ),
+        (|wire| wire.inventory = vec![pb::Lease::default(); INVENTORY_ITEMS_MAX + 1], "hello.inventory"),
         (|wire| wire.pools = vec![offer("p", "h"), offer("q", "h")], "hello.pools"),
         (|wire| wire.pools = vec![offer("p", "h"), offer("p", "i")], "hello.pools"),
         (|wire| wire.pools = vec![offer("a b", "h")], "hello.pools[0].pool"),
@@ -157,6 +155,26 @@ async fn an_agent_that_does_not_read_its_stream_is_let_go_and_told_so() {
         }
     };
     assert_eq!((status.code(), &*reason(&status)), (Code::Unavailable, "AGENT_TOO_SLOW"), "{status:?} after {sent}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_whole_inventory_is_stale_hears_of_all_of_it_on_one_stream() {
+    let rig = Rig::start().await;
+    let mut all = hello(1, 1);
+    let lease = |n: usize| {
+        let (job, n) = (JobId::from_bytes([1; 16]), n as u64);
+        Lease { job, generation: 1, attempt: 1, incarnation: 1, epoch: 1, fencing_token: n }
+    };
+    all.inventory = (0..INVENTORY_ITEMS_MAX).map(lease).collect();
+    let (mut agent, welcome) = rig.greet(all).await;
+    assert!(matches!(welcome, Some(FromCoordinator::Welcome(_))), "{welcome:?}");
+    let mut told = 0;
+    while told < INVENTORY_ITEMS_MAX {
+        match agent.hear().await {
+            Ok(FromCoordinator::Stop(orders)) => told += orders.len(),
+            other => panic!("after {told}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -187,16 +187,19 @@ fn report_item(wire: pb::ReportItem) -> Result<ReportItem, Invalid> {
     let news = wire.news.ok_or_else(|| Invalid::one("report.items.news", "is required"))?;
     let news = match news {
         Wire::Started(started) => News::Started(started.start_time.as_ref().map(timestamp_from).unwrap_or_default()),
-        Wire::Ended(ended) => News::Ended(Box::new(outcome(ended)?)),
+        Wire::Ended(ended) => News::Ended(Box::new(outcome(ended))),
         Wire::Returned(returned) => News::Returned(reason(returned.reason).unwrap_or(Reason::Returned)),
     };
     Ok(ReportItem { lease: lease("report.items.lease", wire.lease)?, news })
 }
 
-fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
-    let field = "report.items.ended.state";
-    let state = reported_end(wire.state)
-        .ok_or_else(|| Invalid::one(field, format!("{} is no end an agent may report", wire.state)))?;
+fn outcome(wire: pb::Ended) -> Outcome {
+    let Some(state) = reported_end(wire.state) else {
+        // Of a later agent. It is over, which is what must not be lost; as what, nobody here can say. See `with_result`.
+        let detail = format!("its agent reported an end that is not known here, {}", wire.state);
+        let (state, reason) = (AttemptState::Interrupted, Some(Reason::AgentFault));
+        return Outcome { detail: Some(detail.into()), exit: wire.exit.map(exit_from), ..Outcome::bare(state, reason) };
+    };
     let failure = wire.spawn_failure.map(|f| SpawnFailure { stage: f.stage.into(), errno: f.errno });
     let said = Outcome {
         state,
@@ -210,10 +213,10 @@ fn outcome(wire: pb::Ended) -> Result<Outcome, Invalid> {
         result: None,
         error: wire.error.map(handler_error),
     };
-    Ok(match wire.result {
+    match wire.result {
         Some(result) => with_result(said, result),
         None => said,
-    })
+    }
 }
 
 // An answer that is too large ends its own job and nothing else. Refused, it would close the stream, and its agent, which may not

@@ -21,7 +21,7 @@ fn running() -> Rig {
 }
 
 fn state(rig: &Rig, n: u8) -> AgentState {
-    rig.core.agents().into_iter().find(|one| one.id == agent(n)).expect("known").state
+    rig.core.agents(None, 99).into_iter().find(|one| one.id == agent(n)).expect("known").state
 }
 
 #[test]
@@ -159,6 +159,16 @@ fn an_older_session_of_a_process_cannot_evict_a_newer_one() {
 }
 
 #[test]
+fn an_agent_that_names_no_boot_is_no_proof_of_another_that_names_none() {
+    let mut rig = Rig::default();
+    let mut nameless = hello(1, 1);
+    nameless.boot_id = "".into();
+    rig.greet(10, nameless.clone());
+    nameless.instance = 2;
+    assert_eq!(rig.greet(11, nameless), ["close a1/1 AGENT_ID_IN_USE"]);
+}
+
+#[test]
 fn a_clone_of_a_live_agent_on_another_host_is_refused_until_the_lease_is_out() {
     let mut rig = running();
     let mut clone = hello(1, 1);
@@ -190,7 +200,7 @@ fn a_draining_agent_gets_nothing_new_even_after_a_new_stream_and_leaves_with_goo
     again.session = 2;
     assert_eq!(rig.greet(11, again), ["close a1/0 SESSION_SUPERSEDED", "welcome a1/1"]);
     assert_eq!(rig.step(Input::Goodbye { session: SessionId(11) }), Vec::<String>::new());
-    let record = &rig.core.agents()[0];
+    let record = &rig.core.agents(None, 99)[0];
     assert_eq!((record.state, record.scheduling, record.held), (AgentState::Gone, Scheduling::Drained, 0));
     assert_eq!(rig.pass(Duration::from_secs(60)), Vec::<String>::new(), "nobody waits for the gone");
 }
@@ -230,7 +240,7 @@ fn the_longest_gone_agent_makes_room_and_a_full_house_says_so() {
     assert_eq!(rig.join(3, 1), ["close a3/0 AGENTS_FULL"]);
     rig.step(Input::Goodbye { session: TEN });
     assert_eq!(rig.join(3, 1), ["welcome a3/0"]);
-    let known: Vec<_> = rig.core.agents().into_iter().map(|one| one.id).collect();
+    let known: Vec<_> = rig.core.agents(None, 99).into_iter().map(|one| one.id).collect();
     assert_eq!(known, [agent(2), agent(3)]);
 }
 

@@ -27,7 +27,7 @@ fn why(rig: &Rig, n: u8) -> String {
 
 /// By pool: its name and what it holds.
 fn held(rig: &Rig, n: u8) -> Vec<(String, u32)> {
-    let record = rig.core.agents().into_iter().find(|one| one.id == agent(n)).expect("known");
+    let record = rig.core.agents(None, 99).into_iter().find(|one| one.id == agent(n)).expect("known");
     record.pools.into_iter().map(|pool| (pool.offer.pool.to_string(), pool.held)).collect()
 }
 
@@ -54,7 +54,7 @@ fn commands_and_calls_never_take_each_others_places() {
     assert_eq!(last(&rig.submit(1)), "assign 1.1 to a1/0");
     assert_eq!(rig.submit(2), ["record 2 QUEUED", "reply ok"]);
     assert_eq!(last(&rig.submit_as(3, call("resize", 0))), "assign 3.1 to a1/0");
-    let record = &rig.core.agents()[0];
+    let record = &rig.core.agents(None, 99)[0];
     assert_eq!((record.slots, record.capacity, record.held), (2, 2, 2));
 }
 
@@ -128,7 +128,7 @@ fn a_call_of_a_pool_that_is_no_longer_offered_counts_until_it_is_settled() {
     rig.submit_as(1, call("resize", 0));
     assert_eq!(credit(&mut rig, 10, &[]), NOTHING);
     assert_eq!(held(&rig, 1), [("p".to_owned(), 1)]);
-    assert_eq!((rig.core.agents()[0].slots, rig.core.agents()[0].capacity), (0, 0));
+    assert_eq!((rig.core.agents(None, 99)[0].slots, rig.core.agents(None, 99)[0].capacity), (0, 0));
     assert_eq!(rig.submit_as(2, call("resize", 0)), ["record 2 QUEUED", "reply ok"]);
     assert_eq!(rig.succeeded(1, 1, 1), ["record 1 SUCCEEDED, 1 SUCCEEDED", "ack a1/0"]);
     assert_eq!(held(&rig, 1), [], "it went with the last of its calls");

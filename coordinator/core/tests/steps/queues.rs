@@ -87,6 +87,28 @@ fn queues_are_shown_by_name_with_what_waits_and_what_runs() {
 }
 
 #[test]
+fn pages_of_queues_have_the_default_one_in_its_place_whether_it_has_jobs_or_not() {
+    let mut rig = Rig::default();
+    for (n, queue) in [(1, "a"), (2, "z"), (3, "b")] {
+        rig.submit_as(n, of_queue(queue));
+    }
+    rig.submit_as(4, call("c", 0)); // in the default queue; its handler's name is none of a queue
+    for without_jobs in [false, true] {
+        if without_jobs {
+            rig.cancel(4);
+        }
+        for limit in 1..=5 {
+            let (mut names, mut after): (Vec<String>, Option<String>) = (Vec::new(), None);
+            while let [.., last] = &rig.core.queues(after.as_deref(), limit)[..] {
+                names.extend(rig.core.queues(after.as_deref(), limit).into_iter().map(|queue| queue.name.to_string()));
+                after = Some(last.name.to_string());
+            }
+            assert_eq!(names, ["a", "b", "default", "z"], "{limit} a page, {without_jobs}");
+        }
+    }
+}
+
+#[test]
 fn a_pause_holds_over_a_restart() {
     let mut rig = Rig::default();
     rig.pause("default");

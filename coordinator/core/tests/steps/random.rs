@@ -3,6 +3,7 @@
 //! and once the faults end every job does.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Submission, Ticket};
@@ -10,7 +11,7 @@ use windlass_shared::domain::{
     AgentHello, AttemptState, Credit, Execution, JobHeader, Lease, News, OnAgentLost, Pause, Preset, Reason,
     ReportItem, RetryPolicy, StopOrder,
 };
-use windlass_shared::ids::{JobId, SessionId};
+use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::rig::{agent, header, hello, outcome, pool};
@@ -178,8 +179,8 @@ impl World {
         let input = match self.random.u8(..8) {
             0 => Input::Pause { ticket, queue, pause: Pause::default() },
             1 | 2 => Input::Resume { ticket, queue },
-            3 => Input::Cordon { ticket, agent, reason: None },
-            4 => Input::Drain { ticket, agent, deadline, reason: None },
+            3 => Input::Cordon { ticket, agent, reason: Some("disk".into()) },
+            4 => Input::Drain { ticket, agent, deadline, reason: Some("disk".into()) },
             5 | 6 => Input::Uncordon { ticket, agent },
             _ => match self.any_job() {
                 Some(job) => Input::Cancel { ticket, job, detail: None },
@@ -337,6 +338,7 @@ impl World {
     }
 
     fn restart(&mut self) {
+        let (queues, orders) = (self.core.queues(None, 9), self.orders());
         self.options.epoch += 1;
         self.now.mono = Moment(0);
         self.hosts.iter_mut().for_each(|host| {
@@ -347,6 +349,13 @@ impl World {
         let marks = self.marks.values().cloned().collect();
         self.core = Core::restore(self.options.clone(), self.now, self.core.revision(), live, marks);
         self.core.check();
+        assert_eq!((self.core.queues(None, 9), self.orders()), (queues, orders), "seed {}", self.seed);
+    }
+
+    /// What operators want of each agent, by what it shows.
+    fn orders(&self) -> Vec<(AgentId, Option<Arc<str>>, Option<Timestamp>)> {
+        let ordered = self.core.agents(None, 9).into_iter().filter(|agent| agent.reason.is_some());
+        ordered.map(|agent| (agent.id, agent.reason, agent.drain_at)).collect()
     }
 
     fn step(&mut self) {

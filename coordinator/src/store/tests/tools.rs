@@ -39,7 +39,7 @@ fn where_there_is_no_store_the_tools_say_so_and_make_none() {
     assert!(text.starts_with("there is no store at "), "{text}");
     assert!(export(dir.path(), &mut Vec::new()).is_err());
     assert!(backup(dir.path(), &dir.path().join("to")).is_err());
-    assert!(import(dir.path(), 8).is_err());
+    assert!(import(dir.path(), 8, |_| Ok(())).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).expect("it reads").count(), 0);
 }
 
@@ -100,11 +100,17 @@ fn a_backup_taken_beside_a_busy_coordinator_opens_as_it_was() {
 #[test]
 fn an_imported_copy_is_another_record_whose_numbers_go_on_far_beyond_the_first() {
     let (mut bed, _) = filled();
-    let in_use = import(bed.dir(), 8).expect_err("a coordinator uses it");
+    let in_use = import(bed.dir(), 8, |_| Ok(())).expect_err("a coordinator uses it");
     assert!(matches!(in_use, ToolError::Open(OpenError::InUse { .. })), "{in_use}");
     bed.close();
     let (epoch, revision) = (1 + (1 << 16), 9 + (1 << 32));
-    let done = import(bed.dir(), 8).expect("it is sound");
+    let stays = import(bed.dir(), 8, |_| Err(std::io::Error::other("no"))).expect_err("what is beside it stays");
+    assert_eq!(stays.to_string(), "cannot write: no");
+    let done = import(bed.dir(), 8, |before| {
+        assert_eq!(before, 7);
+        Ok(())
+    })
+    .expect("it is sound");
     assert_eq!(done, Imported { incarnation: (7, 8), epoch: (1, epoch), revision: (9, revision), live: 5 });
     let report = verify(bed.dir()).expect("it reads");
     assert_eq!((report.jobs, report.events, report.problems), (6, 0, Vec::new()));
@@ -112,5 +118,5 @@ fn an_imported_copy_is_another_record_whose_numbers_go_on_far_beyond_the_first()
     assert_eq!((opened.incarnation, opened.epoch, opened.revision), (8, epoch + 1, revision));
     assert_eq!((opened.live.len(), opened.events.len()), (5, 0));
     bed.close();
-    assert_eq!(import(bed.dir(), 8).expect("again").incarnation, (8, 9), "never the same record again");
+    assert_eq!(import(bed.dir(), 8, |_| Ok(())).expect("again").incarnation, (8, 9), "never the same record again");
 }

@@ -31,11 +31,17 @@ pub(crate) struct Imported {
     pub(crate) live: usize,
 }
 
-/// Makes a record of its own of the store in a data directory, under `incarnation`: all of it or nothing.
+/// Makes a record of its own of the store in a data directory, under `incarnation`: all of it or nothing. What is kept beside the
+/// record and under its numbers is for `set_aside` to move out of the way, which is given the former incarnation: an attempt that
+/// is made anew would be shown with what its namesake wrote.
 ///
 /// # Errors
-/// Where there is no store, a coordinator uses it, or what a start needs is damaged.
-pub(crate) fn import(from: &Path, incarnation: u64) -> Result<Imported, ToolError> {
+/// Where there is no store, a coordinator uses it, what a start needs is damaged, or `set_aside` fails.
+pub(crate) fn import(
+    from: &Path,
+    incarnation: u64,
+    set_aside: impl FnOnce(u64) -> std::io::Result<()>,
+) -> Result<Imported, ToolError> {
     let file = dir::store_file(from);
     if !file.is_file() {
         return Err(OpenError::Missing { path: file }.into());
@@ -60,6 +66,7 @@ pub(crate) fn import(from: &Path, incarnation: u64) -> Result<Imported, ToolErro
     if done.epoch.1 >= migrate::EPOCH_MAX {
         return Err(OpenError::EpochsUsedUp(migrate::EPOCH_MAX).into());
     }
+    set_aside(before)?;
     write(&mut conn, &done)?;
     Ok(done)
 }
