@@ -356,6 +356,15 @@ async fn an_agent_that_leaves_gives_back_what_has_not_begun_and_lets_the_rest_fi
 }
 
 #[tokio::test]
+async fn a_worker_that_dies_with_a_child_that_lives_on_has_died_and_broke_nothing() {
+    let (_fake, agent, mut stream) = sh_pool("read job; sleep 1000 </dev/null >/dev/null 2>&1 & exit 3").await;
+    stream.assign(lease(1), &bytes(&call("h", "1"))).await;
+    let outcome = ended(&mut stream, 1).await;
+    assert_eq!((outcome.reason, outcome.exit.unwrap().status), (Some(Reason::WorkerDied), ExitStatus::Code(3)));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
 async fn an_agent_that_leaves_waits_for_workers_that_tidy_up_and_for_none_that_has_said_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let tidied = dir.path().join("tidied");
