@@ -92,7 +92,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         identity,
         slots,
         stuck,
-        pools,
+        pools: pools.clone(),
         outbox: outbox.clone(),
         executor: executor.clone(),
         overrun,
@@ -101,12 +101,12 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         horizon,
         touch,
     };
-    let (refused, session_over) = start_session(session, &tasks);
+    let (refused, over) = start_session(session, &tasks);
 
     let (stop, drain_timeout) = (Stopper::new(), options.drain_timeout);
     let stopper = stop.clone();
     let drain =
-        Drain { stopper, refused, drain_timeout, executor, active, plan, outbox, logs, warden, tasks, session_over };
+        Drain { stopper, refused, drain_timeout, executor, active, pools, plan, outbox, logs, warden, tasks, over };
     Ok(Running { stop, done: Box::pin(leave(drain, claim, data, options.ephemeral)) })
 }
 

@@ -11,7 +11,8 @@
 //! ```
 //! What is on the command line as well counts there.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::error::ErrorKind;
@@ -85,13 +86,14 @@ fn read(path: &Path) -> Result<File, ConfigError> {
 }
 
 fn is_given(args: &[OsString], flag: &str) -> bool {
-    args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg.split('=').next() == Some(flag))
+    let name = |arg: &OsString| arg.as_bytes().split(|byte| *byte == b'=').next() == Some(flag.as_bytes());
+    args.iter().any(name)
 }
 
 fn value_of(args: &[OsString], flag: &str) -> Option<OsString> {
     let at = args.iter().position(|arg| is_given(std::slice::from_ref(arg), flag))?;
-    match args[at].to_str()?.split_once('=') {
-        Some((_, value)) => Some(value.into()),
+    match args[at].as_bytes().strip_prefix(flag.as_bytes())?.split_first() {
+        Some((_, value)) => Some(OsStr::from_bytes(value).into()),
         None => args.get(at + 1).cloned(),
     }
 }
@@ -99,6 +101,7 @@ fn value_of(args: &[OsString], flag: &str) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn merged(text: &str, args: &[&str]) -> Result<(Vec<String>, usize), String> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -126,6 +129,8 @@ mod tests {
         assert!(
             problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmaximum = 2\n").contains("unknown field `maximum`")
         );
+        let no_text = with_file(&[OsString::from_vec(b"--config=/no/\xff".to_vec())]);
+        assert!(no_text.unwrap_err().to_string().contains("No such file"));
         let none = with_file(&["--config".into(), "/no/such".into()]).unwrap_err().to_string();
         assert_eq!(none, "--config /no/such: No such file or directory (os error 2)");
     }

@@ -1,7 +1,7 @@
 //! Leaving: in good order, in a hurry, or at once.
 //!
 //! ```text
-//!  word ─► nothing new, unstarted given back ─► running ones finish ─(deadline)─► stopped ─► none runs
+//!  word ─► nothing new, unstarted given back ─► running ones finish ─(deadline)─► stopped ─► none runs ─► workers end
 //!       ─► reports and logs acknowledged (bounded) ─► goodbye ─► warden stopped
 //! ```
 //!
@@ -25,9 +25,12 @@ use crate::logs::Logs;
 use crate::outbox::Outbox;
 use crate::process::Warden;
 use crate::session::{Plan, Refused};
+use crate::worker::Pools;
 
 /// After a kill everything ends within the proof timeout; this much more is for the news to get here.
 const KILL_SLACK: Duration = Duration::from_secs(2);
+/// Time for workers to end: the 5 s that they have by themselves, and some for their kill.
+const DISMISS_TIMEOUT: Duration = Duration::from_secs(7);
 /// Time for tasks to end once nothing is left for them to do.
 const TASKS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -88,13 +91,14 @@ pub(crate) struct Drain {
     pub(crate) drain_timeout: Duration,
     pub(crate) executor: Handle,
     pub(crate) active: Active,
+    pub(crate) pools: Pools,
     pub(crate) plan: watch::Sender<Plan>,
     pub(crate) outbox: Outbox,
     pub(crate) logs: Logs,
     pub(crate) warden: Warden,
     pub(crate) tasks: Tasks,
     /// Ends when the session does.
-    pub(crate) session_over: oneshot::Receiver<()>,
+    pub(crate) over: oneshot::Receiver<()>,
 }
 
 impl Drain {
@@ -113,6 +117,7 @@ impl Drain {
         self.plan.send_replace(Plan::Draining(reason));
         self.executor.send(Input::Drain(reason)).await;
         self.run_down(&mut words).await;
+        self.dismiss(&mut words).await;
         self.flush(&mut words).await;
         self.leave(reason).await;
         refused.map_or(Ok(()), Err)
@@ -141,6 +146,15 @@ impl Drain {
         }
     }
 
+    /// Until no worker is left, each of which has its time to end by itself.
+    async fn dismiss(&self, words: &mut watch::Receiver<Word>) {
+        tokio::select! {
+            () = self.pools.rested() => {}
+            () = tokio::time::sleep(DISMISS_TIMEOUT) => tracing::warn!("workers are left: killed with all the rest"),
+            _ = words.wait_for(|word| word.urgency == Urgency::Forced) => {}
+        }
+    }
+
     /// Until the coordinator has heard everything, or it has had its time.
     async fn flush(&mut self, words: &mut watch::Receiver<Word>) {
         let everything = async {
@@ -164,7 +178,7 @@ impl Drain {
 
     async fn leave(self, reason: Reason) {
         self.plan.send_replace(Plan::Leave(reason));
-        let _ = tokio::time::timeout(2 * GOODBYE_TIMEOUT, self.session_over).await;
+        let _ = tokio::time::timeout(2 * GOODBYE_TIMEOUT, self.over).await;
         self.warden.stop().await;
         if !self.tasks.shut_down(TASKS_TIMEOUT).await {
             tracing::warn!("some tasks did not end in time");

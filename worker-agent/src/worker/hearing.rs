@@ -209,7 +209,9 @@ impl Pool {
             if flight.began.is_none() && at == 0 && !asked && !fenced && leader != LeaderEnd::Lost {
                 flight.call.bounces += 1;
             }
-            if flight.began.is_some() || wanted && flight.call.bounces >= BOUNCES_MAX {
+            // Not proven gone, it may still begin what it has.
+            let may_run = flight.began.is_some() || proof == Proof::None;
+            if may_run || wanted && flight.call.bounces >= BOUNCES_MAX {
                 if fenced {
                     flight.stop.get_or_insert(Halt { reason: Reason::OutOfTouch, kill: true });
                 }

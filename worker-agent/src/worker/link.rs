@@ -89,6 +89,8 @@ impl Link {
     /// Until its tree has ended and its pipes are read out.
     async fn follow(&self, mut pipes: Pipes, events: &mut Events) {
         {
+            let mut leader = events.clone();
+            let mut left = pin!(leader.leader_exit());
             let mut ended = pin!(events.tree_end());
             loop {
                 let heard = tokio::select! {
@@ -98,6 +100,10 @@ impl Link {
                         continue;
                     }
                     _ = &mut ended => break,
+                    _ = &mut left, if !pipes.left => {
+                        (pipes.left, pipes.cut) = (true, None);
+                        continue;
+                    }
                 };
                 self.tell(Word::Heard(heard)).await;
             }
@@ -126,7 +132,9 @@ struct Pipes {
     out: BytesMut,
     /// When a closed pipe is no part of its end any more, and which.
     cut: Option<(Instant, &'static str)>,
-    /// Its process has ended: closed pipes mean no more than that.
+    /// Its leader has ended: closed pipes mean no more than that.
+    left: bool,
+    /// Its tree has.
     ended: bool,
 }
 
@@ -140,12 +148,13 @@ impl Pipes {
             errors: BytesMut::new(),
             out: BytesMut::new(),
             cut: None,
+            left: false,
             ended: false,
         }
     }
 
     fn end(&mut self) {
-        (self.stdin, self.cut, self.ended) = (None, None, true);
+        (self.stdin, self.cut, self.left, self.ended) = (None, None, true, true);
     }
 
     fn is_open(&self) -> bool {
@@ -225,7 +234,7 @@ impl Pipes {
     }
 
     fn cut(&mut self, why: &'static str) {
-        if !self.ended {
+        if !self.left {
             self.cut.get_or_insert((Instant::now() + CUT_GRACE, why));
         }
     }

@@ -128,6 +128,8 @@ pub(crate) struct Death {
 pub(crate) struct PoolHandle {
     orders: Mailbox<Vec<Order>>,
     offer: watch::Receiver<PoolOffer>,
+    /// Workers that live.
+    living: watch::Receiver<usize>,
     fenced: bool,
 }
 

@@ -117,6 +117,14 @@ impl Pool {
         }
     }
 
+    /// Workers whose process is not proven gone.
+    pub(super) fn lives(&self) -> usize {
+        let lives = |seat: &Seat| {
+            matches!(seat.state, State::Starting(_) | State::Ready | State::Retiring(_) | State::Dying | State::Stuck)
+        };
+        self.count(lives)
+    }
+
     fn flights(&self) -> impl Iterator<Item = Lease> {
         self.seats.iter().flat_map(|seat| seat.window.iter().map(super::flight::Flight::lease))
     }
@@ -212,6 +220,7 @@ impl Pool {
         for (ix, seat) in self.seats.iter_mut().enumerate() {
             let idle = seat.state == State::Ready && seat.window.is_empty();
             let spare = idle && (self.leaving.is_some() || now >= seat.idle_since + IDLE_MAX);
+            let unheard = matches!(seat.state, State::Starting(_)) && self.leaving.is_some();
             if have < wanted && seat.state == State::Off {
                 seat.start(now + timeout);
                 self.starts.push(ix);
@@ -219,6 +228,8 @@ impl Pool {
             } else if have > wanted && spare {
                 seat.retire(now);
                 have -= 1;
+            } else if unheard {
+                seat.kill();
             }
         }
     }

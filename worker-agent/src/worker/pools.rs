@@ -83,6 +83,14 @@ impl Pools {
         offers
     }
 
+    /// Returns when no worker lives, which is after all that is due to one that was told to end, and to be killed if it does not.
+    pub(crate) async fn rested(&self) {
+        for pool in &self.0.handles {
+            // Its runner is gone only with the agent.
+            let _ = pool.living.clone().wait_for(|lives| *lives == 0).await;
+        }
+    }
+
     /// Returns when what they take has changed.
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;

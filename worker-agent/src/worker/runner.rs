@@ -48,6 +48,7 @@ pub(super) struct Runner {
     changed: Arc<Notify>,
     orders: Mailbox<Vec<Order>>,
     offer: watch::Sender<PoolOffer>,
+    lives: watch::Sender<usize>,
     words: mpsc::Receiver<(usize, Word)>,
     speaker: mpsc::Sender<(usize, Word)>,
     outgoing: Vec<Mailbox<Vec<u8>>>,
@@ -67,12 +68,13 @@ impl Runner {
         let (fenced, max) = (options.fence, options.max as usize);
         let pool = Pool::new(options, parts.logs.clone(), calls_max, Instant::now());
         let (offer, offered) = watch::channel(pool.offer());
+        let (lives, living) = watch::channel(0);
         let (speaker, words) = mpsc::channel(WORDS);
         let orders = Mailbox::default();
-        let handle = PoolHandle { orders: orders.clone(), offer: offered, fenced };
+        let handle = PoolHandle { orders: orders.clone(), offer: offered, living, fenced };
         let (outgoing, controls) = (vec![Mailbox::default(); max], (0..max).map(|_| None).collect());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
-        (Self { pool, parts, news, changed, orders, offer, words, speaker, outgoing, controls, random }, handle)
+        (Self { pool, parts, news, changed, orders, offer, lives, words, speaker, outgoing, controls, random }, handle)
     }
 
     /// Runs until the agent stops.
@@ -148,6 +150,7 @@ impl Runner {
         for ix in std::mem::take(&mut self.pool.starts) {
             self.start(ix);
         }
+        self.lives.send_replace(self.pool.lives());
         let offer = self.pool.offer();
         if *self.offer.borrow() != offer {
             self.offer.send_replace(offer);

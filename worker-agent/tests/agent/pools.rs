@@ -356,6 +356,30 @@ async fn an_agent_that_leaves_gives_back_what_has_not_begun_and_lets_the_rest_fi
 }
 
 #[tokio::test]
+async fn a_worker_that_dies_with_a_child_that_lives_on_has_died_and_broke_nothing() {
+    let (_fake, agent, mut stream) = sh_pool("read job; sleep 1000 </dev/null >/dev/null 2>&1 & exit 3").await;
+    stream.assign(lease(1), &bytes(&call("h", "1"))).await;
+    let outcome = ended(&mut stream, 1).await;
+    assert_eq!((outcome.reason, outcome.exit.unwrap().status), (Some(Reason::WorkerDied), ExitStatus::Code(3)));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_waits_for_workers_that_tidy_up_and_for_none_that_has_said_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let tidied = dir.path().join("tidied");
+    let script =
+        format!("while read frame; do case $frame in *bye*) sleep 0.5; touch {}; exit;; esac; done", tidied.display());
+    let (_fake, agent, mut stream) = sh_pool(&script).await;
+    agent.finish(&mut stream).await;
+    assert!(tidied.exists());
+    let (_fake, agent, mut stream) = pool(&["sleep", "1000"], "").await;
+    let begun = std::time::Instant::now();
+    agent.finish(&mut stream).await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
 async fn a_worker_that_ends_a_hundred_times_never_seems_to_have_closed_a_pipe_and_lived() {
     let (_fake, agent, mut stream) = example_pool("max = 2").await;
     for number in 1..=100 {

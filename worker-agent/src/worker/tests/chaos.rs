@@ -86,6 +86,10 @@ impl World {
             assert!(!self.lives[ix].runs && self.lives[ix].said.is_empty(), "two lives in one place");
             let features = Features { prefetch: !self.chance(20), cancel: !self.chance(30) };
             self.lives[ix] = Life { runs: true, features, ..Life::default() };
+            if self.chance(5) {
+                let stage = if self.random.bool() { Stage::Fence } else { Stage::Exec };
+                self.end(ix, [Heard::NotStarted(SpawnError::early(stage, libc::ENOENT))]);
+            }
         }
         for (lease, news) in std::mem::take(&mut self.pool.news) {
             self.log.push(format!("{} {}", lease.fencing_token, told(&news)));
@@ -105,9 +109,13 @@ impl World {
     }
 
     fn die(&mut self, ix: usize, code: i32) {
+        self.end(ix, [exited(code)]);
+    }
+
+    fn end(&mut self, ix: usize, last: impl IntoIterator<Item = Heard>) {
         let life = &mut self.lives[ix];
         if std::mem::take(&mut life.runs) {
-            life.said.push_back(exited(code));
+            life.said.extend(last);
         }
     }
 
@@ -127,6 +135,14 @@ impl World {
             4 => self.say(ix, Answer::Bye),
             5 => self.lives[ix].said.push_back(Heard::Broke("nonsense".into())),
             6 => self.say(ix, result(999)),
+            8 => {
+                let fence = Heard::Ended { leader: LeaderEnd::Lost, proof: Proof::Swept, fenced: true };
+                self.end(ix, [fence]);
+            }
+            9 => {
+                let lost = Heard::Ended { leader: LeaderEnd::Lost, proof: Proof::None, fenced: false };
+                self.end(ix, [lost, Heard::Proven]);
+            }
             7 => self.lives[ix].said.push_back(Heard::Output(LogStream::Stderr, "x".into())),
             _ if !std::mem::replace(&mut self.lives[ix].greeted, true) => {
                 let features = self.lives[ix].features;

@@ -333,6 +333,15 @@ fn a_call_that_was_to_go_back_is_not_blamed_for_the_death_of_its_worker() {
 }
 
 #[test]
+fn nothing_of_a_worker_that_is_not_proven_gone_is_given_to_another() {
+    let mut pool = Bench::ready("max = 2", ALL);
+    pool.run(call(1));
+    let Heard::Ended { leader, .. } = exited(9) else { unreachable!() };
+    assert_eq!(pool.hear(0, [Heard::Ended { leader, proof: Proof::None, fenced: false }]), ["1 died"]);
+    assert_eq!(pool.hear(0, [Heard::Proven]), ["0: start"]);
+}
+
+#[test]
 fn a_finished_call_is_a_sign_of_life() {
     let mut pool = Bench::ready("max = 1", NONE);
     assert_eq!(pool.pass(10 * S), ["0: ping"]);
