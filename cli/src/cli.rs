@@ -1,20 +1,15 @@
-//! The command line as a whole: what there is to type, and how each answer reaches the exit code.
+//! The command line as a whole, and how each answer reaches the exit code.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
-use crate::agents::AgentArgs;
-use crate::client::DEFAULT_ADDRESS;
-use crate::commands::{self, agent_cordon, agent_drain, completion, dev, job_cancel, job_list, job_logs};
-use crate::commands::{job_result, job_wait, job_watch, queue_get::QueueArgs, queue_pause, run, submit};
+use crate::commands::{self, Command, completion};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::help;
-use crate::humane::parse_duration;
 use crate::output::{self, Format};
-use crate::refs::RefArgs;
 
 /// Runs jobs on a fleet of hosts, and is never wrong about a running one.
 #[derive(Debug, Parser)]
@@ -24,108 +19,6 @@ pub(crate) struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Global {
-    /// Where the coordinator is
-    #[arg(short, long, global = true, env = "WINDLASS_ADDRESS", hide_env_values = true, default_value = DEFAULT_ADDRESS, value_name = "URL")]
-    #[arg(help_heading = "Global")]
-    pub(crate) address: String,
-    /// How long to bear with a coordinator that is out of reach; where it is given, also before the first answer
-    /// [default: 30s, once connected]
-    #[arg(long, global = true, env = "WINDLASS_PATIENCE", hide_env_values = true, value_name = "TIME")]
-    #[arg(value_parser = parse_duration, help_heading = "Global")]
-    pub(crate) patience: Option<Duration>,
-    /// How results are written: table for people, json (one document) or jsonl (one object a line) by the protobuf mapping,
-    /// or id alone
-    #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
-    #[arg(help_heading = "Global")]
-    pub(crate) output: Format,
-}
-
-/// The verbs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Run jobs here and now: their output is your output, their exit code yours
-    #[command(after_help = help::RUN, override_usage = "windlass run [OPTIONS] -- <COMMAND>...")]
-    Run(run::Args),
-    /// Put jobs on record and leave them to the cluster; prints their ids
-    #[command(after_help = help::SUBMIT, override_usage = help::SUBMIT_USAGE)]
-    Submit(submit::Args),
-    /// Wait until jobs are over; the exit code says how they ended
-    Wait(job_wait::Args),
-    /// Show what jobs wrote
-    Logs(job_logs::Args),
-    /// Run a coordinator and an agent here, in the foreground, to try things on
-    #[command(after_help = help::DEV)]
-    Dev(dev::Args),
-    /// Look after jobs
-    #[command(subcommand)]
-    Job(JobVerb),
-    /// Look after queues
-    #[command(subcommand)]
-    Queue(QueueVerb),
-    /// Look after agents
-    #[command(subcommand)]
-    Agent(AgentVerb),
-    /// Print the completion script for a shell
-    #[command(
-        after_help = "Example:\n  windlass completion bash > ~/.local/share/bash-completion/completions/windlass"
-    )]
-    Completion(completion::Args),
-}
-
-/// What can be done with jobs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum JobVerb {
-    /// Show jobs in full, with their attempts
-    Get(RefArgs),
-    /// List jobs, newest first
-    #[command(after_help = help::LIST)]
-    List(job_list::Args),
-    /// Wait until jobs are over; the exit code says how they ended
-    Wait(job_wait::Args),
-    /// Print what a called handler answered, byte for byte
-    #[command(after_help = help::RESULT)]
-    Result(job_result::Args),
-    /// Show what jobs wrote
-    Logs(job_logs::Args),
-    /// Show every change of jobs as it is recorded
-    #[command(after_help = help::WATCH)]
-    Watch(job_watch::Args),
-    /// Stop jobs: signal, grace, kill, to their whole process trees
-    Cancel(job_cancel::Args),
-}
-
-/// What can be done with agents.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentVerb {
-    /// List agents, with what they run and what their pools take
-    List,
-    /// Show agents in full, with their pools
-    Get(AgentArgs),
-    /// Give agents nothing new; what runs there goes on
-    Cordon(agent_cordon::Args),
-    /// Give agents work again; also ends a drain
-    Uncordon(AgentArgs),
-    /// Give agents nothing new, take back what has not started, and at the deadline stop the rest
-    #[command(after_help = help::DRAIN)]
-    Drain(agent_drain::Args),
-}
-
-/// What can be done with queues.
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueVerb {
-    /// List queues, with what waits and what runs
-    List,
-    /// Show some queues
-    Get(QueueArgs),
-    /// Hand out nothing more from queues; what runs goes on
-    Pause(queue_pause::Args),
-    /// Hand out the jobs of queues again
-    Resume(QueueArgs),
 }
 
 /// Reads the command line, carries it out and reports.
@@ -143,6 +36,9 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn carry_out(cli: Cli) -> Result<Exit, Failure> {
+    if let Command::Completion(args) = &cli.command {
+        return completion::print(args, &mut Cli::command());
+    }
     // Two threads: one shows, one fetches.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|err| Failure::io("start", &err))?;
@@ -167,8 +63,6 @@ fn report(failure: &Failure, output: Format) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parses(line: &str) -> bool {

@@ -17,6 +17,7 @@ mod explain;
 mod failure;
 mod fanout;
 mod follow;
+mod global;
 mod help;
 mod humane;
 mod interrupts;

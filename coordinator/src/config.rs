@@ -66,20 +66,14 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Silence after which an agent gets nothing new.
     pub lease_ttl: Duration,
-    /// Jobs held that are not final.
+    /// Jobs held that are not final; at about 200 bytes each in memory the default of 2,000,000 is 400 MB.
     pub jobs_live_max: usize,
     /// What the store keeps, and how much room it leaves.
     pub store: StoreOptions,
     /// What is kept of logs.
     pub logs: LogLimits,
-    /// Changes kept for watchers; at about 100 bytes each the default is 10 MB.
-    pub events_kept_max: usize,
     /// Connections at a time: half the usual limit of 1,024 open files, the rest for everything else.
     pub connections_max: usize,
-    /// Streams a connection: a client that multiplexes more queues them itself.
-    pub streams_per_connection_max: u32,
-    /// Longest a call may take, whatever deadline its caller set: above the 60 s of a long `WaitJob`.
-    pub call_max: Duration,
     /// Time between asking everybody to leave and leaving: below the 10 s that service managers wait.
     pub shutdown_max: Duration,
     /// Where to die on purpose, for tests.
@@ -95,10 +89,7 @@ impl Default for Options {
             jobs_live_max: 2_000_000,
             store: StoreOptions::default(),
             logs: LogLimits::default(),
-            events_kept_max: 100_000,
             connections_max: 512,
-            streams_per_connection_max: 1_024,
-            call_max: Duration::from_secs(90),
             shutdown_max: Duration::from_secs(5),
             crash_at: None,
         }

@@ -108,7 +108,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
     let logs = open_logs(&options, bells.clone())?;
     let tasks = Tasks::new(stop.clone());
     let registry = Arc::new(Registry::default());
-    let watch = Arc::new(Watch::resume(opened.revision, opened.events, options.events_kept_max, bells.clone()));
+    let watch = Arc::new(Watch::resume(opened.revision, opened.events, options.store.events_kept_max, bells.clone()));
     let mut core_options = core_options(&options, opened.incarnation, opened.epoch);
     core_options.lease_ttl_before = lease_before(&options)?;
     let beat = core_options.heartbeat_interval();

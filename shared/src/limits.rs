@@ -69,3 +69,10 @@ pub const AGENT_CAPACITY_MAX: u32 = 20_000;
 pub const INVENTORY_ITEMS_MAX: usize = 60_000;
 /// States in one filter: more than there are.
 pub const FILTER_STATES_MAX: usize = 16;
+
+/// Whether this is a name: of a queue, an agent, a pool, a handler or a group.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(allowed)
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use windlass_shared::limits;
+pub(crate) use windlass_shared::limits::is_name;
 
 use crate::worker::{PoolOptions, check_pools};
 
@@ -197,12 +198,6 @@ impl Options {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.slots.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1).min(limits::AGENT_CAPACITY_MAX))
     }
-}
-
-/// Whether the coordinator takes this for a name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    !name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && name.bytes().all(allowed)
 }
 
 /// A whole number and its unit.

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use windlass_shared::ids::AgentId;
+use windlass_shared::limits::is_name;
 
 use crate::clear::remove_tree;
-use crate::config::is_name;
 use crate::outbox::Outbox;
 
 const LOCK: &str = "lock";

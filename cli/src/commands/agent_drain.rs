@@ -6,10 +6,10 @@ use tokio::time::sleep;
 use windlass_shared::pb::{self, agent::Scheduling};
 
 use crate::agents::{self, AgentArgs};
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::humane::{count, parse_duration, show_instant};
 use crate::output::{agent_table, interject, print_agents};
 

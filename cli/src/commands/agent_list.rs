@@ -2,10 +2,10 @@
 
 use windlass_shared::pb;
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::{Format, Json, agent_table, print, print_agents};
 
 /// Lists all agents.

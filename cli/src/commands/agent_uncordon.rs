@@ -3,10 +3,10 @@
 use windlass_shared::pb;
 
 use crate::agents::{self, AgentArgs};
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::{agent_table, print_agents};
 
 /// Uncordons the agents and shows how each stands now.

@@ -1,9 +1,7 @@
 //! `windlass completion`: the script a shell completes with.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
@@ -15,10 +13,10 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn print(args: &Args) -> Result<Exit, Failure> {
+/// Prints the script for `line`, the whole command line.
+pub(crate) fn print(args: &Args, line: &mut clap::Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "windlass", &mut script);
+    clap_complete::generate(args.shell, line, "windlass", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::OK)
 }

@@ -2,11 +2,11 @@
 
 use windlass_shared::pb;
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout;
+use crate::global::Global;
 use crate::output::{job_table, print_jobs};
 use crate::refs::{self, RefArgs};
 

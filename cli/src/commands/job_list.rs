@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use windlass_shared::domain::JobState;
 use windlass_shared::{convert, pb};
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::humane::parse_instant;
 use crate::output::{self, Format, Json, interject, job_table, print, print_jobs};
 

@@ -2,11 +2,11 @@
 
 use windlass_shared::pb::{self, log_chunk};
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow::{Lineup, Piece, Stream};
+use crate::global::Global;
 use crate::output::{Format, Screen};
 use crate::refs::{self, RefArgs};
 

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use windlass_shared::pb;
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::Format;
 use crate::refs::{self, RefArgs};
 

@@ -6,11 +6,11 @@ use tokio::time::{Instant, timeout_at};
 use windlass_shared::limits::WAIT_MAX;
 use windlass_shared::{convert, pb};
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout;
+use crate::global::Global;
 use crate::humane::{count, parse_duration, show_duration};
 use crate::output::{interject, job_table, print_jobs};
 use crate::refs::{self, RefArgs};

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use windlass_shared::domain::JobState;
 use windlass_shared::{convert, pb};
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow::{Changes, From, News};
+use crate::global::Global;
 use crate::output::{Format, Json, event_head, event_lines, interject, print};
 use crate::refs::{self, RefArgs};
 use crate::{fanout, humane};

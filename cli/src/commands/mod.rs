@@ -1,36 +1,124 @@
-//! One verb a file: its flags, and what it does.
+//! What there is to type, and who carries it out: one verb a file, with its flags and what it does.
 
-pub(crate) mod agent_cordon;
-pub(crate) mod agent_drain;
+mod agent_cordon;
+mod agent_drain;
 mod agent_get;
 mod agent_list;
 mod agent_uncordon;
 pub(crate) mod completion;
-pub(crate) mod dev;
-pub(crate) mod job_cancel;
+mod dev;
+mod job_cancel;
 mod job_get;
-pub(crate) mod job_list;
-pub(crate) mod job_logs;
-pub(crate) mod job_result;
-pub(crate) mod job_wait;
-pub(crate) mod job_watch;
-pub(crate) mod queue_get;
+mod job_list;
+mod job_logs;
+mod job_result;
+mod job_wait;
+mod job_watch;
+mod queue_get;
 mod queue_list;
-pub(crate) mod queue_pause;
+mod queue_pause;
 mod queue_resume;
-pub(crate) mod run;
-pub(crate) mod submit;
+mod run;
+mod submit;
 
-use crate::cli::{AgentVerb, Command, Global, JobVerb, QueueVerb};
+use clap::Subcommand;
+
+use crate::agents::AgentArgs;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
+use crate::help;
+use crate::refs::RefArgs;
+use queue_get::QueueArgs;
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run jobs here and now: their output is your output, their exit code yours
+    #[command(after_help = help::RUN, override_usage = "windlass run [OPTIONS] -- <COMMAND>...")]
+    Run(run::Args),
+    /// Put jobs on record and leave them to the cluster; prints their ids
+    #[command(after_help = help::SUBMIT, override_usage = help::SUBMIT_USAGE)]
+    Submit(submit::Args),
+    /// Wait until jobs are over; the exit code says how they ended
+    Wait(job_wait::Args),
+    /// Show what jobs wrote
+    Logs(job_logs::Args),
+    /// Run a coordinator and an agent here, in the foreground, to try things on
+    #[command(after_help = help::DEV)]
+    Dev(dev::Args),
+    /// Look after jobs
+    #[command(subcommand)]
+    Job(JobVerb),
+    /// Look after queues
+    #[command(subcommand)]
+    Queue(QueueVerb),
+    /// Look after agents
+    #[command(subcommand)]
+    Agent(AgentVerb),
+    /// Print the completion script for a shell
+    #[command(
+        after_help = "Example:\n  windlass completion bash > ~/.local/share/bash-completion/completions/windlass"
+    )]
+    Completion(completion::Args),
+}
+
+/// What can be done with jobs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobVerb {
+    /// Show jobs in full, with their attempts
+    Get(RefArgs),
+    /// List jobs, newest first
+    #[command(after_help = help::LIST)]
+    List(job_list::Args),
+    /// Wait until jobs are over; the exit code says how they ended
+    Wait(job_wait::Args),
+    /// Print what a called handler answered, byte for byte
+    #[command(after_help = help::RESULT)]
+    Result(job_result::Args),
+    /// Show what jobs wrote
+    Logs(job_logs::Args),
+    /// Show every change of jobs as it is recorded
+    #[command(after_help = help::WATCH)]
+    Watch(job_watch::Args),
+    /// Stop jobs: signal, grace, kill, to their whole process trees
+    Cancel(job_cancel::Args),
+}
+
+/// What can be done with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentVerb {
+    /// List agents, with what they run and what their pools take
+    List,
+    /// Show agents in full, with their pools
+    Get(AgentArgs),
+    /// Give agents nothing new; what runs there goes on
+    Cordon(agent_cordon::Args),
+    /// Give agents work again; also ends a drain
+    Uncordon(AgentArgs),
+    /// Give agents nothing new, take back what has not started, and at the deadline stop the rest
+    #[command(after_help = help::DRAIN)]
+    Drain(agent_drain::Args),
+}
+
+/// What can be done with queues.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// List queues, with what waits and what runs
+    List,
+    /// Show some queues
+    Get(QueueArgs),
+    /// Hand out nothing more from queues; what runs goes on
+    Pause(queue_pause::Args),
+    /// Hand out the jobs of queues again
+    Resume(QueueArgs),
+}
 
 /// Carries the command out.
 pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(global, args).await,
-        Command::Completion(args) => completion::print(&args),
         Command::Dev(args) => dev::dev(args).await,
         other => with_client(&Client::connect(&global.address, global.patience).await?, global, other).await,
     }

@@ -1,9 +1,9 @@
 //! `windlass queue get`: some queues, with what waits and what runs.
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::print_queues;
 
 /// Which queues.

@@ -1,10 +1,10 @@
 //! `windlass queue pause`: hands out nothing more from a queue; what runs goes on.
 
 use super::queue_get::QueueArgs;
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::print_queues;
 
 /// Which queues, and why.

@@ -1,10 +1,10 @@
 //! `windlass queue resume`: hands out the jobs of a queue again.
 
 use super::queue_get::QueueArgs;
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::print_queues;
 
 /// Resumes the queues and shows how each stands now.

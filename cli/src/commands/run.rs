@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::interrupts::Interrupts;
 use crate::local::Cluster;
 use crate::output::Format;

@@ -9,10 +9,10 @@ use windlass_shared::pb::{self, batch_submit_jobs_result::Result as ItemResult};
 
 use super::job_result;
 use super::job_wait::wait_for;
-use crate::cli::Global;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::humane::{parse_duration, show_duration};
 use crate::output::{Format, Json, interject, print};
 use crate::spec::{CallArgs, ExecArgs, JobArgs, Plan};

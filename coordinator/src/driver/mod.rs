@@ -15,6 +15,7 @@ mod handle;
 mod message;
 mod operators;
 mod repeats;
+mod story;
 mod tick;
 
 use std::collections::HashMap;

@@ -13,6 +13,7 @@ use windlass_shared::time::Now;
 
 use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
+use super::story;
 use super::{Control, Driver, Submit, SubmitError, Waiting, Wish};
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
@@ -128,9 +129,11 @@ impl Driver {
         }
         if !batch.changes.is_empty() || !batch.marks.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
+            let told = story::keep(&batch.changes);
             self.pass(Point::BeforeCommit);
             self.store.commit(batch).await?;
             self.pass(Point::AfterCommit);
+            story::on_record(&told);
             self.watch.publish(events);
         }
         Ok(rest)
@@ -157,9 +160,16 @@ impl Driver {
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
             Effect::Assign(session, lease) => self.assign(session, lease),
-            Effect::Recall(session, leases) => self.registry.deliver(session, ToAgent::Recall(leases)),
-            Effect::Stop(session, order) => self.registry.deliver(session, ToAgent::Stop(order)),
+            Effect::Recall(session, leases) => {
+                story::recall(session, &leases);
+                self.registry.deliver(session, ToAgent::Recall(leases));
+            }
+            Effect::Stop(session, order) => {
+                story::stop(session, &order);
+                self.registry.deliver(session, ToAgent::Stop(order));
+            }
             Effect::Ack(session, sequence, stale) => {
+                story::stale(session, &stale);
                 let revision = self.core.revision();
                 self.registry.deliver(session, ToAgent::Ack(ReportAck { sequence, stale, revision }));
             }

@@ -35,6 +35,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream's window: an agent's or a client's largest message in four pieces. A connection's: what 512 of them may pin, 512 MiB.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Streams a connection: a client that multiplexes more queues them itself.
+const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Longest a call may take, whatever deadline its caller set: above the 60 s of a long `WaitJob`.
+const CALL_MAX: Duration = Duration::from_secs(90);
 /// Resets a peer may provoke before its connection is closed (hyper's own limit, which tonic turns off).
 const RESETS_MAX: usize = 1_024;
 
@@ -73,7 +77,7 @@ pub(crate) async fn serve(api: Api, listener: TcpListener, record: Record, optio
     }
     let incoming = accept::incoming(listener, options.connections_max);
     let mut server = Server::builder()
-        .max_concurrent_streams(options.streams_per_connection_max)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -81,7 +85,7 @@ pub(crate) async fn serve(api: Api, listener: TcpListener, record: Record, optio
         .http2_max_local_error_reset_streams(Some(RESETS_MAX))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SeenLayer::new(record.incarnation, record.epoch, record.watch))
-        .layer(DeadlineLayer::new(options.call_max));
+        .layer(DeadlineLayer::new(CALL_MAX));
     let routes = server
         .add_service(health_service)
         .add_service(reflection_v1())

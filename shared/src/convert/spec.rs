@@ -117,8 +117,7 @@ fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
 
 /// Adds a violation where `name` is not 1 to 128 of `[a-zA-Z0-9._-]`.
 pub(super) fn check_name(field: &str, name: &str, invalid: &mut Invalid) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || !name.bytes().all(allowed) {
+    if !limits::is_name(name) {
         invalid.add(field, format!("must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
     }
 }

@@ -1,4 +1,14 @@
 //! One try at a job, and the right to run it.
+//!
+//! ```text
+//!  LEASED ─ process runs ─► RUNNING ──────────────┐
+//!   │  │                       │                  ├─► SUCCEEDED │ FAILED │ TIMED_OUT │ CANCELLED │ INTERRUPTED
+//!   │  └─── somebody cancels ──┴──► STOPPING ─────┘
+//!   └─► RETURNED │ REJECTED: nothing ran
+//!
+//!  silent past its lease, in any of the three ─► LOST ─► RUNNING again, where its agent comes back with it in time
+//! ```
+//! STARTING is in the contract, and nobody says it so far.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,6 +172,21 @@ pub struct Outcome {
     pub result: Option<CallResult>,
     /// The error the handler answered; its message is `detail`.
     pub error: Option<HandlerError>,
+}
+
+impl Exit {
+    /// One of which nothing is known but how sure it is that it was the end.
+    #[must_use]
+    pub const fn unknown(proof: Proof, wall_time: Duration) -> Self {
+        Self {
+            status: ExitStatus::Unknown,
+            user_time: Duration::ZERO,
+            system_time: Duration::ZERO,
+            max_rss_bytes: 0,
+            wall_time,
+            proof,
+        }
+    }
 }
 
 impl Outcome {

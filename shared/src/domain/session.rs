@@ -91,6 +91,18 @@ pub enum News {
     Returned(Reason),
 }
 
+impl News {
+    /// What kind of news it is, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Ended(_) => "ended",
+            Self::Returned(_) => "returned",
+        }
+    }
+}
+
 /// One attempt to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopOrder {

@@ -137,6 +137,7 @@ impl Orchestrator {
             tracing::debug!(job = %lease.job, attempt = lease.attempt, "assignment repeated, dropped");
             return;
         }
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, fencing_token = lease.fencing_token, "attempt assigned");
         let spec = match convert::read_spec(spec) {
             // No job has an empty spec: it is how the coordinator says that it cannot read what it was given.
             _ if spec.is_empty() => return self.end(lease, verdict::rejected(DAMAGED)),
@@ -206,6 +207,7 @@ impl Orchestrator {
 
     fn on_stop(&mut self, order: StopOrder) {
         let StopOrder { lease, reason } = order;
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, reason = reason.name(), "told to stop an attempt");
         if reason == Reason::AgentLost {
             self.on_stale(&lease);
             return;
@@ -223,7 +225,7 @@ impl Orchestrator {
                 }
             }
             // Its end crossed with the order, and is the news already.
-            None => tracing::debug!(job = %lease.job, "order to stop an attempt that is not held"),
+            None => {}
         }
     }
 
@@ -335,7 +337,8 @@ impl Orchestrator {
 
     fn end(&self, lease: Lease, outcome: Outcome) {
         let (state, reason) = (outcome.state.name(), outcome.reason.map(Reason::name));
-        tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, "attempt ended");
+        let exit = outcome.exit.as_ref().map(|exit| tracing::field::debug(exit.status));
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, exit, "attempt ended");
         let Parts { outbox, logs, .. } = &self.parts;
         if outcome.stdout_bytes == 0 && outcome.stderr_bytes == 0 {
             return outbox.push(ReportItem { lease, news: News::Ended(Box::new(outcome)) }, Offsets::ALL);
@@ -346,6 +349,13 @@ impl Orchestrator {
     }
 
     fn report(&self, lease: Lease, news: News) {
+        match news {
+            News::Returned(why) => {
+                tracing::debug!(job = %lease.job, attempt = lease.attempt, reason = why.name(), "attempt given back");
+            }
+            News::Started(_) => tracing::debug!(job = %lease.job, attempt = lease.attempt, "start is reported"),
+            News::Ended(_) => {} // told with what it ended by
+        }
         self.parts.outbox.push(ReportItem { lease, news }, Offsets::ALL);
     }
 

@@ -104,14 +104,7 @@ pub(super) fn spawn_failed(program: &str, error: &SpawnError) -> Outcome {
         (AttemptState::Failed, Reason::SpawnFailed)
     };
     // Half-started and unwilling to die: only then is there something to say about a process.
-    let left = (error.proof == process::Proof::None).then_some(Exit {
-        status: ExitStatus::Unknown,
-        user_time: Duration::ZERO,
-        system_time: Duration::ZERO,
-        max_rss_bytes: 0,
-        wall_time: Duration::ZERO,
-        proof: Proof::None,
-    });
+    let left = (error.proof == process::Proof::None).then_some(Exit::unknown(Proof::None, Duration::ZERO));
     let failure = SpawnFailure { stage: error.stage.as_str().into(), errno: error.errno };
     let detail = format!("cannot start {program}: {error}");
     Outcome { exit: left, spawn_failure: Some(failure), ..outcome(state, Some(reason), Some(&detail)) }
@@ -153,14 +146,7 @@ fn exit(end: &End) -> Exit {
             wall_time: wall_time.max(end.wall_time),
             proof,
         },
-        LeaderEnd::Lost => Exit {
-            status: ExitStatus::Unknown,
-            user_time: Duration::ZERO,
-            system_time: Duration::ZERO,
-            max_rss_bytes: 0,
-            wall_time: end.wall_time,
-            proof,
-        },
+        LeaderEnd::Lost => Exit::unknown(proof, end.wall_time),
     }
 }
 

@@ -114,7 +114,11 @@ impl Queue {
     pub(super) fn ack(&mut self, number: u64) -> Option<u64> {
         let mut last = None;
         while self.items.front().is_some_and(|kept| kept.number <= number) {
-            last = self.items.pop_front().map(|kept| self.let_go(&kept));
+            last = self.items.pop_front().map(|kept| {
+                let Lease { job, attempt, .. } = kept.item.lease;
+                tracing::debug!(%job, attempt, news = kept.item.news.name(), "report is on record");
+                self.let_go(&kept)
+            });
         }
         last
     }

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -46,6 +47,17 @@ pub(super) struct Watch {
     shared: Arc<Shared>,
     /// Attempts of a dead warden that are not proven gone.
     leftovers: Vec<Attempt>,
+    /// The last field, so that whoever waits for the end finds nothing held by us, the agent's lock included.
+    _over: Over,
+}
+
+/// Says that it is over when it is dropped.
+struct Over(watch::Sender<Life>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.send_replace(Life::Over);
+    }
 }
 
 impl Drop for Watch {
@@ -55,7 +67,6 @@ impl Drop for Watch {
         }
         // Without their senders, waiters learn that nothing more will come.
         self.shared.table.take_all().into_iter().for_each(drop);
-        self.shared.stage.send_replace(Life::Over);
     }
 }
 
@@ -89,7 +100,8 @@ pub(super) async fn run(mut watch: Watch, first: Arc<Link>) {
 
 impl Watch {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, leftovers: Vec::new() }
+        let over = Over(shared.stage.clone());
+        Self { shared, leftovers: Vec::new(), _over: over }
     }
 
     fn stopping(&self) -> bool {
