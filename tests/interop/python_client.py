@@ -468,8 +468,8 @@ def drains():
         cordoned,
     )
     job = submit(command("sleep", "60"))
-    time.sleep(0.5)
-    expect("and gets nothing new", get(job.id).state == Job.STATE_QUEUED)
+    waiting = until(lambda: get(job.id), lambda job: job.waiting_for)
+    expect("and gets nothing new", waiting.state == Job.STATE_QUEUED and "cordoned" in waiting.waiting_for, waiting)
     active = fleet_service.UncordonAgent(fleet.UncordonAgentRequest(agent_id=agent_id), timeout=PATIENCE_S).agent
     expect("until it is uncordoned", active.scheduling == Agent.SCHEDULING_ACTIVE, active)
     until(lambda: get(job.id), lambda job: job.state == Job.STATE_RUNNING)
