@@ -8,10 +8,10 @@
 //! Every item has a number; a report carries the number of its last item, so a repeated one is known for what it is and an
 //! acknowledgement covers everything before it.
 //!
-//! The disk has a thread of its own ([`Outbox::tend`]): whoever pushes, takes or acknowledges touches memory alone, so that a disk
+//! The disk has a thread of its own ([`writer`]): whoever pushes, takes or acknowledges touches memory alone, so that a disk
 //! that hangs holds up neither heartbeats nor orders. What is not on disk yet is not said.
 //!
-//! - [`queue`] all of it in memory · [`journal`] the file · [`record`] what that is made of.
+//! - [`queue`] all of it in memory · [`journal`] the file · [`record`] what that is made of · [`writer`] when it is written.
 //!
 //! What is lost, and when: nothing that was said, by kill -9; the last seconds by power loss ([`journal`]); nothing by a full disk, which
 //! keeps results in memory, stops new work ([`Outbox::is_closed`]) and is tried again. The *logs* of an attempt live in memory
@@ -20,23 +20,19 @@
 mod journal;
 mod queue;
 mod record;
+mod writer;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use windlass_shared::domain::{Lease, ReportItem};
 
 use crate::config::{OUTBOX_BYTES_MAX, OUTBOX_ITEMS_MAX};
 use crate::logs::Offsets;
 use journal::Journal;
 use queue::Queue;
-
-/// Time between two tries on a disk that refused: space comes back by somebody's doing.
-const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reports until they are acknowledged. Clones share them.
 #[derive(Debug, Clone)]
@@ -49,8 +45,8 @@ struct Shared {
     journal: Mutex<Journal>,
     news: Notify,
     emptied: Notify,
-    /// There is something to write.
-    unsaved: Notify,
+    /// Wakes whoever writes.
+    unsaved: Condvar,
 }
 
 #[derive(Debug)]
@@ -58,10 +54,22 @@ struct State {
     queue: Queue,
     /// Records of what came after news that are on disk: acknowledgements, and how far logs are.
     later: Vec<u8>,
-    /// Everything is acknowledged: the file has nothing that matters.
-    cleared: bool,
+    writer: Writer,
     /// The disk refused, and has not shown since that it has room.
     stuck: bool,
+}
+
+/// What whoever writes is there for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Writer {
+    /// There is something that is not said before it is written.
+    news: bool,
+    /// Of the file something is past, which can wait.
+    past: bool,
+    /// It waits until it is woken, whatever for.
+    rests: bool,
+    /// It is to end, and to write all there is before.
+    stop: bool,
 }
 
 /// What is to be written at a time.
@@ -85,15 +93,17 @@ impl Outbox {
         } else {
             tracing::info!(reports = queue.len(), "a former life left reports that are not on record");
         }
-        let state = Mutex::new(State { queue, later: Vec::new(), cleared: false, stuck: false });
-        let (journal, unsaved) = (Mutex::new(journal), Notify::new());
+        let writer = Writer::default();
+        let state = Mutex::new(State { queue, later: Vec::new(), writer, stuck: false });
+        let (journal, unsaved) = (Mutex::new(journal), Condvar::new());
         Ok(Self(Arc::new(Shared { state, journal, news: Notify::new(), emptied: Notify::new(), unsaved })))
     }
 
     /// Keeps an item until it is acknowledged. `shipped`: how far the attempt's logs are.
     pub(crate) fn push(&self, item: ReportItem, shipped: Offsets) {
-        self.state().queue.push(item, shipped);
-        self.0.unsaved.notify_one();
+        let mut state = self.state();
+        state.queue.push(item, shipped);
+        self.wake_for_news(state);
     }
 
     /// The coordinator has this much of the attempt's logs.
@@ -101,30 +111,8 @@ impl Outbox {
         let mut state = self.state();
         if let Some(record) = state.queue.shipped(lease, shipped) {
             state.later.extend(record);
-            drop(state);
-            self.0.unsaved.notify_one();
+            self.wake_for_news(state);
         }
-    }
-
-    /// Writes what there is to write, on a thread that may wait for a disk, until `stop`; and once more then.
-    pub(crate) async fn tend(self, stop: CancellationToken) {
-        let tend = async {
-            loop {
-                self.0.unsaved.notified().await;
-                self.clone().save_elsewhere().await;
-                while self.is_stuck() {
-                    tokio::time::sleep(SAVE_AGAIN).await;
-                    self.clone().save_elsewhere().await;
-                }
-            }
-        };
-        let _: Option<()> = stop.run_until_cancelled(tend).await;
-        self.save_elsewhere().await;
-    }
-
-    async fn save_elsewhere(self) {
-        // It fails only where the runtime goes down, and then there is nobody left to tell.
-        let _ = tokio::task::spawn_blocking(move || self.save()).await;
     }
 
     /// Writes everything that is not on disk. Blocks for as long as the disk does.
@@ -153,10 +141,6 @@ impl Outbox {
     pub(crate) fn is_closed(&self) -> bool {
         let state = self.state();
         state.stuck || state.queue.live() >= OUTBOX_BYTES_MAX
-    }
-
-    fn is_stuck(&self) -> bool {
-        self.state().stuck
     }
 
     /// Whether an agent that goes on like this would not know where to put its reports: it takes no new work.
@@ -225,17 +209,11 @@ impl Outbox {
         let mut state = self.state();
         change(&mut state);
         let empty = state.queue.len() == 0;
-        if empty {
-            state.later.clear();
-            state.cleared = true;
+        if empty || !state.later.is_empty() {
+            self.note_past(state);
         }
-        let write = empty || !state.later.is_empty();
-        drop(state);
         if empty {
             self.0.emptied.notify_waiters();
-        }
-        if write {
-            self.0.unsaved.notify_one();
         }
     }
 
@@ -246,9 +224,13 @@ impl Outbox {
 }
 
 impl State {
-    /// What is to be written: news in order, then what came after them.
+    /// What is to be written: news in order, then what came after them. Where nothing is kept, nothing in the file matters.
     fn work(&mut self) -> Work {
-        let clear = std::mem::take(&mut self.cleared);
+        (self.writer.news, self.writer.past) = (false, false);
+        let clear = self.queue.len() == 0;
+        if clear {
+            self.later.clear();
+        }
         let (mut news, mut bytes) = (Vec::new(), Vec::new());
         for (number, record) in self.queue.unsaved() {
             news.push((number, record.len()));

@@ -1,6 +1,8 @@
 use std::io;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use windlass_shared::domain::{AttemptState, CallResult, Exit, ExitStatus, News, Outcome, Proof, Reason, SpawnFailure};
 use windlass_shared::ids::JobId;
 use windlass_shared::limits;
@@ -52,6 +54,13 @@ fn again(dir: &TempDir) -> Outbox {
     Outbox::open(&dir.path().join("outbox")).unwrap()
 }
 
+/// As the next life would find it, of a copy: opening cuts a torn end off.
+fn again_beside(dir: &TempDir) -> Outbox {
+    let copy = dir.path().join("copy");
+    std::fs::copy(dir.path().join("outbox"), &copy).unwrap();
+    Outbox::open(&copy).unwrap()
+}
+
 fn push(outbox: &Outbox, item: ReportItem) {
     outbox.push(item, Offsets::ALL);
     outbox.save();
@@ -60,6 +69,10 @@ fn push(outbox: &Outbox, item: ReportItem) {
 fn ack(outbox: &Outbox, number: u64) {
     outbox.ack(number);
     outbox.save();
+}
+
+fn is_stuck(outbox: &Outbox) -> bool {
+    outbox.state().stuck
 }
 
 fn file_bytes(dir: &TempDir) -> u64 {
@@ -223,9 +236,9 @@ fn what_is_not_on_disk_is_not_said_unless_the_disk_refuses() {
     outbox.push(returned(2), Offsets::ALL);
     assert_eq!(taken(&outbox), Some((1, vec![1])));
     outbox.state().note_refused(&io::ErrorKind::StorageFull.into());
-    assert_eq!((outbox.is_stuck(), taken(&outbox)), (true, Some((2, vec![2]))));
+    assert_eq!((is_stuck(&outbox), taken(&outbox)), (true, Some((2, vec![2]))));
     outbox.save();
-    assert_eq!((outbox.is_stuck(), again(&dir).ended()), (false, vec![lease(1), lease(2)]));
+    assert_eq!((is_stuck(&outbox), again(&dir).ended()), (false, vec![lease(1), lease(2)]));
 }
 
 #[test]
@@ -256,6 +269,39 @@ fn a_disk_that_hangs_holds_up_nobody() {
     outbox.ack(1);
     outbox.forget(&lease(2));
     outbox.rewind();
-    assert_eq!((outbox.is_stuck(), outbox.is_full(), outbox.is_empty(), taken(&outbox)), (false, false, true, None));
+    assert_eq!((is_stuck(&outbox), outbox.is_full(), outbox.is_empty(), taken(&outbox)), (false, false, true, None));
     drop(hanging);
+}
+
+/// Waits, up to 20 s, until the thread that writes has done what `what` asks for.
+async fn until(what: impl Fn() -> bool) {
+    let done = async {
+        while !what() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("not written in time");
+}
+
+#[tokio::test]
+async fn news_are_written_as_they_come_and_the_past_when_nothing_does() {
+    let (outbox, dir) = outbox();
+    let stop = CancellationToken::new();
+    let writer = tokio::spawn(outbox.clone().tend(stop.clone()));
+    for token in 1..=3 {
+        // From its rest, and from its patience.
+        until(|| outbox.state().writer.rests || token > 1).await;
+        outbox.push(returned(token), Offsets::ALL);
+        until(|| taken(&outbox) == Some((token, vec![token]))).await;
+        assert_eq!(again_beside(&dir).ended().len() as u64, token);
+    }
+    until(|| outbox.state().writer.rests).await;
+    outbox.ack(2);
+    until(|| again_beside(&dir).ended() == [lease(3)]).await;
+    outbox.ack(3);
+    until(|| file_bytes(&dir) == 0).await;
+    outbox.push(returned(4), Offsets::ALL);
+    stop.cancel();
+    writer.await.unwrap();
+    assert_eq!(again(&dir).ended(), [lease(4)]);
 }
