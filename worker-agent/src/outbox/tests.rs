@@ -287,21 +287,22 @@ async fn until(what: impl Fn() -> bool) {
 async fn news_are_written_as_they_come_and_the_past_when_nothing_does() {
     let (outbox, dir) = outbox();
     let stop = CancellationToken::new();
-    let writer = tokio::spawn(outbox.clone().tend(stop.clone()));
-    for token in 1..=3 {
-        // From its rest, and from its patience.
-        until(|| outbox.state().writer.rests || token > 1).await;
-        outbox.push(returned(token), Offsets::ALL);
-        until(|| taken(&outbox) == Some((token, vec![token]))).await;
-        assert_eq!(again_beside(&dir).ended().len() as u64, token);
-    }
-    until(|| outbox.state().writer.rests).await;
-    outbox.ack(2);
-    until(|| again_beside(&dir).ended() == [lease(3)]).await;
-    outbox.ack(3);
-    until(|| file_bytes(&dir) == 0).await;
-    outbox.push(returned(4), Offsets::ALL);
-    stop.cancel();
-    writer.await.unwrap();
+    let use_it = async {
+        for token in 1..=3 {
+            // From its rest, and from its patience.
+            until(|| outbox.state().writer.rests || token > 1).await;
+            outbox.push(returned(token), Offsets::ALL);
+            until(|| taken(&outbox) == Some((token, vec![token]))).await;
+            assert_eq!(again_beside(&dir).ended().len() as u64, token);
+        }
+        until(|| outbox.state().writer.rests).await;
+        outbox.ack(2);
+        until(|| again_beside(&dir).ended() == [lease(3)]).await;
+        outbox.ack(3);
+        until(|| file_bytes(&dir) == 0).await;
+        outbox.push(returned(4), Offsets::ALL);
+        stop.cancel();
+    };
+    tokio::join!(outbox.clone().tend(stop.clone()), use_it);
     assert_eq!(again(&dir).ended(), [lease(4)]);
 }
