@@ -15,7 +15,7 @@ const ROOMS: [Room; 3] = [
         paths: &["tonic", "prost", "windlass_shared::pb", "crate::pb", "pb"],
         inside: &[
             ("coordinator/src/store/sqlite/messages.rs", "rows on disk are protobuf too, of a contract of their own"),
-            ("coordinator/src/store/sqlite/row.rs", "writes and reads those rows"),
+            ("coordinator/src/store/sqlite/row", "writes and reads those rows"),
             ("shared/build.rs", "makes the generated code"),
             ("shared/src/pb", "is the generated code"),
             ("shared/src/convert", "wire ↔ domain"),
