@@ -228,6 +228,19 @@ fn a_file_that_is_mostly_past_is_written_anew() {
 }
 
 #[test]
+fn an_acknowledgement_of_everything_goes_with_the_next_news_and_the_file_is_not_cut_for_it() {
+    let (outbox, dir) = outbox();
+    push(&outbox, returned(1));
+    let before = file_bytes(&dir);
+    outbox.ack(1);
+    push(&outbox, returned(2));
+    assert!(file_bytes(&dir) > 2 * (before - 8), "{before}"); // 8: what the file begins with
+    assert_eq!(taken(&again_beside(&dir)), Some((2, vec![2])));
+    ack(&outbox, 2);
+    assert_eq!((again(&dir).is_empty(), file_bytes(&dir)), (true, 0));
+}
+
+#[test]
 fn what_is_not_on_disk_is_not_said_unless_the_disk_refuses() {
     let (outbox, dir) = outbox();
     outbox.push(returned(1), Offsets::ALL);
