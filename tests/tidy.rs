@@ -53,7 +53,7 @@ const ROOMS: [Room; 3] = [
 ];
 
 /// Which module does not know which.
-const WALLS: [Wall; 7] = [
+const WALLS: [Wall; 8] = [
     Wall { around: "coordinator/src/api", paths: &["crate::store"], because: "the api never sees the store" },
     Wall {
         around: "coordinator/src/store",
@@ -69,6 +69,11 @@ const WALLS: [Wall; 7] = [
         around: "worker-agent/src/warden",
         paths: &["tokio", "windlass_shared::domain"],
         because: "the warden is small, has one thread and knows no jobs",
+    },
+    Wall {
+        around: "worker-agent/src/containment",
+        paths: &["windlass_shared::domain", "crate::executor", "crate::worker"],
+        because: "containment knows trees, and neither jobs nor pools",
     },
     Wall {
         around: "worker-agent/src/executor",

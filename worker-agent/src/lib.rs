@@ -16,6 +16,7 @@
 //! | pools of workers, and calls | [`worker`] |
 //! | reports until they are on record | [`outbox`] |
 //! | what jobs write | [`logs`] |
+//! | how much memory a tree has | [`containment`] |
 //! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
 //! | leaving | [`drain`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
@@ -26,6 +27,7 @@ mod agent;
 mod args;
 mod clear;
 mod config;
+pub mod containment;
 mod dial;
 mod drain;
 mod entry;

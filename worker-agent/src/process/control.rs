@@ -4,9 +4,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Pid;
 use tokio::sync::watch;
 
 use super::{LeaderEnd, Proof, TreeEnd};
+use crate::containment::Tree;
 use crate::sys::signal;
 use crate::warden::{KILL_TREE, signal_tree};
 
@@ -55,6 +57,11 @@ impl Keeper {
         let _ = signal::send(self.pidfd.as_fd(), libc::SIGKILL);
     }
 
+    /// Its number, while it is not reaped; asked by pidfd, so never that of another.
+    fn pid(&self) -> Option<Pid> {
+        signal::pid_of(self.pidfd.as_fd())
+    }
+
     fn signal(&self, signo: i32) {
         let _ = signal::queue(self.pidfd.as_fd(), signal_tree(), signo);
     }
@@ -88,6 +95,13 @@ impl Control {
     /// Kills the tree. [`Events::tree_end`] tells when it is gone.
     pub fn kill(&self) {
         self.0.keeper.kill();
+    }
+
+    /// The tree, for a [`Sampler`](crate::containment::Sampler) to watch; it keeps nothing alive.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        let keeper = Arc::downgrade(&self.0.keeper);
+        Tree::below(move || keeper.upgrade()?.pid())
     }
 }
 

@@ -103,6 +103,14 @@ pub(crate) fn queue(pidfd: BorrowedFd<'_>, signo: i32, value: i32) -> io::Result
     pidfd_send(pidfd, signo, &raw const info)
 }
 
+/// Number of the process a pidfd was opened for, until that is reaped.
+pub(crate) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<Pid> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    // -1 for one that is reaped, 0 for one that this namespace does not see: neither is a process here.
+    pid.trim().parse().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw)
+}
+
 /// siginfo_t as the kernel reads it for SI_QUEUE; libc keeps these fields private. The value is a union of int and pointer,
 /// whose int lies in the low half only on little-endian machines, hence the check below.
 #[repr(C)]

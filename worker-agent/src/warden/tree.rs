@@ -21,12 +21,14 @@ pub(crate) struct Seen {
     pub(crate) pid: Pid,
     pub(crate) parent: i32,
     pub(crate) group: i32,
+    /// Pages it has in memory, those it shares with others included; none once it is a zombie.
+    pub(crate) resident_pages: u64,
     /// Clock ticks after boot: with the pid, who it is.
     started: u64,
 }
 
 impl Seen {
-    fn read(pid: Pid, buffer: &mut Vec<u8>) -> Option<Self> {
+    pub(crate) fn read(pid: Pid, buffer: &mut Vec<u8>) -> Option<Self> {
         buffer.clear();
         let path = format!("/proc/{}/stat", pid.as_raw_pid());
         std::fs::File::open(path).ok()?.read_to_end(buffer).ok()?;
@@ -41,7 +43,8 @@ impl Seen {
         let parent = fields.nth(1)?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let started = fields.nth(16)?.parse().ok()?;
-        Some(Self { pid, parent, group, started })
+        let resident_pages = fields.nth(1)?.parse().ok()?;
+        Some(Self { pid, parent, group, resident_pages, started })
     }
 
     /// Signals this process, unless it is no longer the one that was seen.
@@ -150,7 +153,7 @@ mod tests {
     use super::*;
 
     fn seen(pid: i32, parent: i32, started: u64) -> Seen {
-        Seen { pid: Pid::from_raw(pid).unwrap(), parent, group: 1, started }
+        Seen { pid: Pid::from_raw(pid).unwrap(), parent, group: 1, resident_pages: 0, started }
     }
 
     fn pids(found: &[Seen]) -> Vec<i32> {
@@ -164,7 +167,7 @@ mod tests {
         let pid = Pid::from_raw(42).unwrap();
         let stat =
             b"42 (a) R 1 (b) S 7 8 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 200 18446744073709551615\n";
-        let expected = Seen { pid, parent: 7, group: 8, started: 4711 };
+        let expected = Seen { pid, parent: 7, group: 8, resident_pages: 200, started: 4711 };
         assert_eq!(Seen::parse(pid, stat), Some(expected));
         assert_eq!(Seen::parse(pid, b"42 (cut"), None);
         assert_eq!(Seen::parse(pid, b"42 (cut)"), None);

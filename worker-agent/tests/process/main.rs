@@ -8,5 +8,6 @@ mod end;
 mod fence;
 mod kill;
 mod leaks;
+mod memory;
 mod start;
 mod support;
