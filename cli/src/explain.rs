@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass_shared::domain::JobState;
+use windlass_shared::domain::{JobState, Reason};
 use windlass_shared::{convert, pb};
 
 use crate::humane::{between, one_line, show_duration};
@@ -20,8 +20,9 @@ pub(crate) fn end(attempt: &pb::Attempt) -> String {
     if let Some(error) = &attempt.error {
         return handler_error(error);
     }
-    // That a worker died is the point; how it ended comes beside it.
-    if attempt.reason() == pb::Reason::WorkerDied || attempt.reason() == pb::Reason::WorkerProtocol {
+    // That a worker died, or memory ran out, is the point; how it ended comes beside it.
+    let of_the_worker = |why: Reason| why.is_worker_death() || why == Reason::WorkerProtocol;
+    if convert::reason(attempt.reason).is_some_and(of_the_worker) {
         let how = attempt.exit.as_ref().and_then(exit);
         return how
             .map_or_else(|| reason(attempt.reason).to_owned(), |how| format!("{}, {how}", reason(attempt.reason)));

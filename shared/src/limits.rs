@@ -34,6 +34,14 @@ pub const REQUEST_ID_BYTES_MAX: usize = 36;
 pub const PRIORITY_MAX: i8 = 100;
 /// Pools of one agent.
 pub const POOLS_MAX: usize = 64;
+/// Asks that wait for one pool, beside the one it answers: operators are few, and what waits longer is asked again.
+pub const POOL_ASKS_MAX: usize = 16;
+/// Lines of standard error kept of the worker that opened a breaker: the end of a traceback.
+pub const BREAKER_LINES_MAX: usize = 20;
+/// Longest of them; what is longer is cut.
+pub const BREAKER_LINE_BYTES_MAX: usize = 512;
+/// Longest end of a worker's own output in one answer: 64 KiB, a full pipe.
+pub const WORKER_LOG_TAIL_BYTES_MAX: u32 = 64 << 10;
 /// Handlers of one pool.
 pub const HANDLERS_MAX: usize = 256;
 /// Longest media type of an input or a result.

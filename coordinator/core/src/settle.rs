@@ -201,7 +201,7 @@ fn after_outcome(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
 fn failure(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
     let reason = outcome.reason;
     job.failures = job.failures.saturating_add(1);
-    job.worker_deaths = job.worker_deaths.saturating_add(u8::from(reason == Some(Reason::WorkerDied)));
+    job.worker_deaths = job.worker_deaths.saturating_add(u8::from(reason.is_some_and(Reason::is_worker_death)));
     if job.worker_deaths >= WORKER_DEATHS_MAX {
         return Next::Final(JobState::Failed, Some(Reason::Poison));
     }

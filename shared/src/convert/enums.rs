@@ -65,6 +65,10 @@ pub fn reason_to_wire(reason: Option<Reason>) -> pb::Reason {
         Reason::HandlerError => pb::Reason::HandlerError,
         Reason::WorkerDied => pb::Reason::WorkerDied,
         Reason::WorkerProtocol => pb::Reason::WorkerProtocol,
+        Reason::MemoryLimit => pb::Reason::MemoryLimit,
+        Reason::OomKilled => pb::Reason::OomKilled,
+        Reason::WorkerUnresponsive => pb::Reason::WorkerUnresponsive,
+        Reason::Abandoned => pb::Reason::Abandoned,
     }
 }
 
@@ -91,6 +95,10 @@ pub fn reason(number: i32) -> Option<Reason> {
         pb::Reason::HandlerError => Reason::HandlerError,
         pb::Reason::WorkerDied => Reason::WorkerDied,
         pb::Reason::WorkerProtocol => Reason::WorkerProtocol,
+        pb::Reason::MemoryLimit => Reason::MemoryLimit,
+        pb::Reason::OomKilled => Reason::OomKilled,
+        pb::Reason::WorkerUnresponsive => Reason::WorkerUnresponsive,
+        pb::Reason::Abandoned => Reason::Abandoned,
     })
 }
 
@@ -182,9 +190,9 @@ mod tests {
             let state = job_state(number).expect("in the contract");
             assert_eq!(job_state_to_wire(state) as i32, number);
         }
-        for number in 1..=18 {
-            let why = reason(number).expect("in the contract");
-            assert_eq!(reason_to_wire(Some(why)) as i32, number);
+        for (at, why) in Reason::ALL.into_iter().enumerate() {
+            let wire = reason_to_wire(Some(why));
+            assert_eq!((wire as usize, reason(wire.into())), (at + 1, Some(why)));
         }
         for number in 3..=5 {
             assert_eq!(proof_to_wire(proof(number)) as i32, number);

@@ -106,9 +106,49 @@ pub enum Reason {
     WorkerDied,
     /// The worker broke the worker protocol while the handler ran.
     WorkerProtocol,
+    /// It held more memory than its limit, and was killed for it.
+    MemoryLimit,
+    /// The kernel killed it for memory, by the word of its control group.
+    OomKilled,
+    /// The worker gave no sign of life while the handler ran.
+    WorkerUnresponsive,
+    /// An operator gave it up: nobody could say what became of its last attempt.
+    Abandoned,
 }
 
 impl Reason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 22] = [
+        Self::ExitCode,
+        Self::Signal,
+        Self::RunTimeout,
+        Self::SpawnFailed,
+        Self::CancelRequested,
+        Self::Drain,
+        Self::Shutdown,
+        Self::AgentLost,
+        Self::SupervisorLost,
+        Self::AgentFault,
+        Self::Returned,
+        Self::Poison,
+        Self::Unproven,
+        Self::Rejected,
+        Self::OutOfTouch,
+        Self::HandlerError,
+        Self::WorkerDied,
+        Self::WorkerProtocol,
+        Self::MemoryLimit,
+        Self::OomKilled,
+        Self::WorkerUnresponsive,
+        Self::Abandoned,
+    ];
+
+    /// Whether the job took a process down with it that was there for others too, or the host's memory: three such ends are poison.
+    #[must_use]
+    pub const fn is_worker_death(self) -> bool {
+        matches!(self, Self::WorkerDied | Self::MemoryLimit | Self::OomKilled | Self::WorkerUnresponsive)
+    }
+
     /// Its name as people read it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -131,6 +171,10 @@ impl Reason {
             Self::HandlerError => "handler error",
             Self::WorkerDied => "worker died",
             Self::WorkerProtocol => "worker protocol",
+            Self::MemoryLimit => "memory limit",
+            Self::OomKilled => "out of memory",
+            Self::WorkerUnresponsive => "worker unresponsive",
+            Self::Abandoned => "abandoned",
         }
     }
 }

@@ -4,9 +4,11 @@ mod agent;
 mod attempt;
 mod job;
 mod log;
+mod pool;
 mod queue;
 mod session;
 mod spec;
+mod worker;
 
 pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
 pub use attempt::{
@@ -14,8 +16,12 @@ pub use attempt::{
 };
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
+pub use pool::{
+    Breaker, BreakerState, PoolAnswer, PoolAsk, PoolRefusal, PoolReply, PoolState, WorkerCounts, WorkerKill, WorkerLogs,
+};
 pub use queue::{DEFAULT_QUEUE, Pause, QueueRecord};
 pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
 };
+pub use worker::{CurrentCall, ExitCounts, Mode, PoolHealth, WorkerExit, WorkerState, WorkerStatus};

@@ -11,11 +11,13 @@
 //!
 //! - [`pool`] who has what, [`hearing`] what follows from a word, [`due`] from the time: synchronous, one owner · [`seat`] one worker's place in it ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
+//! - [`asks`] what operators ask of it.
 //! - [`pools`] all of them, for executor and session · [`options`] what one is told.
 //! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
 //!
 //! Not here: sockets, leases' rules, what becomes of an outcome.
 
+mod asks;
 mod due;
 mod flight;
 mod hearing;
@@ -127,6 +129,7 @@ pub(crate) struct Death {
 #[derive(Debug, Clone)]
 pub(crate) struct PoolHandle {
     orders: Mailbox<Vec<Order>>,
+    asker: asks::Asker,
     offer: watch::Receiver<PoolOffer>,
     /// Workers that live.
     living: watch::Receiver<usize>,

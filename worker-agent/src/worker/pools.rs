@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
-use windlass_shared::domain::{Lease, PoolOffer};
+use windlass_shared::domain::{Lease, PoolAnswer, PoolAsk, PoolOffer, PoolRefusal, PoolReply, PoolState};
 use windlass_shared::limits;
 
 use super::runner::{Parts, Runner};
@@ -81,6 +81,28 @@ impl Pools {
             offers.push(offer);
         }
         offers
+    }
+
+    /// Asks the pool of this name, which answers between two steps of its work.
+    #[expect(dead_code, reason = "the session asks as soon as the contract carries asks")]
+    pub(crate) async fn ask(&self, pool: &str, ask: PoolAsk) -> PoolReply {
+        let named = self.0.handles.iter().find(|handle| *handle.offer.borrow().pool == *pool);
+        match named.map(|handle| handle.asker.clone()) {
+            Some(asker) => asker.ask(ask).await,
+            None => Err(PoolRefusal::NoPool(pool.into())),
+        }
+    }
+
+    /// How each of them stands, in the order of the configuration; without those that are too busy to say.
+    #[expect(dead_code, reason = "the session asks as soon as the contract carries asks")]
+    pub(crate) async fn states(&self) -> Vec<PoolState> {
+        let mut states = Vec::with_capacity(self.0.handles.len());
+        for handle in &self.0.handles {
+            if let Ok(PoolAnswer::State(state)) = handle.asker.ask(PoolAsk::State).await {
+                states.push(*state);
+            }
+        }
+        states
     }
 
     /// Returns when no worker lives, which is after all that is due to one that was told to end, and to be killed if it does not.

@@ -9,6 +9,7 @@ use windlass_shared::clock;
 use windlass_shared::domain::{Lease, PoolOffer};
 use windlass_shared::task::Tasks;
 
+use super::asks::{Asked, asks};
 use super::link::{Link, Word};
 use super::mailbox::Mailbox;
 use super::pool::{Now, Pool, Strike};
@@ -47,6 +48,7 @@ pub(super) struct Runner {
     /// Told when what the pool takes changes.
     changed: Arc<Notify>,
     orders: Mailbox<Vec<Order>>,
+    asks: mpsc::Receiver<Asked>,
     offer: watch::Sender<PoolOffer>,
     lives: watch::Sender<usize>,
     words: mpsc::Receiver<(usize, Word)>,
@@ -71,10 +73,13 @@ impl Runner {
         let (lives, living) = watch::channel(0);
         let (speaker, words) = mpsc::channel(WORDS);
         let orders = Mailbox::default();
-        let handle = PoolHandle { orders: orders.clone(), offer: offered, living, fenced };
+        let (asker, asks) = asks();
+        let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, fenced };
         let (outgoing, controls) = (vec![Mailbox::default(); max], (0..max).map(|_| None).collect());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
-        (Self { pool, parts, news, changed, orders, offer, lives, words, speaker, outgoing, controls, random }, handle)
+        let runner =
+            Self { pool, parts, news, changed, orders, asks, offer, lives, words, speaker, outgoing, controls, random };
+        (runner, handle)
     }
 
     /// Runs until the agent stops.
@@ -96,6 +101,11 @@ impl Runner {
                     orders.into_iter().for_each(|order| self.pool.on_order(order, now));
                 }
                 _ = self.words.recv_many(&mut words, WORDS) => words.drain(..).for_each(|(ix, word)| self.on_word(ix, word)),
+                Some((ask, reply)) = self.asks.recv() => {
+                    let now = self.now();
+                    // Whoever asked may have stopped waiting.
+                    let _ = reply.send(self.pool.on_ask(&ask, now));
+                }
                 () = at(due) => {}
                 () = stop.cancelled() => return,
             }

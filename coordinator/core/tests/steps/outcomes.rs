@@ -260,6 +260,16 @@ fn a_job_that_killed_three_workers_is_poison_whatever_its_policy() {
 }
 
 #[test]
+fn a_worker_that_hung_and_memory_that_ran_out_are_deaths_as_any_other() {
+    for reason in [Reason::MemoryLimit, Reason::OomKilled, Reason::WorkerUnresponsive] {
+        let mut rig = calling(9);
+        let record = record_after(&mut rig, AttemptState::Failed, Some(reason));
+        assert_eq!((record.reason, record.failures, record.worker_deaths), (Some(reason), 1, 1));
+        assert_eq!((record.infra_losses, record.interruptions), (0, 0));
+    }
+}
+
+#[test]
 fn workers_that_died_are_counted_over_a_restart() {
     let mut rig = calling(9);
     for attempt in 1..3 {

@@ -1,5 +1,6 @@
 //! A pool, step by step: every test lists all that follows from a step, and every wait checks that no deadline is met twice.
 
+mod asks;
 mod chaos;
 
 use std::time::Duration;
