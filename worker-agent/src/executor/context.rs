@@ -13,7 +13,7 @@ use windlass_shared::ids::AgentId;
 
 use super::verdict;
 use crate::clear::remove_tree;
-use crate::process::{SpawnSpec, Stdin};
+use crate::process::{Confinement, SpawnSpec, Stdin};
 
 /// What a job gets of the agent's own environment. The rest is the agent's business.
 const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -93,7 +93,7 @@ impl Context {
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
         let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
-        Ok(SpawnSpec { argv, env, cwd, stdin })
+        Ok(SpawnSpec { argv, env, cwd, stdin, confinement: Confinement::default() })
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -117,6 +117,8 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
         || match error.stage {
             Stage::Prepare | Stage::Warden | Stage::Fork | Stage::Fence => true,
             Stage::Session | Stage::Stdio | Stage::Guard | Stage::Signals => true,
+            // What the operator asks for every job, not the job for itself.
+            Stage::OomScore | Stage::Nice | Stage::Limits | Stage::User | Stage::Privileges => true,
             Stage::Chdir | Stage::Exec => false,
         }
 }

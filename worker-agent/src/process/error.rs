@@ -18,12 +18,22 @@ pub enum Stage {
     Session,
     /// Standard input, output, error.
     Stdio,
+    /// How soon it is killed when memory runs out.
+    OomScore,
+    /// How nice it is to others.
+    Nice,
+    /// Resource limits.
+    Limits,
+    /// Becoming another user.
+    User,
+    /// Giving up to gain privileges by exec.
+    Privileges,
+    /// A clean signal mask.
+    Signals,
     /// The working directory.
     Chdir,
     /// The order to die with its keeper.
     Guard,
-    /// A clean signal mask.
-    Signals,
     /// The program itself.
     Exec,
     /// The lease had run out, which what is fenced must not outlive: it was not begun.
@@ -40,9 +50,14 @@ impl Stage {
             Self::Fork => "fork",
             Self::Session => "session",
             Self::Stdio => "stdio",
+            Self::OomScore => "oom-score",
+            Self::Nice => "nice",
+            Self::Limits => "limits",
+            Self::User => "user",
+            Self::Privileges => "privileges",
+            Self::Signals => "signals",
             Self::Chdir => "chdir",
             Self::Guard => "guard",
-            Self::Signals => "signals",
             Self::Exec => "exec",
             Self::Fence => "fence",
         }

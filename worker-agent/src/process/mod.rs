@@ -17,6 +17,7 @@
 //!
 //! Not here: what a job is, when it must stop, what its output means.
 
+mod confinement;
 mod control;
 mod error;
 mod handle;
@@ -28,6 +29,7 @@ mod shared;
 mod spec;
 mod table;
 
+pub use confinement::{Confinement, Limit, Resource, User};
 pub use control::{Control, Events};
 pub use error::{SpawnError, Stage};
 pub use handle::{Process, Warden};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::{PipeReader, PipeWriter, SpawnError, Stage};
+use super::{Confinement, PipeReader, PipeWriter, SpawnError, Stage};
 use crate::sys;
 use crate::warden::encode_spec;
 
@@ -21,6 +21,8 @@ pub struct SpawnSpec {
     pub cwd: PathBuf,
     /// What can be read from standard input.
     pub stdin: Stdin,
+    /// What it may do.
+    pub confinement: Confinement,
 }
 
 /// What a process can read from its standard input.

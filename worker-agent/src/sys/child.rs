@@ -1,7 +1,8 @@
 //! From fork to exec: the leader's own way, by raw calls over memory that was prepared before the fork.
 //!
 //! ```text
-//! session ─► stdio ─► descriptors ─► working directory ─► die with the keeper ─► signals ─► exec, candidate by candidate
+//! session ─► stdio ─► confinement (see [`confine`](super::confine)) ─► signals ─► descriptors ─► working directory
+//!         ─► die with the keeper ─► exec, candidate by candidate
 //! ```
 //! A failing step is written to the report pipe with its errno; exec closes that pipe, and its end means success.
 
@@ -13,6 +14,7 @@ use std::ptr;
 
 use rustix::process::Pid;
 
+use super::confine;
 use super::fork::SingleThread;
 
 /// A step that can fail.
@@ -21,17 +23,35 @@ use super::fork::SingleThread;
 pub(crate) enum Step {
     Session = 1,
     Stdio,
+    OomScore,
+    Nice,
+    Limits,
+    User,
+    Privileges,
+    Signals,
     Chdir,
     Guard,
-    Signals,
     Exec,
 }
 
 impl Step {
+    /// In the order of the way.
+    const ALL: [Self; 11] = [
+        Self::Session,
+        Self::Stdio,
+        Self::OomScore,
+        Self::Nice,
+        Self::Limits,
+        Self::User,
+        Self::Privileges,
+        Self::Signals,
+        Self::Chdir,
+        Self::Guard,
+        Self::Exec,
+    ];
+
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Session, Self::Stdio, Self::Chdir, Self::Guard, Self::Signals, Self::Exec]
-            .into_iter()
-            .find(|step| *step as u8 == byte)
+        Self::ALL.into_iter().find(|step| *step as u8 == byte)
     }
 }
 
@@ -55,6 +75,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) argv: CStrings<'a>,
     pub(crate) envp: CStrings<'a>,
     pub(crate) cwd: &'a CStr,
+    pub(crate) confinement: confine::Steps<'a>,
     /// None: what the keeper has at 0, which is /dev/null.
     pub(crate) stdin: Option<BorrowedFd<'a>>,
     pub(crate) stdout: BorrowedFd<'a>,
@@ -128,23 +149,27 @@ unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Step, libc::c_int
                 return (Step::Stdio, errno());
             }
         }
+        if let Err((step, errno)) = launch.confinement.take() {
+            return (step, errno.raw_os_error());
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) < 0 {
+            return (Step::Signals, errno());
+        }
         // Close on exec rather than now: the report pipe must live until then. Everything of ours has the flag already;
         // this is for what a library or our own starter left open without it.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         if libc::chdir(launch.cwd.as_ptr()) < 0 {
             return (Step::Chdir, errno());
         }
+        // After the change of user, which takes it back.
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
             return (Step::Guard, errno());
         }
         // The keeper may have died before the line above: then no signal will ever come.
         if libc::getppid() != keeper {
             return (Step::Guard, libc::EOWNERDEAD);
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) < 0 {
-            return (Step::Signals, errno());
         }
         (Step::Exec, exec(launch))
     }

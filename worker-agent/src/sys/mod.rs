@@ -5,6 +5,7 @@
 //! | [`spawn`] | posix_spawn of our own executable, from a process with threads |
 //! | [`fork`] | fork, only with a token that says "one thread" |
 //! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
+//! | [`confine`] | the part of that way that limits what the program may do |
 //! | [`wait`] | reaping, with resource usage |
 //! | [`signal`] | masks, signalfd, signals by pidfd |
 //! | [`boottime`] | the clock that counts sleep, and an alarm by it |
@@ -15,6 +16,7 @@
 
 pub(crate) mod boottime;
 pub(crate) mod child;
+pub(crate) mod confine;
 pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod signal;

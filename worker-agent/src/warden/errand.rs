@@ -11,6 +11,7 @@ use super::wire::Ticket;
 use crate::process::Stage;
 use crate::sys;
 use crate::sys::child::{self, CStrings, Launch, Step};
+use crate::sys::confine::Steps;
 use crate::sys::fork::SingleThread;
 
 /// One request to start a process, with its descriptors.
@@ -54,6 +55,7 @@ impl Errand {
             argv: CStrings::new(spec.argv.iter().copied()),
             envp: CStrings::new(spec.env.iter().copied()),
             cwd: spec.cwd,
+            confinement: Steps::new(&spec.confinement),
             stdin: self.stdin.as_ref().map(AsFd::as_fd),
             stdout: self.stdout.as_fd(),
             stderr: self.stderr.as_fd(),
@@ -69,9 +71,14 @@ pub(super) fn stage(step: Step) -> Stage {
     match step {
         Step::Session => Stage::Session,
         Step::Stdio => Stage::Stdio,
+        Step::OomScore => Stage::OomScore,
+        Step::Nice => Stage::Nice,
+        Step::Limits => Stage::Limits,
+        Step::User => Stage::User,
+        Step::Privileges => Stage::Privileges,
+        Step::Signals => Stage::Signals,
         Step::Chdir => Stage::Chdir,
         Step::Guard => Stage::Guard,
-        Step::Signals => Stage::Signals,
         Step::Exec => Stage::Exec,
     }
 }

@@ -19,13 +19,14 @@
 //!
 //! What is fenced does not outlive the agent's lease, whatever the agent does: [`fence`].
 //!
-//! - [`wire`] the datagrams · [`spec`] what to start, as bytes · [`ward`] the warden's loop · [`orphans`] what dead keepers
-//!   left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt · [`tree`] finding and killing what is
-//!   below a process.
+//! - [`wire`] the datagrams · [`spec`] what to start, as bytes, and [`confine`] how · [`ward`] the warden's loop · [`orphans`] what
+//!   dead keepers left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt · [`tree`] finding and killing
+//!   what is below a process.
 //!
 //! Not here: tokio, threads, jobs, files, time limits of jobs. The agent's side of the conversation is
 //! [`process`](crate::process).
 
+mod confine;
 mod errand;
 mod fence;
 mod keeper;

@@ -1,14 +1,15 @@
 //! A process to start, as the bytes of a sealed memory file: written by the agent, read by the keeper.
 //!
 //! ```text
-//! argc u32 │ envc u32 │ cwd ∅ │ argv[0] ∅ … │ NAME=value ∅ …          (∅ = NUL, numbers little-endian)
+//! argc u32 │ envc u32 │ confinement │ cwd ∅ │ argv[0] ∅ … │ NAME=value ∅ …          (∅ = NUL, numbers little-endian)
 //! ```
 //! Strings end with NUL as execve wants them, so the keeper points into the buffer and copies nothing.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::process::SpawnSpec;
+use super::confine;
+use crate::process::{Confinement, SpawnSpec};
 
 /// Largest spec. The kernel takes a quarter of the stack limit (usually 2 MiB) in argv and env; beyond that is only waste.
 const SPEC_BYTES_MAX: usize = 16 << 20;
@@ -26,6 +27,7 @@ pub(crate) fn encode(spec: &SpawnSpec) -> Result<Vec<u8>, i32> {
     for count in [spec.argv.len(), spec.env.len()] {
         bytes.extend(u32::try_from(count).map_err(|_| libc::E2BIG)?.to_le_bytes());
     }
+    confine::encode(&spec.confinement, &mut bytes)?;
     string(&mut bytes, &[spec.cwd.as_os_str().as_bytes()])?;
     for arg in &spec.argv {
         string(&mut bytes, &[arg])?;
@@ -50,9 +52,10 @@ fn string(bytes: &mut Vec<u8>, parts: &[&[u8]]) -> Result<(), i32> {
     Ok(())
 }
 
-/// The strings of a spec, pointing into its bytes.
+/// A spec, its strings pointing into its bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded<'a> {
+    pub(crate) confinement: Confinement,
     pub(crate) cwd: &'a CStr,
     pub(crate) argv: Vec<&'a CStr>,
     pub(crate) env: Vec<&'a CStr>,
@@ -61,7 +64,8 @@ pub(crate) struct Decoded<'a> {
 /// None for bytes that [`encode`] cannot have made.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Decoded<'_>> {
     let (argc, rest) = bytes.split_first_chunk::<4>()?;
-    let (envc, mut rest) = rest.split_first_chunk::<4>()?;
+    let (envc, rest) = rest.split_first_chunk::<4>()?;
+    let (confinement, mut rest) = confine::decode(rest)?;
     let mut next = || {
         let string = CStr::from_bytes_until_nul(rest).ok()?;
         rest = &rest[string.count_bytes() + 1..];
@@ -70,7 +74,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Decoded<'_>> {
     let cwd = next()?;
     let argv = (0..u32::from_le_bytes(*argc)).map(|_| next()).collect::<Option<Vec<_>>>()?;
     let env = (0..u32::from_le_bytes(*envc)).map(|_| next()).collect::<Option<Vec<_>>>()?;
-    (rest.is_empty() && !argv.is_empty()).then_some(Decoded { cwd, argv, env })
+    (rest.is_empty() && !argv.is_empty()).then_some(Decoded { confinement, cwd, argv, env })
 }
 
 impl Decoded<'_> {
@@ -104,7 +108,7 @@ mod tests {
             argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             env: env.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
             cwd: "/tmp".into(),
-            stdin: crate::process::Stdin::Null,
+            ..SpawnSpec::default()
         }
     }
 
@@ -117,7 +121,8 @@ mod tests {
     #[test]
     fn what_was_encoded_is_decoded() {
         let bytes = encode(&spec(&["sh", "", "-c"], &[("A", "1=2"), ("B", "")])).unwrap();
-        let decoded = Decoded { cwd: c"/tmp", argv: vec![c"sh", c"", c"-c"], env: vec![c"A=1=2", c"B="] };
+        let confinement = Confinement::default();
+        let decoded = Decoded { confinement, cwd: c"/tmp", argv: vec![c"sh", c"", c"-c"], env: vec![c"A=1=2", c"B="] };
         assert_eq!(decode(&bytes), Some(decoded));
         for cut in 0..bytes.len() {
             assert_eq!(decode(&bytes[..cut]), None, "{cut}");

@@ -203,15 +203,20 @@ fn micros(duration: Duration) -> [u8; 8] {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 15] = [
     Stage::Prepare,
     Stage::Warden,
     Stage::Fork,
     Stage::Session,
     Stage::Stdio,
+    Stage::OomScore,
+    Stage::Nice,
+    Stage::Limits,
+    Stage::User,
+    Stage::Privileges,
+    Stage::Signals,
     Stage::Chdir,
     Stage::Guard,
-    Stage::Signals,
     Stage::Exec,
     Stage::Fence,
 ];
@@ -228,6 +233,11 @@ fn stage_number(stage: Stage) -> u8 {
         Stage::Signals => 8,
         Stage::Exec => 9,
         Stage::Fence => 10,
+        Stage::OomScore => 11,
+        Stage::Nice => 12,
+        Stage::Limits => 13,
+        Stage::User => 14,
+        Stage::Privileges => 15,
     }
 }
 

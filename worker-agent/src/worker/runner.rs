@@ -16,7 +16,7 @@ use super::pool::{Now, Pool, Strike};
 use super::seat::State;
 use super::{News, Order, PoolHandle, PoolOptions};
 use crate::logs::Logs;
-use crate::process::{Control, SpawnSpec, Stdin, Warden};
+use crate::process::{Confinement, Control, SpawnSpec, Stdin, Warden};
 
 /// Words of workers that wait for the pool; past it, they wait in their pipes.
 const WORDS: usize = 64;
@@ -199,6 +199,7 @@ impl Runner {
             env,
             cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
             stdin: Stdin::Pipe,
+            confinement: Confinement::default(),
         }
     }
 }

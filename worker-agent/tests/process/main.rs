@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
+mod as_root;
 mod bench;
+mod confinement;
 mod death;
 mod end;
 mod fence;

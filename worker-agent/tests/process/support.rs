@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use windlass_worker_agent::process::{
-    ExitInfo, ExitKind, LeaderEnd, PipeReader, Process, Proof, SpawnSpec, Stdin, Warden, WardenOptions,
+    ExitInfo, ExitKind, LeaderEnd, PipeReader, Process, Proof, SpawnSpec, Warden, WardenOptions,
 };
 
 const ALONE: &str = "WINDLASS_TEST_ALONE";
@@ -72,7 +72,7 @@ pub(crate) fn spec(argv: &[&str]) -> SpawnSpec {
         argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
         env: env(&[("PATH", &path), (MARK, &mark())]),
         cwd: "/".into(),
-        stdin: Stdin::Null,
+        ..SpawnSpec::default()
     }
 }
 
@@ -241,6 +241,12 @@ pub(crate) fn warden_pid(warden: &Warden) -> i32 {
 
 pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// A directory for its owner alone.
+pub(crate) fn private() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
 pub(crate) fn write(path: PathBuf, content: &str, mode: u32) -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use windlass_worker_agent::process::{SpawnSpec, Stdin, Warden, WardenOptions};
+use windlass_worker_agent::process::{SpawnSpec, Warden, WardenOptions};
 
 /// Hidden first argument of this bench's own executable: one process with one warden.
 pub(crate) const ROLE: &str = "__raw";
@@ -77,7 +77,7 @@ async fn spawn_some(warden: Warden, jobs: usize) -> bool {
             argv: vec![b"/bin/true".to_vec()],
             env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
             cwd: PathBuf::from("/"),
-            stdin: Stdin::Null,
+            ..SpawnSpec::default()
         };
         let Ok(mut process) = warden.spawn(spec).await else { return false };
         process.events.leader_exit().await;

@@ -1,0 +1,69 @@
+//! What only root can do: becoming another user. Ignored, because not everybody is root; `.ci/run` runs it.
+
+use rustix::process::Signal;
+use windlass_worker_agent::process::{Confinement, Proof, SpawnSpec, Stage, User};
+
+use crate::confinement::says;
+use crate::support::*;
+
+/// Nobody's numbers.
+fn other() -> Confinement {
+    let user = User { uid: 61_234, gid: 61_235, groups: vec![61_236, 61_237] };
+    Confinement { user: Some(user), no_new_privs: true, ..Confinement::default() }
+}
+
+alone! {
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn nothing_of_the_agents_user_is_left_to_a_job_of_another() {
+        let warden = start(options());
+        let script = "grep -E '^(Uid|Gid|Groups|Cap(Prm|Eff|Amb))' /proc/self/status; kill -0 1 2>/dev/null || echo powerless";
+        let said = says(&warden, script, other()).await;
+        let ids = |name: &str, id: u32| format!("{name}:\t{id}\t{id}\t{id}\t{id}\n");
+        let no = "0000000000000000";
+        let caps = format!("CapPrm:\t{no}\nCapEff:\t{no}\nCapAmb:\t{no}\npowerless\n");
+        assert_eq!(said, ids("Uid", 61_234) + &ids("Gid", 61_235) + "Groups:\t61236 61237 \n" + &caps);
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn a_job_enters_its_directory_and_finds_its_program_with_its_users_rights() {
+        let warden = start(options());
+        let dir = private();
+        let locked = SpawnSpec { cwd: dir.path().into(), confinement: other(), ..sh("true") };
+        assert_eq!(warden.spawn(locked).await.unwrap_err().to_string(), "chdir: Permission denied (EACCES)");
+        let program = write(dir.path().join("program"), "#!/bin/sh\n", 0o755);
+        let hidden = SpawnSpec { confinement: other(), ..spec(&[&program]) };
+        assert_eq!(warden.spawn(hidden).await.unwrap_err().stage, Stage::Exec);
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn a_job_of_another_user_can_be_signalled_and_killed_with_its_tree() {
+        let warden = start(options());
+        let script = "trap 'echo told' TERM; setsid sleep 1000 & echo ready; while :; do wait; done";
+        let mut process = warden.spawn(SpawnSpec { confinement: other(), ..sh(script) }).await.unwrap();
+        read_until(&mut process.stdout, "ready").await;
+        process.control.signal(libc::SIGTERM);
+        read_until(&mut process.stdout, "told").await;
+        process.control.kill();
+        let ended = finish(process).await;
+        assert_eq!((status(ended.leader), ended.proof), (KILLED, Proof::Keeper));
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn a_job_of_another_user_dies_with_its_keeper() {
+        let warden = start(options());
+        let process = warden.spawn(SpawnSpec { confinement: other(), ..spec(&["sleep", "1000"]) }).await.unwrap();
+        let leader = leader(&process);
+        // Nobody but the kernel is left to do it.
+        let helpless = Stopped::new(warden_pid(&warden));
+        kill(keeper_of(&process), Signal::KILL);
+        eventually("the leader is dead", || marked().is_empty()).await;
+        drop(helpless);
+        let ended = finish(process).await;
+        assert_eq!(ended.proof, Proof::Swept);
+        assert!(!exists(leader));
+        assert_only_the_warden_is_left(&warden).await;
+    }
+}
