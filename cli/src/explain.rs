@@ -48,7 +48,8 @@ fn handler_error(error: &pb::HandlerError) -> String {
     let permanent = if error.permanent { ", permanent" } else { "" };
     let again = error.retry_after.and_then(|after| Duration::try_from(after).ok());
     let again = again.map_or_else(String::new, |after| format!(", asks for {}", show_duration(after)));
-    format!("handler error{code}{permanent}{again}")
+    let whose = if error.cooldown_key.is_empty() { "" } else { " for " };
+    format!("handler error{code}{permanent}{again}{whose}{}", error.cooldown_key)
 }
 
 /// One line on why the job did not succeed; none where it did. `title` is what the person calls it.
@@ -169,7 +170,8 @@ mod tests {
     #[test]
     fn an_error_of_a_handler_is_told_with_its_message_and_its_code() {
         let error = |code: &str, permanent, retry_after| {
-            let error = Some(pb::HandlerError { code: code.into(), permanent, retry_after });
+            let cooldown_key = String::new();
+            let error = Some(pb::HandlerError { code: code.into(), permanent, retry_after, cooldown_key });
             let (state, reason) = (Attempt::Failed.into(), pb::Reason::HandlerError.into());
             pb::Attempt { state, reason, error, detail: "no such image".into(), ..pb::Attempt::default() }
         };

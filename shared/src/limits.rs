@@ -46,6 +46,12 @@ pub const WORKER_LOG_TAIL_BYTES_MAX: u32 = 64 << 10;
 pub const HANDLERS_MAX: usize = 256;
 /// Longest media type of an input or a result.
 pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
+/// Headers of one call.
+pub const HEADERS_MAX: usize = 64;
+/// Names and values of one call's headers together: what HTTP servers commonly take.
+pub const HEADERS_BYTES_MAX: usize = 8 << 10;
+/// Longest `tracestate`: what W3C Trace Context asks all to pass on.
+pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// Longest error code of a handler.
 pub const ERROR_CODE_BYTES_MAX: usize = 128;
 /// Labels one list may filter by.

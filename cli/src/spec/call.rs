@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass_shared::pb;
 
-use super::payload;
+use super::{parse_pair, payload};
 use crate::failure::Failure;
 
 /// The flags for it.
@@ -26,6 +26,12 @@ pub(crate) struct CallArgs {
     /// Media type of the input [default: application/json]
     #[arg(long, value_name = "TYPE", requires = "input", help_heading = "Call")]
     content_type: Option<String>,
+    /// What the handler is told beside its input; repeat for more
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair, requires = "handler", help_heading = "Call")]
+    header: Vec<(String, String)>,
+    /// Have the input checked by a worker, and nothing done
+    #[arg(long, requires = "handler", help_heading = "Call")]
+    validate: bool,
 }
 
 impl CallArgs {
@@ -33,7 +39,8 @@ impl CallArgs {
     pub(super) fn to_wire(&self, handler: &str) -> Result<pb::Call, Failure> {
         let input = self.input.as_deref().map(read_input).transpose()?.unwrap_or_default();
         let content_type = self.content_type.clone().unwrap_or_default();
-        Ok(pb::Call { handler: handler.to_owned(), input, content_type })
+        let (handler, headers) = (handler.to_owned(), self.header.iter().cloned().collect());
+        Ok(pb::Call { handler, input, content_type, headers, validate_only: self.validate })
     }
 }
 

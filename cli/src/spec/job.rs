@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use windlass_shared::pb;
+use windlass_shared::limits::TRACESTATE_BYTES_MAX;
+use windlass_shared::{convert, pb};
 
 use super::{parse_pair, signal::parse_signal, span};
 use crate::humane::parse_duration;
@@ -84,7 +85,10 @@ impl JobArgs {
         // A policy only where one was asked for; with a number alone the coordinator takes the preset `default`.
         let asked = self.retry.is_some() || self.max_attempts.is_some();
         let preset = self.retry.map_or(pb::retry_policy::Preset::Unspecified, preset).into();
+        let (traceparent, tracestate) = callers_trace(|name| std::env::var(name).ok());
         pb::JobSpec {
+            traceparent,
+            tracestate,
             queue: self.queue.clone().unwrap_or_default(),
             priority: self.priority,
             labels: self.label.iter().cloned().collect(),
@@ -99,6 +103,19 @@ impl JobArgs {
             work: None,
         }
     }
+}
+
+/// The trace the command itself runs in, by the variables that tracing tools use; one that is none is left alone, as W3C Trace
+/// Context asks.
+pub(super) fn callers_trace(var: impl Fn(&str) -> Option<String>) -> (String, String) {
+    match var("TRACEPARENT").filter(|parent| convert::is_traceparent(parent)) {
+        Some(parent) => (parent, var("TRACESTATE").filter(|state| is_tracestate(state)).unwrap_or_default()),
+        None => Default::default(),
+    }
+}
+
+fn is_tracestate(text: &str) -> bool {
+    text.len() <= TRACESTATE_BYTES_MAX && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn on_disconnect(what: OnDisconnect) -> pb::job_spec::OnDisconnect {

@@ -6,6 +6,7 @@ use windlass_shared::domain::{Execution, OnAgentLost, OnDisconnect, Preset, Work
 use windlass_shared::limits::PAYLOAD_BYTES_MAX;
 
 use super::exec::callers_env;
+use super::job::callers_trace;
 use super::signal::parse_signal;
 use super::*;
 
@@ -76,6 +77,30 @@ fn a_number_of_attempts_alone_means_the_default_preset() {
 fn a_relative_directory_is_the_callers() {
     let DomainWork::Exec(exec) = spec("--cwd sub -- true").work else { panic!("not exec") };
     assert_eq!(exec.cwd, Some(std::env::current_dir().expect("a directory").join("sub")));
+}
+
+#[test]
+fn a_call_takes_headers_along_and_may_ask_for_a_check_alone() {
+    let DomainWork::Call(call) = spec("--handler h --header tenant=a --header b= --validate").work else {
+        panic!("not call")
+    };
+    let headers = [("b".to_owned(), String::new()), ("tenant".to_owned(), "a".to_owned())];
+    assert_eq!((call.headers.as_slice(), call.validate_only), (&headers[..], true));
+    let DomainWork::Call(call) = spec("--handler h").work else { panic!("not call") };
+    assert_eq!((call.headers.len(), call.validate_only), (0, false));
+}
+
+#[test]
+fn the_callers_trace_goes_along_where_it_is_one() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace = |parent: Option<&str>, state: Option<&str>| {
+        callers_trace(|name| (if name == "TRACEPARENT" { parent } else { state }).map(str::to_owned))
+    };
+    let told = |parent: &str, state: &str| (parent.to_owned(), state.to_owned());
+    assert_eq!(trace(Some(parent), Some("a=b")), told(parent, "a=b"));
+    assert_eq!(trace(Some(parent), Some("\u{7f}")), told(parent, ""));
+    assert_eq!(trace(Some("nonsense"), Some("a=b")), told("", ""));
+    assert_eq!(trace(None, Some("a=b")), told("", ""));
 }
 
 #[test]

@@ -46,6 +46,11 @@ fn with_spec(change: impl FnOnce(&mut pb::JobSpec)) -> pb::JobSpec {
     spec
 }
 
+fn with_headers(headers: impl IntoIterator<Item = (String, String)>) -> pb::JobSpec {
+    let call = pb::Call { handler: "h".into(), headers: headers.into_iter().collect(), ..Default::default() };
+    pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
+}
+
 fn env(name: &str, value: &str) -> pb::JobSpec {
     with_exec(|exec| drop(exec.env.insert(name.into(), value.into())))
 }
@@ -57,15 +62,6 @@ fn seconds(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
 fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
     let long = |n: usize| "x".repeat(n);
     let retry = |preset, max_attempts| Some(pb::RetryPolicy { preset, max_attempts });
-    let called_with = |input: &[u8], content_type: &str| {
-        let call =
-            pb::Call { handler: "h".into(), input: Bytes::copy_from_slice(input), content_type: content_type.into() };
-        pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
-    };
-    let call = |handler: &str, input: usize| {
-        let call = pb::Call { handler: handler.into(), input: vec![0; input].into(), content_type: String::new() };
-        pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
-    };
     vec![
         (pb::JobSpec::default(), "spec"), // encodes to nothing
         (pb::JobSpec { priority: 1, ..Default::default() }, "spec.work"),
@@ -102,6 +98,24 @@ fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
         (with_spec(|spec| spec.execution = 9), "spec.execution"),
         (with_spec(|spec| spec.on_disconnect = 9), "spec.on_disconnect"),
         (with_spec(|spec| spec.on_agent_lost = 9), "spec.on_agent_lost"),
+    ]
+}
+
+fn bad_calls() -> Vec<(pb::JobSpec, &'static str)> {
+    let called_with = |input: &[u8], content_type: &str| {
+        let call = pb::Call {
+            handler: "h".into(),
+            input: Bytes::copy_from_slice(input),
+            content_type: content_type.into(),
+            ..Default::default()
+        };
+        pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
+    };
+    let call = |handler: &str, input: usize| {
+        let call = pb::Call { handler: handler.into(), input: vec![0; input].into(), ..Default::default() };
+        pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..Default::default() }
+    };
+    vec![
         (call("", 0), "spec.call.handler"),
         (call("h", limits::PAYLOAD_BYTES_MAX + 1), "spec.call.input"),
         (called_with(b"{\"a\":", ""), "spec.call.input"),
@@ -109,6 +123,11 @@ fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
         (called_with(b"1 2", ""), "spec.call.input"),
         (called_with(b"1", "text/\n"), "spec.call.content_type"),
         (pb::JobSpec { group: "a b".into(), ..call("h", 0) }, "spec.group"),
+        (with_headers([("a b".into(), String::new())]), "spec.call.headers[a b]"),
+        (with_headers([("a".into(), "x".repeat(limits::HEADERS_BYTES_MAX))]), "spec.call.headers"),
+        (with_headers((0..65).map(|n| (n.to_string(), String::new()))), "spec.call.headers"),
+        (with_spec(|spec| spec.traceparent = "00-1-2-3".into()), "spec.traceparent"),
+        (with_spec(|spec| spec.tracestate = "a=b".into()), "spec.tracestate"),
     ]
 }
 
@@ -116,7 +135,7 @@ fn submit_rows() -> Vec<Row> {
     let rpc = "JobService/SubmitJob";
     let raw = |spec: Vec<u8>| pb::SubmitJobRequest { spec: spec.into(), request_id: String::new() };
     let mut rows: Vec<Row> =
-        bad_specs().into_iter().map(|(spec, field)| invalid(rpc, submit(spec), &[field])).collect();
+        bad_specs().into_iter().chain(bad_calls()).map(|(spec, field)| invalid(rpc, submit(spec), &[field])).collect();
     let long_id = pb::SubmitJobRequest { request_id: "x".repeat(37), ..submit(exec(&["true"])) };
     rows.push(invalid(rpc, long_id, &["request_id"]));
     rows.push(invalid(rpc, raw(vec![]), &["spec"]));

@@ -121,7 +121,8 @@ async fn a_handlers_error_is_shown_with_its_attempt() {
     let id = rig.submit_spec(spec).await;
     let (lease, _) = agent.assigned().await.remove(0);
     let retry_after = Some(Duration::from_secs(3600));
-    agent.report(lease, refused(HandlerError { retry_after, code: Some("BUSY".into()), permanent: false })).await;
+    let (code, cooldown_key) = (Some("BUSY".into()), Some("api.example".into()));
+    agent.report(lease, refused(HandlerError { retry_after, code, permanent: false, cooldown_key })).await;
     let job = rig.job(&id).await;
     assert_eq!((job.state(), job.reason(), job.failures), (State::Delayed, pb::Reason::HandlerError, 1));
     assert!(job.waiting_for.starts_with("a retry in 3"), "{}", job.waiting_for);

@@ -171,7 +171,7 @@ pub(crate) fn pool(name: &str, handler: &str, workers: u32) -> PoolOffer {
 
 pub(crate) fn call(handler: &str, input: &str) -> pb::JobSpec {
     let input = input.as_bytes().to_vec().into();
-    let call = pb::Call { handler: handler.into(), input, content_type: String::new() };
+    let call = pb::Call { handler: handler.into(), input, ..Default::default() };
     pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
 }
 

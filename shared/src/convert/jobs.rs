@@ -90,6 +90,7 @@ pub(super) fn handler_error_to_wire(error: &HandlerError) -> pb::HandlerError {
         code: error.code.as_deref().unwrap_or_default().to_owned(),
         permanent: error.permanent,
         retry_after: error.retry_after.map(span),
+        cooldown_key: error.cooldown_key.as_deref().unwrap_or_default().to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! what goes out cannot fail.
 
 mod agents;
+mod dress;
 mod enums;
 mod jobs;
 mod logs;
@@ -12,6 +13,7 @@ mod sessions;
 mod spec;
 
 pub use agents::agent_to_wire;
+pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{LabelFilter, span_from};
+use super::{LabelFilter, dress, span_from};
 use crate::domain::{
     CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy,
     Work,
@@ -97,6 +97,7 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let run_timeout = run_timeout(wire.run_timeout, &mut invalid);
     let stop_grace = stop_grace(wire.stop_grace, &mut invalid);
     let stop_signal = stop_signal(wire.stop_signal, &mut invalid);
+    let trace = dress::trace(wire.traceparent, wire.tracestate, &mut invalid);
     let work = work(wire.work, &mut invalid);
     invalid.check()?;
     // `work` adds a violation wherever it answers nothing.
@@ -104,7 +105,7 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     if let Work::Call(call) = &work {
         header.handler = Some(call.handler.clone());
     }
-    Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect })
+    Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace })
 }
 
 fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
@@ -315,7 +316,8 @@ fn call_from(wire: pb::Call, invalid: &mut Invalid) -> CallSpec {
         invalid.add("call.input", "must be one JSON value; for other bytes set content_type");
     }
     let content_type = (!is_json).then(|| wire.content_type.into());
-    CallSpec { handler: wire.handler.into(), input: wire.input, content_type }
+    let (headers, validate_only) = (dress::headers(wire.headers, invalid), wire.validate_only);
+    CallSpec { handler: wire.handler.into(), input: wire.input, content_type, headers, validate_only }
 }
 
 /// Whether the bytes are one JSON value, nested at most 127 deep.

@@ -226,6 +226,8 @@ pub struct HandlerError {
     pub permanent: bool,
     /// Time to wait before the next attempt, in place of the policy's delay.
     pub retry_after: Option<Duration>,
+    /// What the wait is for, such as the service that wants it.
+    pub cooldown_key: Option<Arc<str>>,
 }
 
 /// One try at a job, on record.

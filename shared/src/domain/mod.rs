@@ -22,6 +22,6 @@ pub use pool::{
 pub use queue::{DEFAULT_QUEUE, Pause, QueueRecord};
 pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
-    CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Work,
+    CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Trace, Work,
 };
 pub use worker::{CurrentCall, ExitCounts, Mode, PoolHealth, WorkerExit, WorkerState, WorkerStatus};

@@ -109,6 +109,17 @@ pub struct JobSpec {
     pub stop_signal: u8,
     /// What the agent does with the process while it is out of touch.
     pub on_disconnect: OnDisconnect,
+    /// Whose request this is part of.
+    pub trace: Option<Box<Trace>>,
+}
+
+/// Where a job stands in its submitter's trace, as W3C Trace Context has it (<https://www.w3.org/TR/trace-context>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Version, trace, parent and flags.
+    pub parent: String,
+    /// What tracing systems add; may be empty.
+    pub state: String,
 }
 
 /// What to do.
@@ -142,4 +153,8 @@ pub struct CallSpec {
     pub input: Bytes,
     /// Media type of the input; none: application/json.
     pub content_type: Option<Arc<str>>,
+    /// What the handler is told beside its input, by name.
+    pub headers: Vec<(String, String)>,
+    /// The input is to be checked, and nothing done.
+    pub validate_only: bool,
 }

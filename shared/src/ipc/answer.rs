@@ -28,8 +28,10 @@ pub enum Answer {
     Started(u64),
     /// The handler answered.
     Result(u64, CallResult),
-    /// The handler failed, with its message.
-    Error(u64, String, HandlerError),
+    /// The handler would take the input.
+    Valid(u64),
+    /// The handler failed, with its message and where it came from.
+    Error(u64, String, HandlerError, Option<String>),
     /// A line for the job's log.
     Line(u64, String),
     /// A job was given back, not started.
@@ -49,6 +51,8 @@ pub struct Features {
     pub prefetch: bool,
     /// It stops a handler on request.
     pub cancel: bool,
+    /// It says whether a handler would take an input, without entering it.
+    pub validate: bool,
 }
 
 /// A frame that means nothing.
@@ -93,10 +97,19 @@ struct Frame<'a> {
     #[serde(borrow)]
     content_type: Option<Cow<'a, str>>,
     message: Option<String>,
+    stack: Option<String>,
     #[serde(borrow)]
     code: Option<Cow<'a, str>>,
     retryable: Option<bool>,
     retry_after_ms: Option<u64>,
+    #[serde(borrow)]
+    cooldown_key: Option<Cow<'a, str>>,
+    done: Option<serde_json::Number>,
+    total: Option<serde_json::Number>,
+    #[serde(borrow)]
+    level: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    fields: Option<&'a RawValue>,
     protocol: Option<u32>,
     handlers: Option<Vec<String>>,
     features: Option<Vec<String>>,
@@ -116,9 +129,11 @@ pub fn read(frame: &[u8]) -> Result<Answer, BadAnswer> {
         "error" => {
             let id = id?;
             let error = handler_error(&read);
-            Answer::Error(id, read.message.unwrap_or_default(), error)
+            Answer::Error(id, read.message.unwrap_or_default(), error, read.stack)
         }
-        "progress" | "log" => Answer::Line(id?, read.message.unwrap_or_default()),
+        "valid" => Answer::Valid(id?),
+        "progress" => Answer::Line(id?, progress(read)),
+        "log" => Answer::Line(id?, line(read)),
         "recalled" => Answer::Recalled(id?),
         "hello" => Answer::Hello {
             protocol: read.protocol.ok_or_else(|| missing("protocol"))?,
@@ -156,12 +171,30 @@ fn handler_error(read: &Frame<'_>) -> HandlerError {
         code: code.filter(|code| !code.is_empty()).map(Into::into),
         permanent: read.retryable == Some(false),
         retry_after: read.retry_after_ms.map(Duration::from_millis),
+        cooldown_key: read.cooldown_key.as_deref().filter(|key| limits::is_name(key)).map(Into::into),
     }
+}
+
+/// `3 of 10 pages`, of whatever is there.
+fn progress(read: Frame<'_>) -> String {
+    let count = match (read.done, read.total) {
+        (Some(done), Some(total)) => Some(format!("{done} of {total}")),
+        (Some(done), None) => Some(done.to_string()),
+        (None, _) => None,
+    };
+    [count, read.message].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// `WARN message {"its":"fields"}`; what is only informed goes without its level, as if it had been printed.
+fn line(read: Frame<'_>) -> String {
+    let level = read.level.filter(|level| &**level != "info").map(|level| level.to_uppercase());
+    let fields = read.fields.map(|fields| fields.get().to_owned());
+    [level, read.message, fields].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn features(read: &Frame<'_>) -> Features {
     let has = |name: &str| read.features.iter().flatten().any(|feature| feature == name);
-    Features { prefetch: has("started") && has("recall"), cancel: has("cancel") }
+    Features { prefetch: has("started") && has("recall"), cancel: has("cancel"), validate: has("validate") }
 }
 
 #[cfg(test)]
@@ -183,18 +216,39 @@ mod tests {
         let bytes = CallResult { value: Bytes::from_static(b"\xff"), content_type: Some("image/png".into()) };
         let png = r#"{"type":"result","id":1,"value_base64":"/w==","content_type":"image/png"}"#;
         assert_eq!(of(png), Ok(Answer::Result(1, bytes)));
-        let error =
-            HandlerError { code: Some("E1".into()), permanent: true, retry_after: Some(Duration::from_millis(5)) };
+        let error = HandlerError {
+            code: Some("E1".into()),
+            permanent: true,
+            retry_after: Some(Duration::from_millis(5)),
+            cooldown_key: Some("api".into()),
+        };
         assert_eq!(
-            of(r#"{"type":"error","id":2,"message":"no\n","code":"E1","retryable":false,"retry_after_ms":5}"#),
-            Ok(Answer::Error(2, "no\n".into(), error))
+            of(
+                r#"{"type":"error","id":2,"message":"no\n","code":"E1","retryable":false,"retry_after_ms":5,"cooldown_key":"api","stack":"at x"}"#
+            ),
+            Ok(Answer::Error(2, "no\n".into(), error, Some("at x".into())))
         );
-        assert_eq!(of(r#"{"type":"error","id":2}"#), Ok(Answer::Error(2, String::new(), HandlerError::default())));
+        assert_eq!(
+            of(r#"{"type":"error","id":2}"#),
+            Ok(Answer::Error(2, String::new(), HandlerError::default(), None))
+        );
         assert_eq!(of(r#"{"type":"started","id":3}"#), Ok(Answer::Started(3)));
         assert_eq!(of(r#"{"type":"recalled","id":3}"#), Ok(Answer::Recalled(3)));
         assert_eq!(of(r#"{"type":"log","id":3,"message":"x"}"#), Ok(Answer::Line(3, "x".into())));
+        assert_eq!(of(r#"{"type":"valid","id":3}"#), Ok(Answer::Valid(3)));
+        let line = |text: &str| Ok(Answer::Line(3, text.into()));
+        assert_eq!(
+            of(r#"{"type":"log","id":3,"level":"info","message":"x","fields":{"a": 1}}"#),
+            line(r#"x {"a": 1}"#)
+        );
+        assert_eq!(of(r#"{"type":"log","id":3,"level":"warn","message":"x"}"#), line("WARN x"));
+        assert_eq!(
+            of(r#"{"type":"progress","id":3,"done":1.5,"total":10,"message":"pages"}"#),
+            line("1.5 of 10 pages")
+        );
+        assert_eq!(of(r#"{"type":"progress","id":3,"done":2}"#), line("2"));
         assert_eq!(of(r#"{"type":"new","id":3}"#), Ok(Answer::Unknown));
-        let features = Features { prefetch: true, cancel: false };
+        let features = Features { prefetch: true, cancel: false, validate: false };
         let hello = r#"{"type":"hello","protocol":1,"handlers":["a"],"features":["recall","started","x"]}"#;
         assert_eq!(of(hello), Ok(Answer::Hello { protocol: 1, handlers: vec!["a".into()], features }));
     }

@@ -16,7 +16,7 @@ mod order;
 mod split;
 
 pub use answer::{Answer, BadAnswer, Features, read};
-pub use order::{JobOrder, bye, cancel, job, ping, recall, welcome};
+pub use order::{JobOrder, bye, cancel, drain, job, ping, recall, welcome};
 pub use split::{Piece, Splitter, TooLong};
 
 /// The version of the protocol, as hello and welcome name it.

@@ -1,9 +1,12 @@
 //! What is written to a worker: one object a line.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::PROTOCOL;
+use crate::domain::Trace;
 
 /// A job, as it is put to a worker.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,14 @@ pub struct JobOrder<'a> {
     pub attempt: u32,
     /// To show to whatever the handler writes to.
     pub fencing_token: u64,
+    /// Time from its begin after which it is stopped.
+    pub timeout: Option<Duration>,
+    /// What the handler is told beside the input.
+    pub headers: &'a [(String, String)],
+    /// Whose request it is part of.
+    pub trace: Option<&'a Trace>,
+    /// Only whether the handler would take the input is asked.
+    pub validate: bool,
 }
 
 /// Answers a hello.
@@ -35,7 +46,7 @@ pub fn welcome(out: &mut Vec<u8>, pool: &str, worker: &str) {
 
 /// A job to do.
 pub fn job(out: &mut Vec<u8>, order: &JobOrder<'_>) {
-    open(out, "job");
+    open(out, if order.validate { "validate" } else { "job" });
     number(out, "id", order.id);
     text(out, "handler", order.handler);
     text(out, "job_id", order.job);
@@ -45,6 +56,7 @@ pub fn job(out: &mut Vec<u8>, order: &JobOrder<'_>) {
     out.push(b'"');
     out.extend_from_slice(order.fencing_token.to_string().as_bytes());
     out.push(b'"');
+    accompany(out, order);
     match order.content_type {
         None => {
             key(out, "input");
@@ -56,6 +68,29 @@ pub fn job(out: &mut Vec<u8>, order: &JobOrder<'_>) {
         }
     }
     close(out);
+}
+
+/// What most jobs do not have, each where there is any.
+fn accompany(out: &mut Vec<u8>, order: &JobOrder<'_>) {
+    if let Some(timeout) = order.timeout {
+        number(out, "timeout_ms", u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    }
+    if let Some(trace) = order.trace {
+        text(out, "traceparent", &trace.parent);
+        if !trace.state.is_empty() {
+            text(out, "tracestate", &trace.state);
+        }
+    }
+    if let Some(((name, value), rest)) = order.headers.split_first() {
+        key(out, "headers");
+        out.push(b'{');
+        member(out, name, value);
+        for (name, value) in rest {
+            out.push(b',');
+            member(out, name, value);
+        }
+        out.push(b'}');
+    }
 }
 
 /// Asks for a job back that was not started.
@@ -72,6 +107,12 @@ pub fn cancel(out: &mut Vec<u8>, id: u64) {
 pub fn ping(out: &mut Vec<u8>, n: u64) {
     open(out, "ping");
     number(out, "n", n);
+    close(out);
+}
+
+/// Asks to finish what has begun, to give back the rest, and to end.
+pub fn drain(out: &mut Vec<u8>) {
+    open(out, "drain");
     close(out);
 }
 
@@ -110,6 +151,16 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
 
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     key(out, name);
+    quoted(out, value);
+}
+
+fn member(out: &mut Vec<u8>, name: &str, value: &str) {
+    quoted(out, name);
+    out.push(b':');
+    quoted(out, value);
+}
+
+fn quoted(out: &mut Vec<u8>, value: &str) {
     // Writing text into memory cannot fail.
     let _ = serde_json::to_writer(out, value);
 }
@@ -136,7 +187,19 @@ mod tests {
     }
 
     fn order<'a>(input: &'a [u8], content_type: Option<&'a str>) -> JobOrder<'a> {
-        JobOrder { id: 17, handler: "up", input, content_type, job: "j", attempt: 2, fencing_token: 1 << 60 }
+        JobOrder {
+            id: 17,
+            handler: "up",
+            input,
+            content_type,
+            job: "j",
+            attempt: 2,
+            fencing_token: 1 << 60,
+            timeout: None,
+            headers: &[],
+            trace: None,
+            validate: false,
+        }
     }
 
     #[test]
@@ -155,6 +218,20 @@ mod tests {
         assert_eq!(written(|out| recall(out, 3)), "{\"type\":\"recall\",\"id\":3}\n");
         assert_eq!(written(|out| cancel(out, 3)), "{\"type\":\"cancel\",\"id\":3}\n");
         assert_eq!(written(|out| ping(out, 9)), "{\"type\":\"ping\",\"n\":9}\n");
+        assert_eq!(written(drain), "{\"type\":\"drain\"}\n");
         assert_eq!(written(bye), "{\"type\":\"bye\"}\n");
+    }
+
+    #[test]
+    fn what_accompanies_a_job_is_written_where_there_is_any() {
+        let headers = [("tenant".to_owned(), "a\"\u{e9}".to_owned()), ("b".to_owned(), String::new())];
+        let trace = Trace { parent: "00-1-2-01".into(), state: "x=y".into() };
+        let timeout = Some(Duration::from_millis(1_500));
+        let order = JobOrder { timeout, headers: &headers, trace: Some(&trace), validate: true, ..order(b"1", None) };
+        let expected = concat!(
+            r#"{"type":"validate","id":17,"handler":"up","job_id":"j","attempt":2,"fencing_token":"1152921504606846976","#,
+            r#""timeout_ms":1500,"traceparent":"00-1-2-01","tracestate":"x=y","headers":{"tenant":"a\"\u00e9","b":""},"input":1}"#,
+        );
+        assert_eq!(written(|out| job(out, &order)), expected.replace("\\u00e9", "\u{e9}") + "\n");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{ExecSpec, JobSpec, Lease, OnDisconnect, Outcome, Work};
+use windlass_shared::domain::{ExecSpec, JobSpec, Lease, OnDisconnect, Outcome, Trace, Work};
 use windlass_shared::ids::AgentId;
 
 use super::verdict;
@@ -61,13 +61,14 @@ pub(super) struct Context {
     pub(super) program: String,
     /// None once it is prepared.
     work: Option<Work>,
+    trace: Option<Box<Trace>>,
     surroundings: Arc<Surroundings>,
     scratch: Option<PathBuf>,
 }
 
 impl Context {
     pub(super) fn new(lease: Lease, spec: JobSpec, surroundings: Arc<Surroundings>) -> Self {
-        let JobSpec { work, run_timeout, stop_grace, stop_signal, on_disconnect, .. } = spec;
+        let JobSpec { work, run_timeout, stop_grace, stop_signal, on_disconnect, trace, .. } = spec;
         let program = match &work {
             Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
             Work::Call(call) => call.handler.to_string(),
@@ -75,7 +76,7 @@ impl Context {
         let stop_signal = stop_signal.into();
         let fenced = on_disconnect == OnDisconnect::Fence;
         let (work, scratch) = (Some(work), None);
-        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, work, surroundings, scratch }
+        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, work, trace, surroundings, scratch }
     }
 
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
@@ -98,6 +99,9 @@ impl Context {
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let base = &self.surroundings.base_env;
+        let trace = self.trace.iter().flat_map(|trace| [("TRACEPARENT", &trace.parent), ("TRACESTATE", &trace.state)]);
+        let trace = trace.filter(|(name, value)| !value.is_empty() && !given.iter().any(|(other, _)| other == name));
+        let trace: Vec<_> = trace.map(|(name, value)| (name.into(), value.clone().into_bytes())).collect();
         let kept = base.iter().filter(|(name, _)| !given.iter().any(|(other, _)| other.as_bytes() == name.as_slice()));
         let mut env: Vec<_> = kept.cloned().collect();
         let own = [
@@ -106,6 +110,7 @@ impl Context {
             ("WINDLASS_FENCING_TOKEN", self.lease.fencing_token.to_string()),
             (AGENT_ID_VARIABLE, self.surroundings.agent.to_string()),
         ];
+        env.extend(trace);
         env.extend(given.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
         env.extend(own.map(|(name, value)| (name.into(), value.into_bytes())));
         env
@@ -163,8 +168,9 @@ mod tests {
             handler: None,
         };
         let on_disconnect = OnDisconnect::default();
-        let spec =
-            JobSpec { work, header, run_timeout: None, stop_grace: Duration::ZERO, stop_signal: 15, on_disconnect };
+        let (run_timeout, stop_grace, stop_signal) = (None, Duration::ZERO, 15);
+        let trace = Some(Box::new(Trace { parent: "00-1".into(), state: String::new() }));
+        let spec = JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace };
         let base_env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
         let agent = AgentId::new([1; 16]);
         Context::new(lease, spec, Arc::new(Surroundings { agent, scratch: scratch.into(), base_env }))
@@ -180,9 +186,9 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
             .collect();
-        assert_eq!(env[..2], ["HOME=/h", "PATH=/job"]);
-        assert_eq!(env[3..5], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
-        assert_eq!(env.len(), 6);
+        assert_eq!(env[..3], ["HOME=/h", "TRACEPARENT=00-1", "PATH=/job"]);
+        assert_eq!(env[4..6], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
+        assert_eq!(env.len(), 7);
         assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
         assert_eq!(spec.stdin, Stdin::Null);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
 use windlass_shared::domain::{
-    CallSpec, Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
+    CallSpec, Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Trace, Work,
 };
 use windlass_shared::task::Tasks;
 
@@ -149,7 +149,8 @@ impl Orchestrator {
             return;
         }
         if let Work::Call(call) = &spec.work {
-            return self.on_call(lease, call.clone(), &spec);
+            let (call, trace) = (call.clone(), spec.trace.clone());
+            return self.on_call(lease, call, trace, &spec);
         }
         self.held.insert(lease, Held::Waiting(Box::new(spec)));
         self.waiting.push_back(lease);
@@ -162,9 +163,9 @@ impl Orchestrator {
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
-    fn on_call(&mut self, lease: Lease, call: CallSpec, spec: &JobSpec) {
-        let CallSpec { handler, input, content_type } = call;
-        let Some((pool, hand)) = self.parts.pools.find(&handler) else {
+    fn on_call(&mut self, lease: Lease, call: CallSpec, trace: Option<Box<Trace>>, spec: &JobSpec) {
+        let handler = &call.handler;
+        let Some((pool, hand)) = self.parts.pools.find(handler) else {
             if self.parts.pools.is_empty() {
                 self.end(lease, verdict::rejected(&format!("no pool of this agent knows the handler {handler}")));
             } else {
@@ -182,8 +183,8 @@ impl Orchestrator {
         }
         let (run_timeout, stop_grace, stop_signal) = (spec.run_timeout, spec.stop_grace, spec.stop_signal.into());
         let (once, bounces) = (spec.header.execution == Execution::AtMostOnce, 0);
-        let call = Call { lease, handler, input, content_type, run_timeout, stop_grace, stop_signal, once, bounces };
-        tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.handler, "attempt given to a pool");
+        let call = Call { lease, spec: call, trace, run_timeout, stop_grace, stop_signal, once, bounces };
+        tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.spec.handler, "attempt given to a pool");
         self.held.insert(lease, Held::Called { pool, silent: false });
         self.active.send_modify(|active| *active += 1);
         self.parts.pools.order(pool, Order::Run(Box::new(call)));

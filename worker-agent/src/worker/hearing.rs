@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
-use windlass_shared::domain::{LogStream, Preset, Reason};
+use windlass_shared::domain::{CallResult, LogStream, Preset, Reason};
 use windlass_shared::ipc::{Answer, EXIT_CONFIG, Features, PROTOCOL};
 use windlass_shared::limits;
 use windlass_shared::resilience::delay::Delay;
@@ -50,25 +51,32 @@ impl Pool {
         let seat = &mut self.seats[ix];
         if seat.broke.is_some() {
             // What it says is worth nothing, but for the calls it names.
-            if let Answer::Started(id) | Answer::Result(id, _) | Answer::Error(id, ..) = answer {
+            if let Answer::Started(id) | Answer::Result(id, _) | Answer::Valid(id) | Answer::Error(id, ..) = answer {
                 seat.suspect(id, now);
             }
             return;
         }
         let first = seat.window.front().map(|flight| flight.id);
+        let validates_first = seat.window.front().is_some_and(|flight| flight.call.spec.validate_only);
+        let calls = |id| first == id && !validates_first;
+        let validates = |id| first == id && validates_first;
         match answer {
             Answer::Hello { protocol, handlers, features } => self.on_hello(ix, protocol, &handlers, features, now.at),
             Answer::Unknown => {}
             _ if matches!(seat.state, State::Starting(_)) => seat.break_off("its first word was no hello"),
             Answer::Started(id) if first == Some(id) => self.on_started(ix, now),
-            Answer::Result(id, result) if first == Some(id) => self.on_end(ix, How::Result(result), now),
-            Answer::Error(id, message, error) if first == Some(id) => self.on_end(ix, How::Error(message, error), now),
+            Answer::Result(id, result) if calls(Some(id)) => self.on_end(ix, How::Result(result), now),
+            Answer::Valid(id) if validates(Some(id)) => self.on_end(ix, How::Result(nothing()), now),
+            Answer::Error(id, message, error, stack) if first == Some(id) => {
+                stack.into_iter().for_each(|stack| self.on_line(ix, id, stack));
+                self.on_end(ix, How::Error(message, error), now);
+            }
             Answer::Recalled(id) => self.on_recalled(ix, id, now.at),
             Answer::Line(id, line) => self.on_line(ix, id, line),
             Answer::Pong => seat.pong(now.at),
             Answer::Bye if seat.state == State::Ready => seat.retire(now.at),
             Answer::Bye => {}
-            Answer::Started(id) | Answer::Result(id, _) | Answer::Error(id, ..) => {
+            Answer::Started(id) | Answer::Result(id, _) | Answer::Valid(id) | Answer::Error(id, ..) => {
                 seat.suspect(id, now);
                 seat.break_off(format!("it answers for {id}, which is not the job it has to do now"));
             }
@@ -254,6 +262,11 @@ impl Pool {
             State::Backoff(now.at + Delay::of(Preset::Aggressive).after(seat.failures - 1, now.random))
         };
     }
+}
+
+/// The value of what has none.
+fn nothing() -> CallResult {
+    CallResult { value: Bytes::from_static(b"null"), content_type: None }
 }
 
 fn are_handlers(handlers: &[String]) -> bool {

@@ -30,12 +30,10 @@ mod pools;
 mod runner;
 mod seat;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
-use windlass_shared::domain::{CallResult, HandlerError, Lease, PoolOffer, Reason};
+use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, PoolOffer, Reason, Trace};
 use windlass_shared::time::Timestamp;
 
 use crate::halt::Halt;
@@ -51,9 +49,8 @@ pub(crate) use runner::Parts;
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) lease: Lease,
-    pub(crate) handler: Arc<str>,
-    pub(crate) input: Bytes,
-    pub(crate) content_type: Option<Arc<str>>,
+    pub(crate) spec: CallSpec,
+    pub(crate) trace: Option<Box<Trace>>,
     pub(crate) run_timeout: Option<Duration>,
     pub(crate) stop_grace: Duration,
     pub(crate) stop_signal: i32,

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use windlass_shared::domain::{Lease, PoolOffer, Reason};
+use windlass_shared::domain::{HandlerError, Lease, PoolOffer, Reason};
 use windlass_shared::time::Timestamp;
 
 use super::flight::unbegun;
 use super::options::PoolOptions;
 use super::pace::{LONG, Pace};
 use super::seat::{Seat, State};
-use super::{Call, News, Order};
+use super::{Call, CallEnd, How, News, Order};
 use crate::halt::Halt;
-use crate::logs::Logs;
+use crate::logs::{Logs, Offsets};
 
 /// Time without any worker after which calls that wait are better off elsewhere, and so are others until there is one.
 pub(super) const NO_WORKER_MAX: Duration = Duration::from_secs(1);
@@ -182,6 +182,9 @@ impl Pool {
     fn give_back(&mut self, reason: Reason) {
         self.return_waiting(reason);
         for seat in &mut self.seats {
+            if self.leaving.is_some() && seat.state == State::Ready {
+                windlass_shared::ipc::drain(&mut seat.out);
+            }
             seat.window.iter_mut().for_each(|flight| flight.give_back = Some(reason));
             seat.recall(..);
         }
@@ -240,6 +243,10 @@ impl Pool {
             let open = self.seats.iter_mut().filter(|seat| seat.takes(ahead, call.once, now.at));
             let Some(seat) = open.min_by_key(|seat| seat.window.len()) else { return };
             let Some(call) = self.waiting.pop_front() else { return };
+            if call.spec.validate_only && !seat.features.validate {
+                self.news.push(cannot_validate(&call, &self.name));
+                continue;
+            }
             let job = call.lease.job.to_string();
             let says_when = seat.features.prefetch;
             let flight = seat.give(call, &job, now.at);
@@ -259,4 +266,14 @@ impl Pool {
             self.return_waiting(Reason::Returned);
         }
     }
+}
+
+/// Its worker would run what is only to be looked at.
+fn cannot_validate(call: &Call, pool: &str) -> (Lease, News) {
+    let handler = &call.spec.handler;
+    let message =
+        format!("the workers of the pool {pool} do not check inputs of {handler}: they declare no feature `validate`");
+    let error = HandlerError { code: Some("VALIDATE_UNSUPPORTED".into()), permanent: true, ..HandlerError::default() };
+    let how = How::Error(message, error);
+    (call.lease, News::Ended(Box::new(CallEnd { how, stopped: None, started_at: None, offsets: Offsets::default() })))
 }

@@ -128,12 +128,16 @@ impl Seat {
         self.next_id += 1;
         let order = JobOrder {
             id: self.next_id,
-            handler: &call.handler,
-            input: &call.input,
-            content_type: call.content_type.as_deref(),
+            handler: &call.spec.handler,
+            input: &call.spec.input,
+            content_type: call.spec.content_type.as_deref(),
             job,
             attempt: call.lease.attempt,
             fencing_token: call.lease.fencing_token,
+            timeout: call.run_timeout,
+            headers: &call.spec.headers,
+            trace: call.trace.as_deref(),
+            validate: call.spec.validate_only,
         };
         ipc::job(&mut self.out, &order);
         self.window.push_back(Flight::new(self.next_id, call));

@@ -138,6 +138,8 @@ pub(super) struct ErrorRow {
     pub(super) permanent: bool,
     #[prost(message, optional, tag = "3")]
     pub(super) retry_after: Option<Span>,
+    #[prost(string, optional, tag = "4")]
+    pub(super) cooldown_key: Option<String>,
 }
 
 /// How a process ended: by a code, by a signal, or nobody saw.

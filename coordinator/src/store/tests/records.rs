@@ -144,6 +144,7 @@ impl Draw {
                 code: draw.maybe(Self::text),
                 permanent: draw.0.bool(),
                 retry_after: draw.maybe(|draw| Duration::from_millis(draw.0.u64(..1 << 40))),
+                cooldown_key: draw.maybe(Self::text),
             }),
         }
     }

@@ -79,6 +79,7 @@ fn handler_error(wire: pb::HandlerError) -> HandlerError {
         code: cut(wire.code, limits::ERROR_CODE_BYTES_MAX),
         permanent: wire.permanent,
         retry_after: wire.retry_after.as_ref().and_then(span_from),
+        cooldown_key: Some(wire.cooldown_key).filter(|key| limits::is_name(key)).map(Arc::from),
     }
 }
 

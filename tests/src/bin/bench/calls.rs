@@ -62,6 +62,10 @@ pub(crate) fn order(id: u64) -> JobOrder<'static> {
         job: "01990000-0000-7000-8000-000000000000",
         attempt: 1,
         fencing_token: 1 << 40,
+        timeout: None,
+        headers: &[],
+        trace: None,
+        validate: false,
     }
 }
 

@@ -84,7 +84,7 @@ impl World {
         for ix in std::mem::take(&mut self.pool.starts) {
             self.log.push(format!("{ix} starts"));
             assert!(!self.lives[ix].runs && self.lives[ix].said.is_empty(), "two lives in one place");
-            let features = Features { prefetch: !self.chance(20), cancel: !self.chance(30) };
+            let features = Features { prefetch: !self.chance(20), cancel: !self.chance(30), validate: false };
             self.lives[ix] = Life { runs: true, features, ..Life::default() };
             if self.chance(5) {
                 let stage = if self.random.bool() { Stage::Fence } else { Stage::Exec };
@@ -161,7 +161,7 @@ impl World {
             let of = |other: &serde_json::Value| other["type"] == "job" && other["id"] == id;
             if frame["type"] == "cancel" && life.running == Some(id) {
                 life.running = None;
-                self.say(ix, Answer::Error(id, "stopped".into(), HandlerError::default()));
+                self.say(ix, Answer::Error(id, "stopped".into(), HandlerError::default(), None));
             } else if frame["type"] == "recall"
                 && let Some(at) = life.given.iter().position(of)
             {

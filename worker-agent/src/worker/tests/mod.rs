@@ -6,7 +6,7 @@ mod chaos;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use windlass_shared::domain::{CallResult, HandlerError, Lease, LogStream, Reason};
+use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, LogStream, Reason};
 use windlass_shared::ids::JobId;
 use windlass_shared::ipc::{Answer, Features};
 use windlass_shared::time::Timestamp;
@@ -20,8 +20,8 @@ use crate::process::{ExitInfo, ExitKind, LeaderEnd, Proof, SpawnError, Stage};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
-const ALL: Features = Features { prefetch: true, cancel: true };
-const NONE: Features = Features { prefetch: false, cancel: false };
+const ALL: Features = Features { prefetch: true, cancel: true, validate: true };
+const NONE: Features = Features { prefetch: false, cancel: false, validate: false };
 
 fn lease(number: u64) -> Lease {
     let job = JobId::new(number, &[0; 10]);
@@ -31,9 +31,14 @@ fn lease(number: u64) -> Lease {
 fn call(number: u64) -> Call {
     Call {
         lease: lease(number),
-        handler: "h".into(),
-        input: "1".into(),
-        content_type: None,
+        spec: CallSpec {
+            handler: "h".into(),
+            input: "1".into(),
+            content_type: None,
+            headers: Vec::new(),
+            validate_only: false,
+        },
+        trace: None,
         run_timeout: None,
         stop_grace: 5 * S,
         stop_signal: libc::SIGTERM,
@@ -184,6 +189,37 @@ fn a_worker_that_neither_begins_what_it_was_given_nor_gives_it_back_is_broken_an
 }
 
 #[test]
+fn an_input_is_checked_by_a_worker_that_can_and_nothing_is_run_by_one_that_cannot() {
+    let check = |number| {
+        let call = call(number);
+        Call { spec: CallSpec { validate_only: true, ..call.spec }, ..call }
+    };
+    let mut pool = Bench::ready("max = 1", ALL);
+    assert_eq!(pool.run(check(1)), ["0: validate 1"]);
+    assert_eq!(pool.say(0, [Answer::Valid(1)]), ["1 result, begin untold"]);
+    pool.run(call(2));
+    assert_eq!(pool.say(0, [Answer::Valid(2)]), ["0: Kill"]);
+    let mut pool = Bench::ready("max = 1", ALL);
+    pool.run(check(1));
+    assert_eq!(pool.say(0, [result(1)]), ["0: Kill"]);
+    let mut pool = Bench::ready("max = 1", NONE);
+    let why = "1 error the workers of the pool p do not check inputs of h: they declare no feature `validate`";
+    assert_eq!(pool.run(check(1)), [why]);
+    assert_eq!(pool.run(call(2)), ["0: job 1"]);
+}
+
+#[test]
+fn a_worker_hears_that_the_agent_leaves() {
+    let mut pool = Bench::ready("max = 2", ALL);
+    pool.run(call(1));
+    pool.say(0, [Answer::Started(1)]);
+    // The idle one is told to end with it.
+    let told = pool.order(Order::GiveBack(Reason::Drain, true));
+    assert_eq!(told, ["0: drain", "1: drain", "1: bye"]);
+    assert_eq!(pool.say(0, [result(1), Answer::Bye]), ["0: bye", "1 result, begin untold"]);
+}
+
+#[test]
 fn the_time_to_begin_runs_anew_from_each_answer() {
     let mut pool = Bench::ready("max = 1", ALL);
     pool.run(call(1));
@@ -250,7 +286,7 @@ fn a_call_that_has_not_begun_when_the_agent_is_out_of_touch_goes_back_unharmed()
 
 #[test]
 fn a_worker_that_is_signalled_is_asked_for_what_waits_behind() {
-    let mut pool = Bench::ready("max = 1", Features { prefetch: true, cancel: false });
+    let mut pool = Bench::ready("max = 1", Features { cancel: false, ..ALL });
     pool.run(call(1));
     pool.run(call(2));
     pool.say(0, [Answer::Started(1)]);
@@ -380,6 +416,6 @@ fn a_run_timeout_counts_from_the_begin_and_ends_in_the_workers_death_after_the_g
     pool.run(Call { run_timeout: Some(S), ..call(2) });
     pool.say(0, [Answer::Started(2)]);
     pool.pass(S);
-    let error = Answer::Error(2, "stopped".into(), HandlerError::default());
+    let error = Answer::Error(2, "stopped".into(), HandlerError::default(), None);
     assert_eq!(pool.say(0, [error]), ["2 error stopped, stopped by RunTimeout"]);
 }

@@ -66,12 +66,14 @@ fn error_row(error: &HandlerError) -> ErrorRow {
         code: error.code.as_deref().map(str::to_owned),
         permanent: error.permanent,
         retry_after: error.retry_after.map(span_row),
+        cooldown_key: error.cooldown_key.as_deref().map(str::to_owned),
     }
 }
 
 fn error(row: ErrorRow) -> Result<HandlerError, Damage> {
     let retry_after = row.retry_after.map(|time| span(Some(time))).transpose()?;
-    Ok(HandlerError { code: row.code.map(Arc::from), permanent: row.permanent, retry_after })
+    let (code, cooldown_key) = (row.code.map(Arc::from), row.cooldown_key.map(Arc::from));
+    Ok(HandlerError { code, permanent: row.permanent, retry_after, cooldown_key })
 }
 
 fn exit_row(exit: &Exit) -> ExitRow {
