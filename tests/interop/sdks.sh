@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The tests of every worker SDK under clients/, each with its language's own runner, against a scripted agent over real pipes. Needs
+# Python 3.8; what is missing fails. No part of Windlass needs to be built.
+# Arguments: names of folders of clients/, to run only these.
+set -euo pipefail
+cd "$(dirname "$0")/../../clients"
+exec </dev/null
+
+need() {
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2 && exit 1; }
+  done
+}
+
+python() {
+  need python3
+  (cd python && PYTHONDONTWRITEBYTECODE=1 python3 -W error -m unittest -v)
+}
+
+[ $# -gt 0 ] || set -- python
+for sdk in "$@"; do
+  printf '\n--- %s\n' "$sdk"
+  "$sdk"
+done
