@@ -12,8 +12,10 @@ use windlass_shared::domain::{
 use windlass_shared::limits;
 use windlass_shared::time::Timestamp;
 
-use super::pool::{Now, Pool};
+use super::options;
+use super::pool::Pool;
 use super::seat::{Seat, State};
+use super::step::Now;
 
 /// An ask, and where its answer goes.
 pub(super) type Asked = (PoolAsk, oneshot::Sender<PoolReply>);
@@ -73,7 +75,11 @@ impl Pool {
         let workers = self.seats.iter().map(status).collect();
         PoolState {
             name: Arc::clone(&self.name),
-            mode: if self.options.min() == self.options.max { Mode::Static } else { Mode::Dynamic },
+            mode: match self.policy.mode {
+                options::Mode::Static => Mode::Static,
+                options::Mode::Dynamic => Mode::Dynamic,
+                options::Mode::Ondemand => Mode::Ondemand,
+            },
             health: self.health(&workers),
             min: self.options.min(),
             max: self.options.max,

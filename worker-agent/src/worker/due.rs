@@ -4,8 +4,9 @@ use tokio::time::Instant;
 use windlass_shared::domain::Reason;
 
 use super::pace::LONG;
-use super::pool::{NO_WORKER_MAX, Now, Pool};
+use super::pool::{NO_WORKER_MAX, Pool};
 use super::seat::{Seat, State};
+use super::step::Now;
 use crate::halt::Halt;
 
 impl Pool {
@@ -59,7 +60,8 @@ impl Pool {
         let slow_at = self.seats.iter().filter_map(|seat| Some(seat.window.front()?.began?.at + LONG)).max();
         let slow_at = slow_at.filter(|at| !self.waiting.is_empty() && *at > now);
         let elsewhere_at = self.deserted.filter(|_| !self.elsewhere).map(|since| since + NO_WORKER_MAX);
-        self.seats.iter().filter_map(Seat::deadline).chain(slow_at).chain(elsewhere_at).min()
+        let sizing_at = self.sizing.deadline(&self.policy, &self.census).filter(|_| self.leaving.is_none());
+        self.seats.iter().filter_map(Seat::deadline).chain(slow_at).chain(elsewhere_at).chain(sizing_at).min()
     }
 }
 

@@ -14,8 +14,9 @@ use super::How;
 use super::News;
 use super::flight::{Flight, unbegun};
 use super::link::Heard;
-use super::pool::{Now, Pool};
+use super::pool::Pool;
 use super::seat::State;
+use super::step::Now;
 use crate::config::is_name;
 use crate::halt::Halt;
 use crate::process::{ExitKind, LeaderEnd, Proof, Stage};
@@ -138,6 +139,7 @@ impl Pool {
         if seat.window.is_empty() && matches!(seat.state, State::Retiring(_)) {
             seat.retire(now.at);
         }
+        seat.end_if_done(now.at);
     }
 
     fn close_logs(&self, flight: &Flight) {
@@ -159,6 +161,7 @@ impl Pool {
             seat.stray(&early);
         }
         if let Some(flight) = seat.take(at, now) {
+            seat.end_if_done(now);
             self.take_back(flight);
         }
     }

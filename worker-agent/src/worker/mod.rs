@@ -6,11 +6,12 @@
 //!     └── (lease, News) ───┼─┘             ┌──────────────────────────────────────────┘
 //!                          └── Heard ── link, one a worker ══ stdin, stdout, stderr ══ worker's process
 //! ```
-//! A worker: starting → ready (idle ⇄ busy) → retiring → gone → backoff → starting. Its hello opens the door to calls; its death is
+//! A worker: starting → ready (idle ⇄ busy) → parting → retiring → gone → backoff → starting. Its hello opens the door to calls; its death is
 //! classified only when its pipe was read to the end.
 //!
 //! - [`pool`] who has what, [`hearing`] what follows from a word, [`due`] from the time: synchronous, one owner · [`seat`] one worker's place in it ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
+//! - [`sizing`] how many there should be: plain state · [`step`] what every step is given.
 //! - [`asks`] what operators ask of it.
 //! - [`pools`] all of them, for executor and session · [`options`] what one is told.
 //! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
@@ -29,6 +30,8 @@ mod pool;
 mod pools;
 mod runner;
 mod seat;
+mod sizing;
+mod step;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use windlass_shared::limits;
 
+use super::sizing::Policy;
 use crate::config::{ConfigError, is_name};
 
 /// Frames that may wait in a worker's pipe beside the one it works on, where it is able to give them back. Waking a process costs
@@ -12,6 +13,23 @@ use crate::config::{ConfigError, is_name};
 const PREFETCH_MAX: u32 = 32;
 /// Workers of one pool.
 const WORKERS_MAX: u32 = 1_024;
+/// Starts at a time unless a pool says otherwise: an interpreter that loads its modules has a core to itself, and a host with
+/// many cores has one disk.
+const START_CONCURRENCY: usize = 4;
+/// Longest of the times of a pool: a day is a unit mistaken.
+const SECONDS_MAX: u32 = 24 * 3600;
+
+/// How a pool decides how many workers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// All of them, always.
+    Static,
+    /// As many as there is work for, and some to spare, between `min` and `max`.
+    Dynamic,
+    /// As many as there is work for, and none without any.
+    Ondemand,
+}
 
 /// One `[[pool]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,11 +42,25 @@ pub struct PoolOptions {
     /// Handlers its workers have. Absent: those that they announce, which the first worker is started at once to say.
     #[serde(default)]
     pub handlers: Vec<String>,
-    /// Workers that always run. Absent: as many as `max`.
+    /// How it decides how many workers run. Absent: static, where `min` is absent or as large as `max`; ondemand, where it is
+    /// 0; else dynamic.
+    pub mode: Option<Mode>,
+    /// Workers that always run. Absent: as many as `max` where the pool is static, 1 where it is dynamic, else 0.
     pub min: Option<u32>,
     /// Workers that may run, each of which has one of the agent's slots whether it runs or not. Absent: 1.
     #[serde(default = "one")]
     pub max: u32,
+    /// Workers that a dynamic pool keeps ready for the next call, as far as `max` lets it. Absent: 1.
+    pub min_idle: Option<u32>,
+    /// Seconds without a call after which a worker that is not needed ends, 1 to 86400. Absent: 300 where the pool is dynamic,
+    /// 10 where it is ondemand.
+    pub idle_timeout_s: Option<u32>,
+    /// Seconds between two workers that a dynamic pool lets go because they idle, 1 to 86400. Absent: 10.
+    // Load that comes back within a minute finds most of the pool still there.
+    #[serde(default = "shrink_interval")]
+    pub shrink_interval_s: u32,
+    /// Workers between their start and their hello at a time, 1 to 1024. Absent: 4, or the number of cores where that is less.
+    pub start_concurrency: Option<u32>,
     /// Calls that may wait in a worker's pipe beside the one it works on, 0 to 32, where the worker is able to give them back.
     /// Absent: 32; how many of them are worth it follows from how long calls take.
     #[serde(default = "prefetch")]
@@ -59,11 +91,46 @@ const fn start_timeout() -> u32 {
     10
 }
 
+const fn shrink_interval() -> u32 {
+    10
+}
+
 impl PoolOptions {
+    /// How it decides how many workers run.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match (self.mode, self.min) {
+            (Some(mode), _) => mode,
+            (None, Some(0)) => Mode::Ondemand,
+            (None, Some(min)) if min != self.max => Mode::Dynamic,
+            (None, _) => Mode::Static,
+        }
+    }
+
     /// Workers that always run.
     #[must_use]
     pub fn min(&self) -> u32 {
-        self.min.unwrap_or(self.max)
+        self.min.unwrap_or(match self.mode() {
+            Mode::Static => self.max,
+            Mode::Dynamic => 1,
+            Mode::Ondemand => 0,
+        })
+    }
+
+    /// What it says of its size comes to on a host with so many cores.
+    pub(super) fn policy(&self, cores: usize) -> Policy {
+        let (mode, seconds) = (self.mode(), |seconds: u32| Duration::from_secs(seconds.into()));
+        let idle_timeout = self.idle_timeout_s.unwrap_or(if mode == Mode::Ondemand { 10 } else { 300 });
+        let start_concurrency = self.start_concurrency.map_or(START_CONCURRENCY.min(cores), |many| many as usize);
+        Policy {
+            mode,
+            min: self.min() as usize,
+            max: self.max as usize,
+            min_idle: self.min_idle.unwrap_or(1) as usize,
+            idle_timeout: seconds(idle_timeout),
+            shrink_interval: seconds(self.shrink_interval_s),
+            start_concurrency: start_concurrency.max(1),
+        }
     }
 
     pub(super) fn start_timeout(&self) -> Duration {
@@ -80,12 +147,7 @@ impl PoolOptions {
         if !(1..=WORKERS_MAX).contains(&self.max) {
             return Err(format!("max must be 1 to {WORKERS_MAX}"));
         }
-        if self.min() > self.max {
-            return Err("min must be at most max".into());
-        }
-        if self.min() == 0 && self.handlers.is_empty() {
-            return Err("min = 0 needs handlers: nobody is there to announce them".into());
-        }
+        self.check_size()?;
         if self.prefetch > PREFETCH_MAX {
             return Err(format!("prefetch must be at most {PREFETCH_MAX}"));
         }
@@ -104,6 +166,35 @@ impl PoolOptions {
         };
         if self.env.iter().any(bad) {
             return Err("env must hold names without \"=\" that do not begin with WINDLASS_, and no NUL".into());
+        }
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result<(), String> {
+        let (mode, min) = (self.mode(), self.min());
+        if min > self.max {
+            return Err("min must be at most max".into());
+        }
+        if mode == Mode::Static && min != self.max {
+            return Err("min must be max where mode is static: leave it out, or say mode = \"dynamic\"".into());
+        }
+        if mode == Mode::Ondemand && min > 0 {
+            return Err("min must be 0 where mode is ondemand: leave it out, or say mode = \"dynamic\"".into());
+        }
+        if min == 0 && self.handlers.is_empty() {
+            return Err("min = 0 needs handlers: nobody is there to announce them".into());
+        }
+        if self.min_idle.is_some_and(|idle| mode != Mode::Dynamic || idle > self.max) {
+            return Err("min_idle must be at most max, and only a dynamic pool has it".into());
+        }
+        if self.idle_timeout_s.is_some_and(|seconds| !(1..=SECONDS_MAX).contains(&seconds)) {
+            return Err(format!("idle_timeout_s must be 1 to {SECONDS_MAX}"));
+        }
+        if !(1..=SECONDS_MAX).contains(&self.shrink_interval_s) {
+            return Err(format!("shrink_interval_s must be 1 to {SECONDS_MAX}"));
+        }
+        if self.start_concurrency.is_some_and(|many| !(1..=WORKERS_MAX).contains(&many)) {
+            return Err(format!("start_concurrency must be 1 to {WORKERS_MAX}"));
         }
         Ok(())
     }
@@ -160,6 +251,26 @@ mod tests {
         let pool = &pools("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmax = 3\n")[0];
         assert_eq!((pool.min(), pool.prefetch, pool.start_timeout_s, pool.fence), (3, 32, 10, false));
         assert_eq!(check_pools(std::slice::from_ref(pool), 3), Ok(()));
+        let mode = |rest: &str| {
+            let pool = &pools(&format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmax = 3\n{rest}\n"))[0];
+            (pool.mode(), pool.min())
+        };
+        assert_eq!(mode(""), (Mode::Static, 3));
+        assert_eq!(mode("min = 3"), (Mode::Static, 3));
+        assert_eq!(mode("min = 2"), (Mode::Dynamic, 2));
+        assert_eq!(mode("min = 0"), (Mode::Ondemand, 0));
+        assert_eq!(mode("mode = \"dynamic\""), (Mode::Dynamic, 1));
+        assert_eq!(mode("mode = \"ondemand\""), (Mode::Ondemand, 0));
+    }
+
+    #[test]
+    fn the_cores_bound_how_many_start_at_a_time_unless_the_pool_says_it() {
+        let starts = |rest: &str, cores| {
+            let text = format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n");
+            pools(&text)[0].policy(cores).start_concurrency
+        };
+        assert_eq!([1, 2, 64].map(|cores| starts("", cores)), [1, 2, 4]);
+        assert_eq!(starts("start_concurrency = 32", 1), 32);
     }
 
     #[test]
@@ -171,6 +282,14 @@ mod tests {
         assert_eq!(problem("max = 0"), "--config [[pool]] \"p\": max must be 1 to 1024");
         assert_eq!(problem("min = 2"), "--config [[pool]] \"p\": min must be at most max");
         assert!(problem("min = 0").contains("min = 0 needs handlers"));
+        assert!(problem("mode = \"ondemand\"").contains("min = 0 needs handlers"));
+        assert!(problem("max = 2\nmin = 1\nmode = \"static\"").contains("min must be max where mode is static"));
+        assert!(problem("min = 1\nmode = \"ondemand\"").contains("min must be 0 where mode is ondemand"));
+        assert!(problem("min_idle = 1").contains("min_idle must be at most max"));
+        assert!(problem("mode = \"dynamic\"\nmin_idle = 2").contains("min_idle must be at most max"));
+        assert!(problem("idle_timeout_s = 0").contains("idle_timeout_s must be 1 to 86400"));
+        assert!(problem("shrink_interval_s = 0").contains("shrink_interval_s must be 1 to 86400"));
+        assert!(problem("start_concurrency = 0").contains("start_concurrency must be 1 to 1024"));
         assert!(problem("prefetch = 33").contains("prefetch must be at most 32"));
         assert!(problem("handlers = [\"a b\"]").contains("handlers must be"));
         assert!(problem("cwd = \"x\"").contains("cwd must be absolute"));

@@ -7,36 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use windlass_shared::domain::{HandlerError, Lease, PoolOffer, Reason};
-use windlass_shared::time::Timestamp;
 
 use super::flight::unbegun;
 use super::options::PoolOptions;
 use super::pace::{LONG, Pace};
 use super::seat::{Seat, State};
+use super::sizing::{Census, Policy, Sizing};
+use super::step::{Now, Strike};
 use super::{Call, CallEnd, How, News, Order};
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 
 /// Time without any worker after which calls that wait are better off elsewhere, and so are others until there is one.
 pub(super) const NO_WORKER_MAX: Duration = Duration::from_secs(1);
-/// Time without a call after which a worker beyond `min` ends.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
-/// What is to be done to a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strike {
-    Signal(i32),
-    Kill,
-}
-
-/// The moment, on both clocks, and luck.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
-    pub(super) at: Instant,
-    pub(super) wall: Timestamp,
-    /// Drawn from 0 to 1.
-    pub(super) random: f64,
-}
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -44,6 +27,11 @@ pub(super) struct Pool {
     pub(super) name: Arc<str>,
     pub(super) logs: Logs,
     pub(super) handlers: Vec<Arc<str>>,
+    pub(super) policy: Policy,
+    pub(super) sizing: Sizing,
+    /// How the places stood when the last step was over.
+    pub(super) census: Census,
+    /// A place each. The first `max` are there from the start; more come where some are replaced.
     pub(super) seats: Vec<Seat>,
     pub(super) waiting: VecDeque<Box<Call>>,
     pub(super) pace: Pace,
@@ -63,9 +51,12 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Nobody works yet. At most `capacity_max` calls are asked for.
-    pub(super) fn new(options: PoolOptions, logs: Logs, capacity_max: u32, now: Instant) -> Self {
+    pub(super) fn new(options: PoolOptions, policy: Policy, logs: Logs, capacity_max: u32, now: Instant) -> Self {
         let seats = (0..options.max).map(|_| Seat::new(now)).collect();
         Self {
+            policy,
+            sizing: Sizing::default(),
+            census: Census::default(),
             name: options.name.as_str().into(),
             handlers: options.handlers.iter().map(|handler| handler.as_str().into()).collect(),
             options,
@@ -84,15 +75,12 @@ impl Pool {
 
     /// What it takes.
     pub(super) fn offer(&self) -> PoolOffer {
-        let works = self.count(|seat| matches!(seat.state, State::Starting(_) | State::Ready));
-        // What waits for another try is started before those that are off.
-        let off = self.count(|seat| seat.state == State::Off);
-        let off = off.saturating_sub(self.count(|seat| matches!(seat.state, State::Backoff(_))));
-        let workers = u32::try_from(works + off).unwrap_or(u32::MAX);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let workers = number(self.take_census().takers(self.policy.max));
         let closed = self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere;
         let capacity = if closed { 0 } else { workers * (1 + self.pace.hold()) };
         let (pool, handlers) = (self.name.clone(), self.handlers.clone());
-        PoolOffer { pool, handlers, workers: self.options.max, capacity: capacity.min(self.capacity_max) }
+        PoolOffer { pool, handlers, workers: number(self.policy.max), capacity: capacity.min(self.capacity_max) }
     }
 
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
@@ -201,7 +189,7 @@ impl Pool {
         self.note_desertion(now.at);
         let held_up =
             |seat: &Seat| seat.window.front().and_then(|flight| flight.age(now.at)).is_some_and(|age| age >= LONG);
-        let ready = || self.seats.iter().filter(|seat| seat.state == State::Ready);
+        let ready = || self.seats.iter().filter(|seat| seat.state == State::Ready && !seat.parting);
         if ready().next().is_some()
             && ready().all(held_up)
             && self.count(|seat| matches!(seat.state, State::Starting(_))) == 0
@@ -214,26 +202,44 @@ impl Pool {
         self.seats.iter().filter(|seat| is(seat)).count()
     }
 
+    fn take_census(&self) -> Census {
+        let mut census = Census { waiting: self.waiting.len(), ..Census::default() };
+        for seat in &self.seats {
+            seat.count(&mut census);
+        }
+        census
+    }
+
     fn scale(&mut self, now: Instant) {
-        let busy = self.count(|seat| !seat.window.is_empty());
-        let (min, max) = (self.options.min() as usize, self.options.max as usize);
-        let wanted = if self.leaving.is_some() { 0 } else { (busy + self.waiting.len()).clamp(min, max) };
-        let mut have = self.count(|seat| matches!(seat.state, State::Starting(_) | State::Ready | State::Backoff(_)));
-        let timeout = self.options.start_timeout();
-        for (ix, seat) in self.seats.iter_mut().enumerate() {
-            let idle = seat.state == State::Ready && seat.window.is_empty();
-            let spare = idle && (self.leaving.is_some() || now >= seat.idle_since + IDLE_MAX);
-            let unheard = matches!(seat.state, State::Starting(_)) && self.leaving.is_some();
-            if have < wanted && seat.state == State::Off {
-                seat.start(now + timeout);
-                self.starts.push(ix);
-                have += 1;
-            } else if have > wanted && spare {
-                seat.retire(now);
-                have -= 1;
-            } else if unheard {
-                seat.kill();
-            }
+        self.census = self.take_census();
+        if self.leaving.is_some() {
+            self.seats.iter_mut().for_each(|seat| seat.leave(now));
+            return;
+        }
+        let plan = self.sizing.plan(now, &self.policy, &self.census);
+        (0..plan.start).for_each(|_| self.start_one(now));
+        self.part(plan.shed, now, |_| true);
+        self.part(plan.shrink, now, |seat| seat.window.is_empty());
+        self.census = self.take_census();
+    }
+
+    fn start_one(&mut self, now: Instant) {
+        let off = self.seats.iter().position(|seat| seat.state == State::Off);
+        let ix = off.unwrap_or_else(|| {
+            self.seats.push(Seat::new(now));
+            self.seats.len() - 1
+        });
+        self.seats[ix].start(now + self.options.start_timeout());
+        self.starts.push(ix);
+    }
+
+    /// So many of these take nothing more and end after what they have: first whoever has least, and of those the one that has
+    /// idled longest.
+    fn part(&mut self, many: usize, now: Instant, which: impl Fn(&Seat) -> bool) {
+        for _ in 0..many {
+            let open = self.seats.iter_mut().filter(|seat| seat.state == State::Ready && !seat.parting && which(seat));
+            let Some(seat) = open.min_by_key(|seat| (seat.window.len(), seat.idle_since)) else { return };
+            seat.part(now);
         }
     }
 

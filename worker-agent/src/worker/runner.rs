@@ -12,8 +12,9 @@ use windlass_shared::task::Tasks;
 use super::asks::{Asked, asks};
 use super::link::{Link, Word};
 use super::mailbox::Mailbox;
-use super::pool::{Now, Pool, Strike};
+use super::pool::Pool;
 use super::seat::State;
+use super::step::{Now, Strike};
 use super::{News, Order, PoolHandle, PoolOptions};
 use crate::logs::Logs;
 use crate::process::{Confinement, Control, SpawnSpec, Stdin, Warden};
@@ -67,15 +68,16 @@ impl Runner {
         calls_max: u32,
         changed: Arc<Notify>,
     ) -> (Self, PoolHandle) {
-        let (fenced, max) = (options.fence, options.max as usize);
-        let pool = Pool::new(options, parts.logs.clone(), calls_max, Instant::now());
+        let fenced = options.fence;
+        let policy = options.policy(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let pool = Pool::new(options, policy, parts.logs.clone(), calls_max, Instant::now());
         let (offer, offered) = watch::channel(pool.offer());
         let (lives, living) = watch::channel(0);
         let (speaker, words) = mpsc::channel(WORDS);
         let orders = Mailbox::default();
         let (asker, asks) = asks();
         let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, fenced };
-        let (outgoing, controls) = (vec![Mailbox::default(); max], (0..max).map(|_| None).collect());
+        let (outgoing, controls) = (Vec::new(), Vec::new());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
         let runner =
             Self { pool, parts, news, changed, orders, asks, offer, lives, words, speaker, outgoing, controls, random };
@@ -143,6 +145,8 @@ impl Runner {
     }
 
     async fn carry_out(&mut self) {
+        self.controls.resize_with(self.pool.seats.len(), || None);
+        self.outgoing.resize_with(self.pool.seats.len(), Mailbox::default);
         for ix in 0..self.pool.seats.len() {
             let seat = &mut self.pool.seats[ix];
             if !seat.out.is_empty() {

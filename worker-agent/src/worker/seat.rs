@@ -10,7 +10,8 @@ use windlass_shared::ipc::{self, Features, JobOrder};
 use super::Call;
 use super::flight::Flight;
 use super::pace::LONG;
-use super::pool::{Now, Strike};
+use super::sizing::Census;
+use super::step::{Now, Strike};
 
 /// Silence of an idle worker after which it is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(10);
@@ -58,6 +59,8 @@ pub(super) struct Seat {
     pub(super) strikes: Vec<Strike>,
     /// Lives in a row that ended without a finished call.
     pub(super) failures: u32,
+    /// It finishes what it has, and takes nothing more.
+    pub(super) parting: bool,
     /// How it broke the protocol.
     pub(super) broke: Option<String>,
     /// What it said while it had no call, the end of it.
@@ -83,6 +86,7 @@ impl Seat {
             out: Vec::new(),
             strikes: Vec::new(),
             failures: 0,
+            parting: false,
             broke: None,
             stray: Vec::new(),
             early: Vec::new(),
@@ -97,7 +101,7 @@ impl Seat {
     /// A life begins.
     pub(super) fn start(&mut self, until: Instant) {
         self.state = State::Starting(until);
-        (self.broke, self.pong_until) = (None, None);
+        (self.broke, self.pong_until, self.parting) = (None, None, false);
         self.stray.clear();
         self.out.clear();
     }
@@ -146,7 +150,7 @@ impl Seat {
 
     /// Whether it takes a call now, given how many may wait in its pipe. One that may begin once only never waits there.
     pub(super) fn takes(&self, ahead: u32, once: bool, now: Instant) -> bool {
-        if self.state != State::Ready {
+        if self.state != State::Ready || self.parting {
             return false;
         }
         let Some(first) = self.window.front() else { return true };
@@ -176,6 +180,50 @@ impl Seat {
             flight.recalled = true;
             ipc::recall(&mut self.out, flight.id);
         }
+    }
+
+    /// Nothing more, and an end after what it has begun.
+    pub(super) fn part(&mut self, now: Instant) {
+        self.parting = true;
+        self.recall(..);
+        self.end_if_done(now);
+    }
+
+    /// Ends it where it has done what it had to do.
+    pub(super) fn end_if_done(&mut self, now: Instant) {
+        if self.parting && self.state == State::Ready && self.window.is_empty() {
+            self.retire(now);
+        }
+    }
+
+    /// The agent leaves: whoever has nothing ends.
+    pub(super) fn leave(&mut self, now: Instant) {
+        match self.state {
+            // It has said nothing yet, and so has nothing to tidy up.
+            State::Starting(_) => self.kill(),
+            State::Ready if self.window.is_empty() => self.retire(now),
+            _ => {}
+        }
+    }
+
+    /// Adds itself to how the places of its pool stand.
+    pub(super) fn count(&self, census: &mut Census) {
+        let number = match self.state {
+            State::Off => return,
+            State::Starting(_) => &mut census.starting,
+            State::Ready if self.parting => &mut census.parting,
+            State::Ready if self.window.is_empty() => {
+                let since = census.idle_since.map_or(self.idle_since, |since| since.min(self.idle_since));
+                census.idle_since = Some(since);
+                &mut census.idle
+            }
+            State::Ready => &mut census.busy,
+            State::Retiring(_) | State::Dying if self.parting => &mut census.parting,
+            State::Retiring(_) | State::Dying => &mut census.ending,
+            State::Backoff(_) => &mut census.backoff,
+            State::Barred | State::Stuck => &mut census.lost,
+        };
+        *number += 1;
     }
 
     /// Nothing more, and an end.

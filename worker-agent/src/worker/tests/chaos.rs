@@ -40,7 +40,9 @@ impl World {
         let min = random.u32(0..=max);
         let text = format!("name = \"p\"\ncommand = [\"w\"]\nhandlers = [\"h\"]\nmin = {min}\nmax = {max}\n");
         let now = Instant::now();
-        let pool = Pool::new(toml::from_str(&text).unwrap(), Logs::new(1 << 20), 1_000, now);
+        let options: PoolOptions = toml::from_str(&text).unwrap();
+        let policy = options.policy(4);
+        let pool = Pool::new(options, policy, Logs::new(1 << 20), 1_000, now);
         let lives = (0..max).map(|_| Life::default()).collect();
         Self { random, pool, now, lives, fates: BTreeMap::new(), log: Vec::new() }
     }

@@ -12,7 +12,8 @@ use windlass_shared::ipc::{Answer, Features};
 use windlass_shared::time::Timestamp;
 
 use super::link::Heard;
-use super::pool::{Now, Pool, Strike};
+use super::pool::Pool;
+use super::step::{Now, Strike};
 use super::{Call, How, News, Order, PoolOptions};
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
@@ -87,8 +88,9 @@ impl Bench {
     fn new(rest: &str) -> Self {
         let text = format!("name = \"p\"\ncommand = [\"w\"]\n{rest}\n");
         let options: PoolOptions = toml::from_str(&text).unwrap();
-        let now = Instant::now();
-        let mut bench = Self { pool: Pool::new(options, Logs::new(1 << 20), 1_000, now), now, done: Vec::new() };
+        let (now, policy) = (Instant::now(), options.policy(4));
+        let pool = Pool::new(options, policy, Logs::new(1 << 20), 1_000, now);
+        let mut bench = Self { pool, now, done: Vec::new() };
         bench.settle();
         bench
     }
