@@ -49,6 +49,7 @@ fn hello(session: u64) -> Box<AgentHello> {
         host: "host".into(),
         version: "0".into(),
         seen: None,
+        answers_asks: true,
     })
 }
 

@@ -22,6 +22,8 @@ pub enum Kind {
     Busy,
     /// Ask again as it is.
     Unavailable,
+    /// Whoever was to answer did not in time; what was asked may have been done.
+    TimedOut,
     /// This coordinator cannot do that.
     Unimplemented,
     /// Our bug.

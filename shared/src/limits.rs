@@ -34,6 +34,10 @@ pub const REQUEST_ID_BYTES_MAX: usize = 36;
 pub const PRIORITY_MAX: i8 = 100;
 /// Pools of one agent.
 pub const POOLS_MAX: usize = 64;
+/// Workers of one pool: more is a host of its own.
+pub const WORKERS_MAX: usize = 1_024;
+/// Asks that wait for one agent: a page of pools takes one, so this is sixteen operators at once.
+pub const AGENT_ASKS_MAX: usize = 16;
 /// Asks that wait for one pool, beside the one it answers: operators are few, and what waits longer is asked again.
 pub const POOL_ASKS_MAX: usize = 16;
 /// Lines of standard error kept of the worker that opened a breaker: the end of a traceback.

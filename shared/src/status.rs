@@ -34,6 +34,7 @@ const fn code(kind: Kind) -> Code {
         Kind::DataLoss => Code::DataLoss,
         Kind::Busy => Code::ResourceExhausted,
         Kind::Unavailable => Code::Unavailable,
+        Kind::TimedOut => Code::DeadlineExceeded,
         Kind::Unimplemented => Code::Unimplemented,
         Kind::Bug => Code::Internal,
     }

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use windlass_shared::task::Tasks;
 
+use crate::answers;
 use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVORS_GRACE};
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
@@ -87,12 +88,15 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (touch, leash) = Touch::new(warden.clone(), executor.clone(), options.detach_max);
     tasks.spawn("leash", leash.run(tasks.stop_token().clone()));
     let (plan, planned) = watch::channel(Plan::default());
+    let (desk, answerer) = answers::desk(pools.clone());
+    tasks.spawn("answers", answerer.run(tasks.stop_token().clone()));
     let session = Session {
         dialer,
         identity,
         slots,
         stuck,
         pools: pools.clone(),
+        desk,
         outbox: outbox.clone(),
         executor: executor.clone(),
         overrun,

@@ -24,6 +24,7 @@
 //! Not here: containment by control groups, logs on disk, TLS.
 
 mod agent;
+mod answers;
 mod args;
 mod clear;
 mod config;

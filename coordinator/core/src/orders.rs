@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{AgentRecord, JobState, Lease, Order, OrderKind, Reason, StopOrder};
-use windlass_shared::ids::AgentId;
+use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now};
 
 use crate::keys::AgentIx;
@@ -129,6 +129,12 @@ impl Core {
 
     fn reply_agent(&self, ticket: Ticket, agent: AgentId, out: &mut Vec<Effect>) {
         out.push(Effect::Reply(ticket, Reply::Agent(self.agent(agent).map(Box::new))));
+    }
+
+    /// The stream that speaks for an agent; none where it is away; none at all where there is no such agent.
+    #[must_use]
+    pub fn stream_of(&self, id: AgentId) -> Option<Option<SessionId>> {
+        Some(self.agents.get(self.agents.find(id)?).session)
     }
 
     /// An agent by its id.

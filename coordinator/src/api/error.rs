@@ -1,5 +1,7 @@
 //! How a call fails, other than by its own input.
 
+use std::sync::Arc;
+
 use windlass_shared::domain::JobState;
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId};
@@ -12,6 +14,10 @@ pub(super) enum ApiError {
     NoSuchJob(JobId),
     #[error("there is no agent {0}")]
     NoSuchAgent(AgentId),
+    #[error("there is no worker {0:?}: `windlass worker list` shows what there is")]
+    NoSuchWorker(Arc<str>),
+    #[error("agent {0} answered something else than it was asked")]
+    StrangeAnswer(AgentId),
     #[error("job {0} has no attempt {1}")]
     NoSuchAttempt(JobId, u32),
     #[error(transparent)]
@@ -27,9 +33,12 @@ pub(super) enum ApiError {
 impl Fault for ApiError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchJob(_) | Self::NoSuchAgent(_) | Self::NoSuchAttempt(..) | Self::NoSuchResult(_) => {
-                Kind::NotFound
-            }
+            Self::NoSuchJob(_)
+            | Self::NoSuchAgent(_)
+            | Self::NoSuchWorker(_)
+            | Self::NoSuchAttempt(..)
+            | Self::NoSuchResult(_) => Kind::NotFound,
+            Self::StrangeAnswer(_) => Kind::Bug,
             Self::NoResult(_) | Self::NotSucceeded(..) => Kind::Conflict,
             Self::Unreadable(why) => why.kind(),
         }
@@ -39,6 +48,8 @@ impl Fault for ApiError {
         match self {
             Self::NoSuchJob(_) => "JOB_NOT_FOUND",
             Self::NoSuchAgent(_) => "AGENT_NOT_FOUND",
+            Self::NoSuchWorker(_) => "WORKER_NOT_FOUND",
+            Self::StrangeAnswer(_) => "STRANGE_ANSWER",
             Self::NoSuchAttempt(..) => "ATTEMPT_NOT_FOUND",
             Self::Unreadable(why) => why.reason(),
             Self::NoResult(_) => "JOB_HAS_NO_RESULT",

@@ -2,12 +2,15 @@
 //! decided here, and the store stays out of sight behind [`Records`].
 
 mod agent_service;
+mod asking;
 mod error;
 mod fleet_service;
 mod ids;
 mod job_service;
 mod logs;
 mod page;
+mod pool_service;
+mod pools_page;
 mod push_logs;
 mod queue_service;
 mod submit;

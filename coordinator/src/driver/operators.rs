@@ -6,7 +6,7 @@ use std::time::Duration;
 use windlass_core::{Core, Refusal};
 use windlass_shared::domain::{AgentRecord, Pause, QueueRecord};
 use windlass_shared::fault::{Fault, Kind};
-use windlass_shared::ids::{AgentId, JobId};
+use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::error::Stopping;
@@ -65,6 +65,32 @@ impl DriverHandle {
 
     pub(crate) async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, Stopping> {
         self.look(move |core, _| core.agent(id)).await
+    }
+
+    /// The stream that speaks for an agent; none where it is away; none at all where there is no such agent.
+    pub(crate) async fn stream_of(&self, id: AgentId) -> Result<Option<Option<SessionId>>, Stopping> {
+        self.look(move |core, _| core.stream_of(id)).await
+    }
+
+    /// One agent, or up to `limit` by id after `after`, each with the stream that speaks for it.
+    pub(crate) async fn streams(
+        &self,
+        after: Option<AgentId>,
+        one: Option<AgentId>,
+        limit: usize,
+    ) -> Result<Vec<(AgentRecord, Option<SessionId>)>, Stopping> {
+        self.look(move |core, _| {
+            let agents = match one {
+                Some(id) => core.agent(id).into_iter().collect(),
+                None => core.agents(after, limit),
+            };
+            agents
+                .into_iter()
+                .map(|agent| (core.stream_of(agent.id).flatten(), agent))
+                .map(|(at, agent)| (agent, at))
+                .collect()
+        })
+        .await
     }
 
     pub(crate) async fn queue(&self, name: Arc<str>) -> Result<QueueRecord, Stopping> {

@@ -7,6 +7,7 @@
 //!
 //! Heartbeats end here: the session stamps one when it is read and acknowledges it itself, without waiting for the driver.
 
+mod asks;
 mod let_go;
 mod outgoing;
 mod session;
@@ -20,11 +21,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::domain::{Lease, StopOrder, Welcome};
+use windlass_shared::domain::{AgentAsk, Lease, StopOrder, Welcome};
 use windlass_shared::ids::SessionId;
 use windlass_shared::limits::{AGENT_CAPACITY_MAX, INVENTORY_ITEMS_MAX};
 use windlass_shared::time::Moment;
 
+pub(crate) use asks::{AskError, Waiting};
 pub(crate) use let_go::LetGo;
 pub(crate) use session::Session;
 
@@ -40,6 +42,7 @@ pub(crate) enum ToAgent {
     Stop(StopOrder),
     Recall(Vec<Lease>),
     Ack(ReportAck),
+    Ask(u64, AgentAsk),
     Close(LetGo),
 }
 
@@ -48,6 +51,7 @@ pub(crate) enum ToAgent {
 pub(crate) struct Registry {
     sessions: Mutex<HashMap<SessionId, Entry>>,
     next: AtomicU64,
+    numbers: asks::Numbers,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,7 @@ struct Entry {
     heard: Arc<Stamp>,
     taken: Moment,
     too_slow: CancellationToken,
+    asks: asks::Asks,
 }
 
 /// A session's end of what the registry keeps of it.
@@ -94,7 +99,8 @@ impl Registry {
         let session = SessionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let (heard, too_slow) = (Arc::<Stamp>::default(), CancellationToken::new());
-        let entry = Entry { outbox, heard: heard.clone(), taken: Moment::default(), too_slow: too_slow.clone() };
+        let (taken, asks) = (Moment::default(), asks::Asks::default());
+        let entry = Entry { outbox, heard: heard.clone(), taken, too_slow: too_slow.clone(), asks };
         self.sessions().insert(session, entry);
         Opened { session, inbox, heard, too_slow }
     }

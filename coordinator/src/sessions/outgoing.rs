@@ -1,9 +1,11 @@
 //! What waits to be written to an agent. Whatever is there goes in one message, so that cost per job falls as load rises and
 //! nothing ever waits for company.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use windlass_shared::convert::{self, ReportAck};
-use windlass_shared::domain::{Lease, StopOrder};
+use windlass_shared::domain::{AgentAsk, Lease, StopOrder};
 use windlass_shared::limits::REPORT_ITEMS_MAX;
 use windlass_shared::pb;
 
@@ -23,6 +25,8 @@ pub(super) struct Outgoing {
     stops: Vec<StopOrder>,
     recalls: Vec<Lease>,
     ack: Option<ReportAck>,
+    /// As many as may wait for one agent.
+    asks: VecDeque<(u64, AgentAsk)>,
 }
 
 impl Outgoing {
@@ -33,6 +37,7 @@ impl Outgoing {
             && self.stops.is_empty()
             && self.recalls.is_empty()
             && self.ack.is_none()
+            && self.asks.is_empty()
     }
 
     /// Whether more may be taken in. An agent that does not read fills this, then its outbox, and is let go.
@@ -62,6 +67,7 @@ impl Outgoing {
                 }
                 self.ack = Some(ack);
             }
+            ToAgent::Ask(id, ask) => self.asks.push_back((id, ask)),
             ToAgent::Close(_) => {} // the session's own to act on
         }
     }
@@ -76,6 +82,9 @@ impl Outgoing {
         }
         if let Some(ack) = self.ack.take() {
             return Some(convert::ack(&ack));
+        }
+        if let Some((id, ask)) = self.asks.pop_front() {
+            return Some(convert::ask(id, &ask));
         }
         if !self.assigns.is_empty() {
             return Some(convert::assign(self.session, self.some_assigns()));

@@ -139,6 +139,9 @@ impl Session {
         let FromAgent::Hello(hello) = message else { return Err(Breach::NoHello.into()) };
         tracing::info!(session = self.id.0, agent = %hello.id, name = %hello.name, "agent says hello");
         self.stamp.mark();
+        if hello.answers_asks {
+            self.registry.answers(self.id);
+        }
         self.inbound.push_back(Control::Hello { session: self.id, hello });
         Ok(())
     }
@@ -204,6 +207,7 @@ impl Session {
                 tracing::info!(session = session.0, reason = reason.name(), "agent drains");
                 self.inbound.push_back(Control::Draining { session });
             }
+            FromAgent::Answer(id, answer) => self.registry.on_answer(session, id, answer),
             FromAgent::Goodbye => {
                 tracing::info!(session = session.0, "agent says goodbye");
                 self.inbound.push_back(Control::Goodbye { session });

@@ -1,6 +1,8 @@
 //! Every RPC × bad input. The list of RPCs comes from the descriptor: one without rows fails.
 #![allow(clippy::needless_pass_by_value)] // a row is made of what is written in it
 
+mod pools;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -295,7 +297,17 @@ fn queue_rows() -> Vec<Row> {
 }
 
 fn rows() -> Vec<Row> {
-    let all = [submit_rows(), job_rows(), filter_rows(), stream_rows(), other_rows(), operator_rows(), queue_rows()];
+    let all = [
+        submit_rows(),
+        job_rows(),
+        filter_rows(),
+        stream_rows(),
+        other_rows(),
+        operator_rows(),
+        queue_rows(),
+        pools::pool_rows(),
+        pools::worker_rows(),
+    ];
     all.into_iter().flatten().collect()
 }
 

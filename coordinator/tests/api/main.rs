@@ -6,6 +6,7 @@ mod fleet;
 mod import;
 mod jobs;
 mod logs;
+mod pools;
 mod queues;
 mod rig;
 mod sessions;

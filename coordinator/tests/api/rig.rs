@@ -18,6 +18,7 @@ use windlass_shared::pb;
 use windlass_shared::pb::agent_service_client::AgentServiceClient;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_shared::pb::pool_service_client::PoolServiceClient;
 use windlass_shared::pb::queue_service_client::QueueServiceClient;
 use windlass_shared::time::Timestamp;
 
@@ -56,6 +57,10 @@ impl Rig {
 
     pub(crate) fn queues(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn pools(&self) -> PoolServiceClient<Channel> {
+        PoolServiceClient::new(self.channel.clone())
     }
 
     pub(crate) async fn submit(&self) -> String {
@@ -157,6 +162,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         host: "host".into(),
         version: "0".into(),
         seen: None,
+        answers_asks: true,
     }
 }
 

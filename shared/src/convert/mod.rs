@@ -2,10 +2,12 @@
 //! what goes out cannot fail.
 
 mod agents;
+mod asks;
 mod dress;
 mod enums;
 mod jobs;
 mod logs;
+mod pools;
 mod queues;
 mod requests;
 mod seen;
@@ -17,15 +19,16 @@ pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
+pub use pools::{pool_to_wire, worker_logs_to_wire, worker_to_wire};
 pub use queues::queue_to_wire;
 pub use requests::{
     LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters,
-    name_filter, page_size, queue_name, request_id,
+    name_filter, page_size, queue_name, request_id, required_name, signal, worker_id,
 };
 pub use seen::{SEEN_HEADER, seen_from_text, seen_to_text};
 pub use sessions::{
-    FromAgent, FromCoordinator, ReportAck, ack, assign, credit, draining, from_agent, from_coordinator, goodbye,
-    heartbeat, heartbeat_ack, hello, recall, report, stop, welcome,
+    FromAgent, FromCoordinator, ReportAck, ack, answer, ask, assign, credit, draining, from_agent, from_coordinator,
+    goodbye, heartbeat, heartbeat_ack, hello, recall, report, stop, welcome,
 };
 pub use spec::{canonical_spec, decode_spec, read_header, read_spec, spec_matches};
 

@@ -66,6 +66,38 @@ pub fn queue_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
     Ok(name.into())
 }
 
+/// A name that must be there: of a pool.
+///
+/// # Errors
+/// Where it cannot be one.
+pub fn required_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
+    queue_name(field, name)
+}
+
+/// A worker's id, and the name of its pool in it.
+///
+/// # Errors
+/// Where no worker can have it.
+pub fn worker_id(field: &str, text: &str) -> Result<(Arc<str>, Arc<str>), Invalid> {
+    let bad = || Invalid::one(field, "must be the name of a pool, a hyphen and a slot, such as resize-0");
+    let (pool, slot) = text.rsplit_once('-').ok_or_else(bad)?;
+    let plausible = !slot.is_empty() && slot.len() <= 4 && slot.bytes().all(|byte| byte.is_ascii_digit());
+    if !limits::is_name(pool) || !plausible {
+        return Err(bad());
+    }
+    Ok((pool.into(), text.into()))
+}
+
+/// A signal's number: `default` where absent.
+///
+/// # Errors
+/// Where it is none of 1 to 31.
+pub fn signal(field: &str, number: Option<u32>, default: u8) -> Result<u8, Invalid> {
+    let Some(number) = number else { return Ok(default) };
+    let signal = u8::try_from(number).ok().filter(|signal| (1..=31).contains(signal));
+    signal.ok_or_else(|| Invalid::one(field, "must be 1 to 31"))
+}
+
 /// A label to look for: its key and its value, or any where that is empty.
 pub type LabelFilter = (Box<str>, Box<str>);
 

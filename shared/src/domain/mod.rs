@@ -1,6 +1,7 @@
 //! The things Windlass talks about, free of wire and store.
 
 mod agent;
+mod ask;
 mod attempt;
 mod job;
 mod log;
@@ -11,6 +12,7 @@ mod spec;
 mod worker;
 
 pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
+pub use ask::{AgentAnswer, AgentAsk};
 pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
 };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{ExitCounts, Mode, PoolHealth, WorkerState, WorkerStatus};
+use crate::fault::{Fault, Kind};
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -97,6 +98,33 @@ pub enum PoolRefusal {
     /// More asks wait for this pool than it holds.
     #[error("{} asks wait for this pool already: ask again", limits::POOL_ASKS_MAX)]
     Busy,
+}
+
+impl Fault for PoolRefusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoPool(_) | Self::NoWorker(_) => Kind::NotFound,
+            Self::OutOfRange { .. } => Kind::Invalid,
+            Self::NotNow(_) => Kind::Conflict,
+            Self::Unsupported(_) => Kind::Unimplemented,
+            Self::Busy => Kind::Busy,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoPool(_) => "POOL_NOT_FOUND",
+            Self::NoWorker(_) => "WORKER_NOT_FOUND",
+            Self::OutOfRange { .. } => "INVALID_ARGUMENT",
+            Self::NotNow(_) => "POOL_NOT_NOW",
+            Self::Unsupported(_) => "POOL_UNSUPPORTED",
+            Self::Busy => "POOL_ASKS_FULL",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Busy).then_some(Duration::from_secs(1))
+    }
 }
 
 /// How a pool stands.

@@ -32,6 +32,8 @@ pub struct AgentHello {
     pub version: Arc<str>,
     /// The furthest it has seen a coordinator; none: it has seen none.
     pub seen: Option<Seen>,
+    /// It answers asks; one that is older than they are does not.
+    pub answers_asks: bool,
 }
 
 /// How much an agent takes at a time, what waits there included.

@@ -26,6 +26,7 @@ use windlass_shared::fault::Invalid;
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::{pb, status};
 
+use crate::answers::Desk;
 use crate::config::WELCOME_TIMEOUT;
 use crate::dial::Dialer;
 use crate::executor::{Handle, StuckSlots};
@@ -74,6 +75,7 @@ pub(crate) struct Session {
     /// How many of them something unkillable has since.
     pub(crate) stuck: StuckSlots,
     pub(crate) pools: Pools,
+    pub(crate) desk: Desk,
     pub(crate) outbox: Outbox,
     pub(crate) executor: Handle,
     pub(crate) overrun: Arc<Notify>,
@@ -200,6 +202,7 @@ impl Session {
             host,
             version: env!("CARGO_PKG_VERSION").into(),
             seen: self.horizon.get(),
+            answers_asks: true,
         }
     }
 

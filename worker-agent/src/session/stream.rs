@@ -9,9 +9,11 @@ use tonic::Streaming;
 use windlass_shared::convert::{self, FromCoordinator, ReportAck};
 use windlass_shared::domain::{Credit, Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
+use windlass_shared::limits::AGENT_ASKS_MAX;
 use windlass_shared::pb;
 
 use super::{Broken, Plan, Session};
+use crate::answers::{Asked, Said};
 use crate::config::GOODBYE_TIMEOUT;
 use crate::executor::Input;
 use crate::sys::boottime::Boottime;
@@ -42,6 +44,8 @@ pub(super) struct Stream<'a> {
     credit_told: Credit,
     /// The draining message went out.
     drain_told: bool,
+    /// Answers to be said; at most as many as the coordinator lets wait.
+    answers: VecDeque<Said>,
 }
 
 /// What woke the stream.
@@ -50,6 +54,7 @@ enum Woken {
     Deaf,
     Message(Option<pb::ConnectResponse>),
     Broken(Broken),
+    Answer(Said),
     /// There may be something to say, or room to say it.
     Pump,
 }
@@ -80,6 +85,7 @@ impl<'a> Stream<'a> {
             beats_said: VecDeque::new(),
             credit_told,
             drain_told: false,
+            answers: VecDeque::new(),
         }
     }
 
@@ -101,6 +107,11 @@ impl<'a> Stream<'a> {
                     Ok(input) => input,
                     Err(invalid) => return End::Broken(invalid.into()),
                 },
+                Woken::Answer(said) => {
+                    // One that was asked on another stream is nobody's answer any more.
+                    self.answers.extend(Some(said).filter(|said| said.session == self.number));
+                    None
+                }
                 Woken::Pump => None,
             };
             if let Some(input) = input {
@@ -127,6 +138,7 @@ impl<'a> Stream<'a> {
             () = session.pools.changed(), if !full => Woken::Pump,
             // The executor, which has the other end, outlives the session.
             Ok(()) = session.stuck.changed(), if !full => Woken::Pump,
+            Some(said) = session.desk.answer(), if !full => Woken::Answer(said),
             room = self.up.reserve(), if full => match room {
                 Ok(_) => Woken::Pump,
                 Err(_) => Woken::Broken(Broken::Ended),
@@ -150,6 +162,8 @@ impl<'a> Stream<'a> {
                 self.credit_told = credit;
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
                 room.send(convert::report(number, &items));
+            } else if let Some(Said { id, answer, .. }) = self.answers.pop_front() {
+                room.send(convert::answer(id, answer));
             } else {
                 return true;
             }
@@ -180,6 +194,12 @@ impl<'a> Stream<'a> {
                 }
                 self.session.outbox.ack(sequence);
                 (!stale.is_empty()).then_some(Input::Stale(stale))
+            }
+            Some(FromCoordinator::Ask(id, ask)) => {
+                let refused = self.session.desk.take(Asked { session: self.number, id, ask });
+                // A coordinator that asks more than it lets wait gets no answer to that.
+                self.answers.extend(refused.filter(|_| self.answers.len() < AGENT_ASKS_MAX));
+                None
             }
             Some(FromCoordinator::Welcome(_)) => return Err(Invalid::one("welcome", "must come once")),
             // Newer than we are.

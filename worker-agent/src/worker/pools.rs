@@ -84,7 +84,6 @@ impl Pools {
     }
 
     /// Asks the pool of this name, which answers between two steps of its work.
-    #[expect(dead_code, reason = "the session asks as soon as the contract carries asks")]
     pub(crate) async fn ask(&self, pool: &str, ask: PoolAsk) -> PoolReply {
         let named = self.0.handles.iter().find(|handle| *handle.offer.borrow().pool == *pool);
         match named.map(|handle| handle.asker.clone()) {
@@ -94,7 +93,6 @@ impl Pools {
     }
 
     /// How each of them stands, in the order of the configuration; without those that are too busy to say.
-    #[expect(dead_code, reason = "the session asks as soon as the contract carries asks")]
     pub(crate) async fn states(&self) -> Vec<PoolState> {
         let mut states = Vec::with_capacity(self.0.handles.len());
         for handle in &self.0.handles {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
+mod asks;
 mod disk;
 mod fake;
 mod fencing;

@@ -34,7 +34,7 @@ async fn pool(command: &[&str], rest: &str) -> (Fake, Agent, Stream) {
     (fake, agent, stream)
 }
 
-async fn example_pool(rest: &str) -> (Fake, Agent, Stream) {
+pub(crate) async fn example_pool(rest: &str) -> (Fake, Agent, Stream) {
     let (fake, agent, mut stream) = pool(&[example().to_str().unwrap()], rest).await;
     offered(&mut stream).await;
     stream.pass_credit();
@@ -65,7 +65,7 @@ async fn offered(stream: &mut Stream) -> u32 {
     }
 }
 
-fn call(handler: &str, input: &str) -> pb::JobSpec {
+pub(crate) fn call(handler: &str, input: &str) -> pb::JobSpec {
     let call = pb::Call { handler: handler.into(), input: input.to_owned().into(), ..pb::Call::default() };
     pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
 }
@@ -75,7 +75,7 @@ fn value(outcome: &Outcome) -> &str {
 }
 
 /// The end of a call, which may have been told to have begun.
-async fn ended(stream: &mut Stream, number: u64) -> Outcome {
+pub(crate) async fn ended(stream: &mut Stream, number: u64) -> Outcome {
     let mut item = stream.news().await;
     if matches!(item.news, News::Started(_)) && item.lease == lease(number) {
         item = stream.news().await;

@@ -58,6 +58,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         host: "host".into(),
         version: "0".into(),
         seen: None,
+        answers_asks: true,
     }
 }
 

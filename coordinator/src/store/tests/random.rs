@@ -119,6 +119,7 @@ impl World {
             host: "host".into(),
             version: "0".into(),
             seen: None,
+            answers_asks: true,
         };
         Input::Hello { session, hello: Box::new(hello) }
     }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::super::asks::{ask_from, ask_to_wire};
 use super::super::enums::{reason, reason_to_wire};
 use super::super::{span, span_from};
 use super::{lease, lease_to_wire, leases};
-use crate::domain::{Lease, Reason, StopOrder, Welcome};
+use crate::domain::{AgentAsk, Lease, Reason, StopOrder, Welcome};
 use crate::fault::Invalid;
 use crate::pb;
 use pb::connect_response::Message as Down;
@@ -36,6 +37,8 @@ pub enum FromCoordinator {
     Recall(Vec<Lease>),
     /// What is on record of the reports.
     ReportAck(ReportAck),
+    /// Something an operator wants, by the ask's number.
+    Ask(u64, AgentAsk),
 }
 
 /// Reads what the coordinator said. None: a message newer than we are.
@@ -61,6 +64,10 @@ pub fn from_coordinator(wire: pb::ConnectResponse) -> Result<Option<FromCoordina
             stale: leases("report_ack.stale", ack.stale)?,
             revision: ack.revision,
         }),
+        Down::Ask(ask) => {
+            let (id, ask) = ask_from(ask);
+            FromCoordinator::Ask(id, ask)
+        }
     }))
 }
 
@@ -138,4 +145,10 @@ pub fn ack(ack: &ReportAck) -> pb::ConnectResponse {
     let ReportAck { sequence, stale, revision } = ack;
     let stale = stale.iter().map(lease_to_wire).collect();
     down(Down::ReportAck(pb::ReportAck { sequence: *sequence, stale, revision: *revision }))
+}
+
+/// Something an operator wants.
+#[must_use]
+pub fn ask(id: u64, ask: &AgentAsk) -> pb::ConnectResponse {
+    down(Down::Ask(ask_to_wire(id, ask)))
 }

@@ -9,6 +9,8 @@
 //!                                       ◄───────── assign, stop, recall
 //!  report n: started, ended, returned ──────────►  durable, then
 //!                                       ◄───────── report_ack n, and the leases that were stale
+//!                                       ◄───────── ask n: for an operator, now and then
+//!  answer n ────────────────────────────────────►
 //!  credit, draining ────────────────────────────►
 //!  goodbye ─────────────────────────────────────►  ends the stream: heard
 //! ```
@@ -24,8 +26,8 @@ use crate::fault::Invalid;
 use crate::ids::JobId;
 use crate::pb;
 
-pub use down::{FromCoordinator, ReportAck, ack, assign, from_coordinator, heartbeat_ack, recall, stop, welcome};
-pub use up::{FromAgent, credit, draining, from_agent, goodbye, heartbeat, hello, report};
+pub use down::{FromCoordinator, ReportAck, ack, ask, assign, from_coordinator, heartbeat_ack, recall, stop, welcome};
+pub use up::{FromAgent, answer, credit, draining, from_agent, goodbye, heartbeat, hello, report};
 
 fn leases(field: &str, wire: Vec<pb::Lease>) -> Result<Vec<Lease>, Invalid> {
     wire.into_iter().map(|item| lease(field, Some(item))).collect()

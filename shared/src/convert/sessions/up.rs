@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::super::agent_id;
+use super::super::asks::{answer_from, answer_to_wire};
 use super::super::enums::{reason, reason_to_wire};
 use super::super::spec::check_name;
 use super::news::{item_to_wire, items};
 use super::{lease_to_wire, leases};
-use crate::domain::{AgentHello, Credit, PoolOffer, Reason, ReportItem, Seen};
+use crate::domain::{AgentAnswer, AgentHello, Credit, PoolOffer, Reason, ReportItem, Seen};
 use crate::fault::Invalid;
 use crate::limits;
 use crate::pb;
@@ -28,6 +29,8 @@ pub enum FromAgent {
     Draining(Reason),
     /// It holds nothing and leaves.
     Goodbye,
+    /// What it answers to an ask, by the ask's number.
+    Answer(u64, AgentAnswer),
 }
 
 /// Reads what an agent said.
@@ -45,6 +48,10 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
         }
         Up::Draining(draining) => FromAgent::Draining(reason(draining.reason).unwrap_or(Reason::Drain)),
         Up::Goodbye(pb::Goodbye {}) => FromAgent::Goodbye,
+        Up::Answer(answer) => {
+            let (id, answer) = answer_from(answer)?;
+            FromAgent::Answer(id, answer)
+        }
     })
 }
 
@@ -122,6 +129,7 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
             epoch: wire.seen_epoch,
             revision: wire.seen_revision,
         }),
+        answers_asks: wire.answers_asks,
     })
 }
 
@@ -147,6 +155,7 @@ pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
         seen_incarnation: hello.seen.map_or(0, |seen| seen.incarnation),
         seen_epoch: hello.seen.map_or(0, |seen| seen.epoch),
         seen_revision: hello.seen.map_or(0, |seen| seen.revision),
+        answers_asks: hello.answers_asks,
     }))
 }
 
@@ -190,6 +199,12 @@ pub fn goodbye() -> pb::ConnectRequest {
     up(Up::Goodbye(pb::Goodbye {}))
 }
 
+/// Answers an ask.
+#[must_use]
+pub fn answer(id: u64, answer: AgentAnswer) -> pb::ConnectRequest {
+    up(Up::Answer(answer_to_wire(id, answer)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +230,7 @@ mod tests {
             host: longest.clone(),
             version: longest,
             seen: Some(Seen { incarnation, epoch, revision: u64::MAX }),
+            answers_asks: true,
         });
         assert!(wire.encoded_len() < limits::MESSAGE_BYTES_MAX, "{}", wire.encoded_len());
         assert!(from_agent(wire).is_ok());
