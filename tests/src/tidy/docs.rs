@@ -29,7 +29,8 @@ pub fn file_links(text: &str) -> Vec<(usize, &str)> {
 /// slash and begins with a folder of the project's root.
 #[must_use]
 pub fn named_paths(text: &str) -> Vec<(usize, &str)> {
-    const FOLDERS: [&str; 9] = [".ci", "cli", "clients", "coordinator", "docs", "proto", "shared", "tests", "worker-agent"];
+    const FOLDERS: [&str; 9] =
+        [".ci", "cli", "clients", "coordinator", "docs", "proto", "shared", "tests", "worker-agent"];
     let mut paths = Vec::new();
     for (i, line) in text.lines().enumerate() {
         for code in line.split('`').skip(1).step_by(2) {
