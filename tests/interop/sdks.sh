@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of every worker SDK under clients/, each with its language's own runner, against a scripted agent over real pipes. Needs
-# Python 3.8; what is missing fails. No part of Windlass needs to be built.
+# Python 3.8 and Go; what is missing fails. No part of Windlass needs to be built.
 # Arguments: names of folders of clients/, to run only these.
 set -euo pipefail
 cd "$(dirname "$0")/../../clients"
@@ -12,13 +12,26 @@ need() {
   done
 }
 
-python() {
+python_sdk() {
   need python3
-  (cd python && PYTHONDONTWRITEBYTECODE=1 python3 -W error -m unittest -v)
+  cd python
+  PYTHONDONTWRITEBYTECODE=1 python3 -W error -m unittest -v
+  cd ..
 }
 
-[ $# -gt 0 ] || set -- python
+go_sdk() {
+  need go gofmt
+  cd go
+  unformatted=$(gofmt -l .)
+  [ -z "$unformatted" ] || { echo "not as gofmt has it: $unformatted" >&2 && return 1; }
+  GOTOOLCHAIN=local go vet ./...
+  GOTOOLCHAIN=local GOOS=darwin go vet ./... # what is not compiled here
+  GOTOOLCHAIN=local go test -count=1 -v ./... | grep -v '^=== '
+  cd ..
+}
+
+[ $# -gt 0 ] || set -- python go
 for sdk in "$@"; do
   printf '\n--- %s\n' "$sdk"
-  "$sdk"
+  "${sdk}_sdk"
 done

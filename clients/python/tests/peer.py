@@ -1,9 +1,11 @@
 """Plays the agent to a worker over real pipes, by script."""
 
+import contextlib
 import json
 import os
 import pathlib
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +23,9 @@ class Peer:
         self.env = {**os.environ, "PYTHONPATH": str(PACKAGE), **env}
         pipe = subprocess.PIPE
         command = command or (sys.executable, str(WORKER))
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=self.env)
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=self.env, start_new_session=True
+        )
         self.said = queue.Queue()  # frames, then None
         self.strays, self.errors = [], b""
         self.logged = threading.Condition()
@@ -36,16 +40,14 @@ class Peer:
         return self
 
     def __exit__(self, kind, *_):
-        if self.process.poll() is None:
-            self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # with whatever it started
         self.process.wait()
         for thread in self.threads:
             thread.join()
         for file in (self.process.stdin, self.process.stdout, self.process.stderr):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 file.close()
-            except BrokenPipeError:
-                pass
         if kind is not None:
             sys.stderr.write(f"--- worker's stderr\n{self.errors.decode(errors='replace')}\n")
 

@@ -1,0 +1,3 @@
+module windlass.dev/worker
+
+go 1.21
