@@ -182,6 +182,8 @@ impl Rig {
             .arg(self.dir.path().join(name))
             .arg("--config")
             .arg(file)
+            // The same everywhere: whether control groups are ours depends on the machine.
+            .args(["--containment", "keeper"])
             .env("WINDLASS_LOG", "error")
             .spawn()
             .expect("the agent runs");

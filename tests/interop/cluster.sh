@@ -46,7 +46,9 @@ start_coordinator() { # flags
 start_agent() { # name, flags
   local name=$1
   shift
-  "$built/windlass-worker-agent" --coordinator "http://$address" --data "$room/$name" --name "$name" "$@" 2>>"$room/agent-$name.log" &
+  # Keepers alone: whether control groups are ours to use depends on the machine, and the proof that is shown with it.
+  "$built/windlass-worker-agent" --coordinator "http://$address" --data "$room/$name" --name "$name" --containment keeper "$@" \
+    2>>"$room/agent-$name.log" &
   agent=$!
   echo "$agent" >"$room/agent-$name.pid"
 }

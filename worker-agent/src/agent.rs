@@ -10,6 +10,7 @@ use windlass_shared::task::Tasks;
 
 use crate::answers;
 use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVORS_GRACE};
+use crate::containment::{Containment, ContainmentError, Setting};
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
 use crate::executor::{self, Orchestrator, Parts, Surroundings};
@@ -38,6 +39,9 @@ pub enum StartError {
     /// It cannot have its data directory.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// It cannot contain what it runs as it is told to.
+    #[error(transparent)]
+    Containment(#[from] ContainmentError),
     /// It cannot see what a former life left running.
     #[error("cannot look for processes of a former life: {0}")]
     Leftovers(std::io::Error),
@@ -55,10 +59,11 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let dialer = check(options)?;
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
-    let slots = (options.slots() - options.pool_slots()).saturating_sub(clear(&data, &identity)?);
+    let (containment, withheld) = clear(options, &data, &identity)?;
+    let slots = (options.slots() - options.pool_slots()).saturating_sub(withheld);
     let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     let tasks = Tasks::new(CancellationToken::new());
-    let warden = start_warden(&data, &tasks)?;
+    let warden = start_warden(&data, containment.clone(), &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");
 
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
@@ -111,12 +116,19 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let stopper = stop.clone();
     let drain =
         Drain { stopper, refused, drain_timeout, executor, active, pools, plan, outbox, logs, warden, tasks, over };
-    Ok(Running { stop, done: Box::pin(leave(drain, claim, data, options.ephemeral)) })
+    Ok(Running { stop, done: Box::pin(leave(drain, claim, containment, data, options.ephemeral)) })
 }
 
 /// Waits for the word to leave, and leaves.
-async fn leave(drain: Drain, claim: Claim, data: DataDir, ephemeral: bool) -> Result<(), Refused> {
+async fn leave(
+    drain: Drain,
+    claim: Claim,
+    containment: Containment,
+    data: DataDir,
+    ephemeral: bool,
+) -> Result<(), Refused> {
     let result = drain.run().await;
+    containment.leave();
     drop(claim);
     if ephemeral {
         data.remove();
@@ -138,19 +150,23 @@ async fn succeed(options: &Options) -> Result<(DataDir, Identity, Claim), DataEr
     Ok((data, identity, claim))
 }
 
-/// Clears what the one before left, processes first; how many slots something unkillable has.
-fn clear(data: &DataDir, identity: &Identity) -> Result<u32, StartError> {
-    let withheld = leftovers::sweep(identity.agent).map_err(StartError::Leftovers)?;
+/// Clears what the one before left, processes first; what is to hold the next ones, and how many slots something unkillable has.
+fn clear(options: &Options, data: &DataDir, identity: &Identity) -> Result<(Containment, u32), StartError> {
+    let setting = Setting { choice: options.containment, root: options.cgroup_root.clone() };
+    let (containment, stuck) = Containment::start(&setting, &identity.agent.to_string(), PROOF_TIMEOUT)?;
+    // The same processes may be counted in both, once by their group and once by their cookie.
+    let withheld = leftovers::sweep(identity.agent).map_err(StartError::Leftovers)?.max(stuck);
     data.clear_scratch()?;
-    Ok(withheld)
+    Ok((containment, withheld))
 }
 
-fn start_warden(data: &DataDir, tasks: &Tasks) -> Result<Warden, StartError> {
+fn start_warden(data: &DataDir, containment: Containment, tasks: &Tasks) -> Result<Warden, StartError> {
     let (warden, task) = Warden::start(WardenOptions {
         start_timeout: START_TIMEOUT,
         survivors_grace: SURVIVORS_GRACE,
         proof_timeout: PROOF_TIMEOUT,
         lock: Some(data.lock()),
+        containment,
         ..WardenOptions::default()
     })?;
     tasks.spawn("warden", task);

@@ -34,6 +34,8 @@ struct File {
     detach_max: Option<String>,
     lock_timeout: Option<String>,
     log_buffer_bytes: Option<u64>,
+    containment: Option<String>,
+    cgroup_root: Option<String>,
     #[serde(default)]
     pool: Vec<PoolOptions>,
 }
@@ -69,6 +71,8 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), Con
         ("--detach-max", file.detach_max),
         ("--lock-timeout", file.lock_timeout),
         ("--log-buffer-bytes", number(file.log_buffer_bytes)),
+        ("--containment", file.containment),
+        ("--cgroup-root", file.cgroup_root),
     ] {
         if let Some(value) = value
             && !is_given(&args, flag)

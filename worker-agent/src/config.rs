@@ -8,6 +8,7 @@ use clap::Parser;
 use windlass_shared::limits;
 pub(crate) use windlass_shared::limits::is_name;
 
+use crate::containment::Choice;
 use crate::worker::{PoolOptions, check_pools};
 
 /// A drain longer than a day is a unit mistaken.
@@ -74,8 +75,8 @@ pub(crate) const EXECUTOR_INBOX: usize = 1_024;
 
 /// Threads that do the agent's own work, at most: it only waits and copies, and a host with a hundred cores has them for jobs.
 pub(crate) const THREADS_MAX: usize = 4;
-/// Descriptors for each slot: two pipes and two handles on processes.
-const DESCRIPTORS_EACH: u64 = 4;
+/// Descriptors for each slot: two pipes, two handles on processes and one on a control group.
+const DESCRIPTORS_EACH: u64 = 5;
 /// Descriptors for everything else: connections, the runtime, files in passing.
 const DESCRIPTORS_BASE: u64 = 64;
 
@@ -115,6 +116,13 @@ pub struct Options {
     /// on the command line as well counts there.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What holds a job's processes and proves them gone: control groups where they are the agent's own, or its keepers alone.
+    /// `cgroup` does not start without them.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub containment: Choice,
+    /// Control group of version 2 that is the agent's own, such as /sys/fs/cgroup/windlass [default: the one it is started in].
+    #[arg(long, value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
     /// Pools of workers, each with slots of its own: only a file has them.
     #[arg(skip)]
     pub pools: Vec<PoolOptions>,
@@ -166,6 +174,12 @@ impl Options {
         }
         if !(LOG_BUFFER_BYTES_MIN..=LOG_BUFFER_BYTES_MAX).contains(&self.log_buffer_bytes) {
             return bad("log-buffer-bytes", format!("must be {LOG_BUFFER_BYTES_MIN} to {LOG_BUFFER_BYTES_MAX}"));
+        }
+        if self.cgroup_root.as_ref().is_some_and(|root| !root.is_absolute()) {
+            return bad("cgroup-root", "must be an absolute path".into());
+        }
+        if self.cgroup_root.is_some() && self.containment == Choice::Keeper {
+            return bad("cgroup-root", "is of no use with --containment keeper: leave one of them out".into());
         }
         check_pools(&self.pools, self.slots())
     }
@@ -235,14 +249,18 @@ mod tests {
         assert_eq!(flag(&["--drain-timeout", "25h"]), Err("--drain-timeout must be at most 24h".into()));
         assert_eq!(flag(&["--detach-max", "721h"]), Err("--detach-max must be at most 720h".into()));
         assert_eq!(flag(&["--lock-timeout", "2h"]), Err("--lock-timeout must be at most 1h".into()));
+        let root = ["--cgroup-root", "sys"];
+        assert_eq!(flag(&root), Err("--cgroup-root must be an absolute path".into()));
+        let keeper = flag(&["--cgroup-root", "/sys", "--containment", "keeper"]).unwrap_err();
+        assert!(keeper.starts_with("--cgroup-root is of no use"), "{keeper}");
         assert!(flag(&["--log-buffer-bytes", "1"]).unwrap_err().starts_with("--log-buffer-bytes must be"));
     }
 
     #[test]
     fn slots_that_the_descriptors_do_not_suffice_for_are_refused() {
         let options = options(&["--slots", "300"]);
-        assert!(options.check_descriptors(Some(1024)).unwrap_err().to_string().contains("needs 1264 open files"));
-        assert_eq!(options.check_descriptors(Some(1264)), Ok(()));
+        assert!(options.check_descriptors(Some(1024)).unwrap_err().to_string().contains("needs 1564 open files"));
+        assert_eq!(options.check_descriptors(Some(1564)), Ok(()));
         assert_eq!(options.check_descriptors(None), Ok(()));
     }
 

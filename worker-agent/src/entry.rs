@@ -32,7 +32,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("windlass-worker-agent: {err}");
-            let config = matches!(err, Failure::Start(StartError::Config(_)));
+            let config = matches!(err, Failure::Start(StartError::Config(_) | StartError::Containment(_)));
             if config { ExitCode::from(CONFIG_EXIT) } else { ExitCode::FAILURE }
         }
     }

@@ -3,7 +3,7 @@
 //! Keepers and warden are gone by then: they hold the lock on the data directory, and this life has it. But kill all three at
 //! one moment, agent, warden and keeper, and what a job had put into a session of its own lives on as a child of init. It is
 //! known by the cookie that every job carries in its environment, the agent's id. The boot needs no part in it: what is in
-//! /proc is of this boot. A job can wash the cookie off itself; a control group would be needed against that.
+//! /proc is of this boot. A job can wash the cookie off itself, but not leave its control group, where it has one.
 
 use std::collections::BTreeSet;
 use std::io;

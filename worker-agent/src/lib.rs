@@ -16,12 +16,12 @@
 //! | pools of workers, and calls | [`worker`] |
 //! | reports until they are on record | [`outbox`] |
 //! | what jobs write | [`logs`] |
-//! | how much memory a tree has | [`containment`] |
+//! | what holds a tree, and how much memory it has | [`containment`] |
 //! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
 //! | leaving | [`drain`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
 //!
-//! Not here: containment by control groups, logs on disk, TLS.
+//! Not here: logs on disk, TLS.
 
 mod agent;
 mod answers;

@@ -12,24 +12,29 @@ use rustix::process::Pid;
 
 use crate::warden::{Seen, Snapshot};
 
+/// Who is in a tree.
+#[derive(Debug)]
+pub(crate) enum Members {
+    /// All that is below this process, without itself.
+    Below(Pid),
+    /// These, by the word of their control group.
+    These(Vec<i32>),
+}
+
 /// How to find a tree, now and again.
 #[derive(Clone)]
-pub struct Tree(Arc<dyn Fn() -> Option<Pid> + Send + Sync>);
+pub struct Tree(Arc<dyn Fn() -> Option<Members> + Send + Sync>);
 
 impl Tree {
-    /// All that is below the process `root` names, without that process itself; None once it is gone.
-    pub(crate) fn below(root: impl Fn() -> Option<Pid> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(root))
-    }
-
-    fn root(&self) -> Option<Pid> {
-        (self.0)()
+    /// `find` says who is in it, or that it is gone.
+    pub(crate) fn new(find: impl Fn() -> Option<Members> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
     }
 }
 
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tree").field(&self.root()).finish()
+        f.debug_tuple("Tree").field(&(self.0)()).finish()
     }
 }
 
@@ -46,7 +51,10 @@ impl Look {
 
     /// Bytes that `tree` had in memory; None where it was gone.
     pub(crate) fn bytes_of(&self, tree: &Tree) -> Option<u64> {
-        Some(bytes(&self.0.below(tree.root()?, &HashSet::new())))
+        Some(match (tree.0)()? {
+            Members::Below(root) => bytes(&self.0.below(root, &HashSet::new())),
+            Members::These(pids) => bytes(&self.0.these(&pids)),
+        })
     }
 }
 
@@ -67,8 +75,10 @@ mod tests {
         let own = look.0.all().iter().find(|seen| seen.pid == me).copied().unwrap();
         let page = rustix::param::page_size() as u64;
         assert_eq!(bytes(&[own, own]), own.resident_pages * page * 2);
-        let tree = Tree::below(move || parent);
+        let tree = Tree::new(move || parent.map(Members::Below));
         assert!(look.bytes_of(&tree).unwrap() >= own.resident_pages * page, "we are below our parent");
-        assert_eq!(look.bytes_of(&Tree::below(|| None)), None);
+        let listed = Tree::new(move || Some(Members::These(vec![me.as_raw_pid()])));
+        assert_eq!(look.bytes_of(&listed), Some(own.resident_pages * page));
+        assert_eq!(look.bytes_of(&Tree::new(|| None)), None);
     }
 }

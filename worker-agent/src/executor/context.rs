@@ -94,7 +94,8 @@ impl Context {
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
         let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
-        Ok(SpawnSpec { argv, env, cwd, stdin, confinement: Confinement::default() })
+        let confinement = Confinement::default();
+        Ok(SpawnSpec { argv, env, cwd, stdin, confinement, ..SpawnSpec::default() })
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -115,7 +115,7 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
     let exhausted = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM, libc::ENOSPC].contains(&error.errno);
     exhausted
         || match error.stage {
-            Stage::Prepare | Stage::Warden | Stage::Fork | Stage::Fence => true,
+            Stage::Prepare | Stage::Warden | Stage::Fork | Stage::Group | Stage::Fence => true,
             Stage::Session | Stage::Stdio | Stage::Guard | Stage::Signals => true,
             // What the operator asks for every job, not the job for itself.
             Stage::OomScore | Stage::Nice | Stage::Limits | Stage::User | Stage::Privileges => true,
@@ -135,6 +135,7 @@ const fn stopped(reason: Reason) -> (AttemptState, Option<Reason>) {
 
 fn exit(end: &End) -> Exit {
     let proof = match end.proof {
+        process::Proof::Cgroup => Proof::Cgroup,
         process::Proof::Keeper => Proof::Keeper,
         process::Proof::Swept => Proof::Swept,
         process::Proof::None => Proof::None,

@@ -8,7 +8,7 @@ use rustix::process::Pid;
 use tokio::sync::watch;
 
 use super::{LeaderEnd, Proof, TreeEnd};
-use crate::containment::Tree;
+use crate::containment::{Hold, Members, Tree};
 use crate::sys::signal;
 use crate::warden::{KILL_TREE, signal_tree};
 
@@ -19,6 +19,8 @@ pub(super) struct Progress {
     pub(super) tree: Option<Proof>,
     /// The warden killed it, because the lease ran out.
     pub(super) fenced: bool,
+    /// The kernel killed in it for want of memory.
+    pub(super) oom_killed: bool,
 }
 
 impl Progress {
@@ -31,21 +33,27 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Keeper {
     pidfd: OwnedFd,
+    /// What holds its tree beside it.
+    leaf: Option<Arc<Hold>>,
     kill_asked: AtomicBool,
 }
 
 impl Keeper {
-    pub(super) fn new(pidfd: OwnedFd) -> Self {
-        Self { pidfd, kill_asked: AtomicBool::new(false) }
+    pub(super) fn new(pidfd: OwnedFd, leaf: Option<Arc<Hold>>) -> Self {
+        Self { pidfd, leaf, kill_asked: AtomicBool::new(false) }
     }
 
-    /// Tells the keeper to kill its tree; nothing happens when it is gone.
+    /// Tells the keeper to kill its tree, and where a control group holds that, kills it; nothing happens when it is gone.
     pub(super) fn kill(&self) {
         self.kill_asked.store(true, Ordering::Relaxed);
         // ESRCH: its tree is proven empty, or its heir is at work already.
         let _ = signal::send(self.pidfd.as_fd(), KILL_TREE);
         // A job can stop its keeper (same user); a stopped keeper obeys nobody.
         let _ = signal::send(self.pidfd.as_fd(), libc::SIGCONT);
+        // After the keeper has the word, so that it takes nothing that ends now for a leader's own end with survivors.
+        if let Some(leaf) = &self.leaf {
+            leaf.kill();
+        }
     }
 
     pub(super) fn kill_asked(&self) -> bool {
@@ -101,7 +109,13 @@ impl Control {
     #[must_use]
     pub fn tree(&self) -> Tree {
         let keeper = Arc::downgrade(&self.0.keeper);
-        Tree::below(move || keeper.upgrade()?.pid())
+        Tree::new(move || {
+            let keeper = keeper.upgrade()?;
+            match keeper.leaf.as_ref().and_then(|leaf| leaf.pids()) {
+                Some(pids) => Some(Members::These(pids)),
+                None => keeper.pid().map(Members::Below),
+            }
+        })
     }
 }
 
@@ -125,6 +139,13 @@ impl Events {
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         self.progress.borrow().fenced
+    }
+
+    /// Whether the kernel killed in the tree because that had reached its memory limit, by the word of its control group. Known with
+    /// the end of the tree.
+    #[must_use]
+    pub fn is_oom_killed(&self) -> bool {
+        self.progress.borrow().oom_killed
     }
 
     /// The end of the whole tree, or with [`Proof::None`] the news that it is overdue. Comes after [`Self::leader_exit`].

@@ -14,6 +14,8 @@ pub enum Stage {
     Warden,
     /// The kernel gave no process.
     Fork,
+    /// The control group that is to hold it.
+    Group,
     /// A session of its own.
     Session,
     /// Standard input, output, error.
@@ -48,6 +50,7 @@ impl Stage {
             Self::Prepare => "prepare",
             Self::Warden => "warden",
             Self::Fork => "fork",
+            Self::Group => "group",
             Self::Session => "session",
             Self::Stdio => "stdio",
             Self::OomScore => "oom-score",

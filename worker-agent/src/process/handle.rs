@@ -16,6 +16,7 @@ use super::shared::{Life, Shared, WardenOptions};
 use super::spec::{Pipes, Prepared, SpawnSpec};
 use super::table::{Started, Table};
 use super::{PipeReader, PipeWriter, SpawnError, Stage};
+use crate::containment::Hold;
 use crate::sys::boottime::Boottime;
 use crate::warden::Request;
 
@@ -98,8 +99,12 @@ impl Warden {
     }
 
     async fn start_one(&self, spec: &SpawnSpec, fenced: bool) -> Result<Process, SpawnError> {
-        let prepared = Prepared::new(spec)?;
-        let (link, mut answer) = self.send(&prepared, Request::Spawn { fenced }).await?;
+        let hold = self.0.options.containment.hold(&spec.limits);
+        let hold = hold.map_err(|error| SpawnError::from_io(Stage::Group, &error))?.map(Arc::new);
+        let leaf = hold.as_ref().and_then(|hold| hold.group());
+        let request = Request::Spawn { fenced, contained: leaf.is_some() };
+        let prepared = Prepared::new(spec, leaf)?;
+        let (link, mut answer) = self.send(&prepared, request, hold).await?;
         let Pipes { stdin, stdout, stderr } = prepared.into_ours();
         let answer = match self.patiently(&mut answer).await {
             Some(answer) => answer,
@@ -150,7 +155,12 @@ impl Warden {
     }
 
     /// Hands the request to a living warden. What was not taken was not started, so it is safe to try the next one.
-    async fn send(&self, prepared: &Prepared, request: Request) -> Result<(Arc<Link>, Answer), SpawnError> {
+    async fn send(
+        &self,
+        prepared: &Prepared,
+        request: Request,
+        hold: Option<Arc<Hold>>,
+    ) -> Result<(Arc<Link>, Answer), SpawnError> {
         let until = Instant::now() + WARDEN_WAIT_MAX;
         let fds = prepared.to_pass();
         loop {
@@ -158,7 +168,7 @@ impl Warden {
             if timeout_at(until, link.writable()).await.is_err() {
                 return Err(SpawnError::early(Stage::Warden, libc::ETIMEDOUT));
             }
-            let (ticket, answer) = self.0.table.open();
+            let (ticket, answer) = self.0.table.open(hold.clone());
             match link.try_send(request, ticket, &fds) {
                 Ok(Sent::Yes) => return Ok((link, answer)),
                 Ok(Sent::NoRoom) => self.0.table.cancel(ticket),

@@ -11,6 +11,13 @@ pub enum LeaderEnd {
     Lost,
 }
 
+impl LeaderEnd {
+    /// Whether it called exit, with whatever code.
+    pub(crate) fn is_exit(self) -> bool {
+        matches!(self, Self::Exited(ExitInfo { status: ExitKind::Code(_), .. }))
+    }
+}
+
 /// The leader's own end, as the kernel told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitInfo {
@@ -43,6 +50,8 @@ pub enum ExitKind {
 /// Why a tree is believed to be empty, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
+    /// The kernel says that its control group is empty, and so does its keeper where that lived.
+    Cgroup,
     /// Its keeper, parent of every orphan of the tree, was told by the kernel that it has no child left (ECHILD).
     Keeper,
     /// The keeper was gone; its heir (the warden, or the agent) killed every stranger among its children until none was left.

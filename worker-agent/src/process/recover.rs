@@ -152,6 +152,7 @@ impl Watch {
         if let Some(since) = now.checked_sub(patience) {
             self.shared.table.kill_silent_keepers(now, since);
         }
+        self.shared.options.containment.tend();
         if !self.leftovers.is_empty() && is_clean(&HashSet::from([warden])) {
             self.give_last_word(Proof::Swept);
         }
@@ -161,13 +162,13 @@ impl Watch {
     async fn see_off(&mut self, orphans: Vec<Attempt>) {
         orphans.iter().for_each(Attempt::orphan);
         self.leftovers.extend(orphans);
-        if self.keepers_finish().await {
-            return self.give_last_word(Proof::Swept);
+        if self.keepers_finish().await && self.give_last_word(Proof::Swept) {
+            return;
         }
         let until = Instant::now() + self.shared.options.proof_timeout;
         while Instant::now() < until {
-            if no_child_is_left() || is_clean(&HashSet::new()) {
-                return self.give_last_word(Proof::Swept);
+            if (no_child_is_left() || is_clean(&HashSet::new())) && self.give_last_word(Proof::Swept) {
+                return;
             }
             sleep(SWEEP_AGAIN).await;
         }
@@ -185,10 +186,11 @@ impl Watch {
         false
     }
 
-    /// Says the last word, or with [`Proof::None`] the one before it, to all that wait for one.
-    fn give_last_word(&mut self, proof: Proof) {
+    /// Says the last word, or with [`Proof::None`] the one before it, to all that wait for one; whether none waits any more.
+    fn give_last_word(&mut self, proof: Proof) -> bool {
         let told = std::mem::take(&mut self.leftovers).into_iter();
         self.leftovers = told.filter_map(|attempt| attempt.see_off(proof)).collect();
+        self.leftovers.is_empty()
     }
 
     /// None when stopped meanwhile.

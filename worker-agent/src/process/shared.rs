@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::link::Link;
 use super::table::Table;
+use crate::containment::Containment;
 
 /// Settings of the warden; the same for every attempt.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct WardenOptions {
     /// An open, locked file that the warden and every keeper hold as well: the lock is free again only when the last tree
     /// is gone, which may be after this process.
     pub lock: Option<Arc<OwnedFd>>,
+    /// What holds trees beside their keepers. Default: nothing.
+    pub containment: Containment,
 }
 
 impl Default for WardenOptions {
@@ -36,6 +39,7 @@ impl Default for WardenOptions {
             survivors_grace: Duration::from_secs(2),
             proof_timeout: Duration::from_secs(10),
             lock: None,
+            containment: Containment::Keeper,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::{Confinement, PipeReader, PipeWriter, SpawnError, Stage};
+use crate::containment::Limits;
+use crate::containment::group::Group;
 use crate::sys;
 use crate::warden::encode_spec;
 
@@ -23,6 +25,8 @@ pub struct SpawnSpec {
     pub stdin: Stdin,
     /// What it may do.
     pub confinement: Confinement,
+    /// What it may take, as far as control groups keep that here: see [`Containment`](crate::containment::Containment).
+    pub limits: Limits,
 }
 
 /// What a process can read from its standard input.
@@ -41,6 +45,7 @@ pub enum Stdin {
 #[derive(Debug)]
 pub(super) struct Prepared {
     spec: OwnedFd,
+    leaf: Option<Group>,
     stdin: Option<OwnedFd>,
     stdout: OwnedFd,
     stderr: OwnedFd,
@@ -56,14 +61,15 @@ pub(super) struct Pipes {
 }
 
 impl Prepared {
-    pub(super) fn new(spec: &SpawnSpec) -> Result<Self, SpawnError> {
+    pub(super) fn new(spec: &SpawnSpec, leaf: Option<Group>) -> Result<Self, SpawnError> {
         let bytes = encode_spec(spec).map_err(|errno| SpawnError::early(Stage::Prepare, errno))?;
         let prepare = || {
             let (stdin, to_stdin) = stdin(&spec.stdin)?;
             let ((from_stdout, stdout), (from_stderr, stderr)) = (sys::fd::pipe()?, sys::fd::pipe()?);
             let ours =
                 Pipes { stdin: to_stdin, stdout: PipeReader::new(from_stdout)?, stderr: PipeReader::new(from_stderr)? };
-            io::Result::Ok(Self { spec: sys::fd::sealed("windlass-spec", &bytes)?, stdin, stdout, stderr, ours })
+            let spec = sys::fd::sealed("windlass-spec", &bytes)?;
+            io::Result::Ok(Self { spec, leaf, stdin, stdout, stderr, ours })
         };
         prepare().map_err(|error| SpawnError::from_io(Stage::Prepare, &error))
     }
@@ -75,8 +81,9 @@ impl Prepared {
 
     /// In the order the warden expects.
     pub(super) fn to_pass(&self) -> Vec<BorrowedFd<'_>> {
-        let required = [&self.spec, &self.stdout, &self.stderr];
-        required.into_iter().chain(&self.stdin).map(AsFd::as_fd).collect()
+        let required = [&self.spec, &self.stdout, &self.stderr].map(AsFd::as_fd);
+        let (leaf, stdin) = (self.leaf.as_ref().map(AsFd::as_fd), self.stdin.as_ref().map(AsFd::as_fd));
+        required.into_iter().chain(leaf).chain(stdin).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! From fork to exec: the leader's own way, by raw calls over memory that was prepared before the fork.
 //!
 //! ```text
-//! session ─► stdio ─► confinement (see [`confine`](super::confine)) ─► signals ─► descriptors ─► working directory
-//!         ─► die with the keeper ─► exec, candidate by candidate
+//! [control group ─►] session ─► stdio ─► confinement (see [`confine`](super::confine)) ─► signals ─► descriptors
+//!         ─► working directory ─► die with the keeper ─► exec, candidate by candidate
 //! ```
 //! A failing step is written to the report pipe with its errno; exec closes that pipe, and its end means success.
 
@@ -12,6 +12,8 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::confine;
@@ -21,7 +23,8 @@ use super::fork::SingleThread;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Step {
-    Session = 1,
+    Group = 1,
+    Session,
     Stdio,
     OomScore,
     Nice,
@@ -36,7 +39,8 @@ pub(crate) enum Step {
 
 impl Step {
     /// In the order of the way.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
+        Self::Group,
         Self::Session,
         Self::Stdio,
         Self::OomScore,
@@ -76,6 +80,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) envp: CStrings<'a>,
     pub(crate) cwd: &'a CStr,
     pub(crate) confinement: confine::Steps<'a>,
+    /// The control group it is to run in.
+    pub(crate) group: Option<BorrowedFd<'a>>,
     /// None: what the keeper has at 0, which is /dev/null.
     pub(crate) stdin: Option<BorrowedFd<'a>>,
     pub(crate) stdout: BorrowedFd<'a>,
@@ -86,9 +92,14 @@ pub(crate) struct Launch<'a> {
 pub(crate) fn launch(_: &SingleThread, launch: &Launch<'_>, report: &OwnedFd) -> io::Result<Pid> {
     let keeper = rustix::process::getpid().as_raw_pid();
     // SAFETY: one thread here; the child makes only async-signal-safe calls and ends in exec or _exit.
-    match super::check(unsafe { libc::fork() })? {
+    let (pid, to_join) = match launch.group.map(|group| unsafe { super::fork::fork_into(group) }) {
+        Some(Ok(pid)) => (pid, None),
+        // SAFETY: as above.
+        Some(Err(_)) | None => (super::check(unsafe { libc::fork() })?, launch.group),
+    };
+    match pid {
         // SAFETY: this is that child, and `launch` was filled in before the fork.
-        0 => unsafe { become_leader(launch, keeper, report.as_raw_fd()) },
+        0 => unsafe { become_leader(launch, to_join, keeper, report.as_raw_fd()) },
         pid => Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL)),
     }
 }
@@ -111,23 +122,37 @@ pub(crate) fn read_report(pipe: &OwnedFd) -> Report {
             let step = Step::from_byte(bytes[0]).unwrap_or(Step::Exec);
             Report::Failed(step, i32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
         }
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Report::Pending,
+        Err(Errno::AGAIN | Errno::INTR) => Report::Pending,
         _ => Report::Started,
     }
 }
 
 /// # Safety
 /// In a freshly forked child with one thread only; never returns.
-unsafe fn become_leader(launch: &Launch<'_>, keeper: libc::pid_t, report: libc::c_int) -> ! {
+unsafe fn become_leader(
+    launch: &Launch<'_>,
+    to_join: Option<BorrowedFd<'_>>,
+    keeper: libc::pid_t,
+    report: libc::c_int,
+) -> ! {
     // SAFETY: the caller's contract is the one of `set_up`; write and _exit are async-signal-safe, the buffer is ours.
     unsafe {
-        let (step, errno) = set_up(launch, keeper);
+        let (step, errno) = match to_join.map_or(Ok(()), join) {
+            Ok(()) => set_up(launch, keeper),
+            Err(errno) => (Step::Group, errno.raw_os_error()),
+        };
         let mut bytes = [0u8; 8];
         bytes[0] = step as u8;
         bytes[4..].copy_from_slice(&errno.to_ne_bytes());
         libc::write(report, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(127)
     }
+}
+
+/// Moves this process into a control group. First of all, so that nothing it does is outside.
+fn join(group: BorrowedFd<'_>) -> Result<(), Errno> {
+    let procs = rustix::fs::openat(group, c"cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(procs, b"0").map(drop)
 }
 
 /// Goes the way and returns only with the step it failed at.

@@ -12,8 +12,8 @@ use rustix::net::{
 use rustix::pipe::PipeFlags;
 use tokio::io::unix::AsyncFd;
 
-/// Most descriptors one datagram carries: the spec, stdout, stderr and stdin of a spawn.
-pub(crate) const FDS_MAX: usize = 4;
+/// Most descriptors one datagram carries: the spec, stdout, stderr, control group and stdin of a spawn.
+pub(crate) const FDS_MAX: usize = 5;
 
 /// Memory with this content that nobody, the sender included, can change any more.
 pub(crate) fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {

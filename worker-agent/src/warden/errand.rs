@@ -8,6 +8,7 @@ use rustix::process::Pid;
 
 use super::spec;
 use super::wire::Ticket;
+use crate::containment::group::Group;
 use crate::process::Stage;
 use crate::sys;
 use crate::sys::child::{self, CStrings, Launch, Step};
@@ -20,6 +21,8 @@ pub(super) struct Errand {
     spec: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
+    /// The control group that holds the tree.
+    pub(super) leaf: Option<Group>,
     stdin: Option<OwnedFd>,
 }
 
@@ -31,16 +34,19 @@ pub(super) struct Forked {
 }
 
 impl Errand {
-    /// From the descriptors of a spawn, in their order: spec, stdout, stderr and, if the job has one, stdin.
-    pub(super) fn new(ticket: Ticket, fds: Vec<OwnedFd>) -> Option<Self> {
+    /// From the descriptors of a spawn, in their order: spec, stdout, stderr and, if the job has them, group and stdin.
+    pub(super) fn new(ticket: Ticket, fds: Vec<OwnedFd>, contained: bool) -> Option<Self> {
         let mut fds = fds.into_iter();
-        let (spec, stdout, stderr, stdin) = (fds.next()?, fds.next()?, fds.next()?, fds.next());
-        fds.next().is_none().then_some(Self { ticket, spec, stdout, stderr, stdin })
+        let (spec, stdout, stderr) = (fds.next()?, fds.next()?, fds.next()?);
+        let leaf = if contained { Some(fds.next()?.into()) } else { None };
+        let stdin = fds.next();
+        fds.next().is_none().then_some(Self { ticket, spec, stdout, stderr, leaf, stdin })
     }
 
     /// The descriptors a keeper must not close before it has forked the leader.
     pub(super) fn raw_fds(&self) -> impl Iterator<Item = i32> {
-        [&self.spec, &self.stdout, &self.stderr].into_iter().chain(&self.stdin).map(AsRawFd::as_raw_fd)
+        let leaf = self.leaf.as_ref().map(|leaf| leaf.as_fd().as_raw_fd());
+        [&self.spec, &self.stdout, &self.stderr].into_iter().chain(&self.stdin).map(AsRawFd::as_raw_fd).chain(leaf)
     }
 
     /// Forks the leader; the error is a stage with its errno.
@@ -56,6 +62,7 @@ impl Errand {
             envp: CStrings::new(spec.env.iter().copied()),
             cwd: spec.cwd,
             confinement: Steps::new(&spec.confinement),
+            group: self.leaf.as_ref().map(AsFd::as_fd),
             stdin: self.stdin.as_ref().map(AsFd::as_fd),
             stdout: self.stdout.as_fd(),
             stderr: self.stderr.as_fd(),
@@ -69,6 +76,7 @@ impl Errand {
 /// The stage, as callers know it, of a step the child failed at.
 pub(super) fn stage(step: Step) -> Stage {
     match step {
+        Step::Group => Stage::Group,
         Step::Session => Stage::Session,
         Step::Stdio => Stage::Stdio,
         Step::OomScore => Stage::OomScore,

@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal};
 use super::errand::{Errand, stage};
 use super::wire::{Datagram, Report, Ticket};
 use super::{KILL_TREE, Limits, signal_tree, tree};
+use crate::containment::group::{Group, look};
 use crate::process::{ExitInfo, ExitKind, Proof, SpawnError, Stage};
 use crate::sys;
 use crate::sys::child;
@@ -31,6 +32,23 @@ use crate::sys::wait::{Ended, Reaped, reap_any};
 /// First pause between two kills of what would not die, then doubled up to the longest.
 const KILL_AGAIN: Duration = Duration::from_millis(5);
 const KILL_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// The control group of a tree, as its keeper uses it.
+struct Cage {
+    leaf: Group,
+    /// Its events, once something is in it that is no child of ours.
+    events: Option<OwnedFd>,
+    /// It was killed once. What is left after that is not in it.
+    killed: bool,
+}
+
+impl Cage {
+    /// Whether that was the first kill, and has all of it.
+    fn kill(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.killed, true);
+        self.leaf.kill().is_ok() && first
+    }
+}
 
 /// What a keeper shares with the warden it was forked from.
 pub(super) struct Inherited<'a> {
@@ -80,6 +98,8 @@ struct Keeper<'a> {
     /// The leader, while it is not reaped and its number therefore its own.
     leader: Option<Pid>,
     forked: Instant,
+    /// The control group that holds the tree, where there is one.
+    cage: Option<Cage>,
     /// Why there is no program: reported when the half-started child is gone.
     failure: Option<(Stage, i32)>,
     /// Reports the warden's queue had no room for: it is shared by all keepers, and hundreds may end at once.
@@ -106,6 +126,7 @@ impl<'a> Keeper<'a> {
             starting: None,
             leader: None,
             forked: now,
+            cage: errand.leaf.clone().map(|leaf| Cage { leaf, events: None, killed: false }),
             failure: None,
             outbox: VecDeque::new(),
             orphaned: false,
@@ -117,13 +138,13 @@ impl<'a> Keeper<'a> {
         Ok(keeper)
     }
 
-    /// Until ECHILD. Without a leader the first look comes before the first wait, for there is nothing to wait for.
+    /// Until ECHILD, and an empty control group where there is one. Without a leader the first look comes before the first wait, for there is nothing to wait for.
     fn keep(&mut self) {
         let mut child_ended = self.leader.is_none();
         while !(child_ended && self.reap()) {
             self.wait();
             self.learn_start();
-            child_ended = self.obey();
+            child_ended = self.obey() || self.strangers();
             self.meet_deadlines(Instant::now());
         }
         self.send_rest();
@@ -135,13 +156,16 @@ impl<'a> Keeper<'a> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // Without events, only the other end's closing shows.
         let room = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-        let mut fds = Vec::with_capacity(3);
+        let mut fds = Vec::with_capacity(4);
         fds.push(PollFd::new(&self.signals, PollFlags::IN));
         if !self.orphaned {
             fds.push(PollFd::new(self.inherited.reports, room));
         }
         if let Some(pipe) = &self.starting {
             fds.push(PollFd::new(pipe, PollFlags::IN));
+        }
+        if let Some(events) = self.cage.as_ref().and_then(|cage| cage.events.as_ref()) {
+            fds.push(PollFd::new(events, PollFlags::PRI));
         }
         // An error (EINTR cannot come, all signals being blocked) only makes this round early.
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
@@ -230,7 +254,13 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn kill_round(&self) {
+    fn kill_round(&mut self) {
+        // One write, and nothing in it can fork away or block it. A tree that root's hand led out of it is for the next round.
+        if let Some(cage) = &mut self.cage
+            && cage.kill()
+        {
+            return;
+        }
         let me = rustix::process::getpid();
         if tree::kill_below(me, &HashSet::new()).is_err() {
             // No /proc to look in: the group at least, and what outlives it becomes our child or stays unproven.
@@ -277,11 +307,11 @@ impl<'a> Keeper<'a> {
                     exit = Some(exit_info(&ended, self.forked.elapsed()));
                 }
                 Ok(Reaped::Child(..)) => self.hurry(),
-                Ok(Reaped::Empty) => {
+                Ok(Reaped::Empty) if self.is_uncaged() => {
                     self.tell_empty(exit);
                     return true;
                 }
-                Ok(Reaped::Busy) | Err(_) => break,
+                Ok(Reaped::Empty | Reaped::Busy) | Err(_) => break,
             }
         }
         if let (Some(exit), None) = (exit, self.failure) {
@@ -289,6 +319,28 @@ impl<'a> Keeper<'a> {
             self.await_survivors();
         }
         false
+    }
+
+    /// Whether nothing is in the control group, or there is none. What is in it though we have no child was put there from outside;
+    /// it is none of the tree's, and still keeps the group from the next.
+    fn is_uncaged(&mut self) -> bool {
+        let Some(cage) = &mut self.cage else { return true };
+        if cage.events.is_none() {
+            cage.events = cage.leaf.events().ok();
+        }
+        match cage.events.as_ref().map(look) {
+            Some(Ok(populated)) => !populated,
+            // It cannot be asked. Having no child is proof enough, and said to be that one.
+            Some(Err(_)) | None => {
+                self.cage = None;
+                true
+            }
+        }
+    }
+
+    /// Whether only the control group keeps us: then any event may have been its last.
+    fn strangers(&self) -> bool {
+        self.leader.is_none() && self.cage.as_ref().is_some_and(|cage| cage.events.is_some())
     }
 
     fn await_survivors(&mut self) {
@@ -299,10 +351,16 @@ impl<'a> Keeper<'a> {
 
     /// The last word. The common end, leader gone and nothing else there, is this one datagram.
     fn tell_empty(&mut self, exit: Option<ExitInfo>) {
+        let proof = if self.cage.is_some() { Proof::Cgroup } else { Proof::Keeper };
         let report = match (self.failure, exit) {
-            (Some((stage, errno)), _) => Report::Failed(SpawnError { stage, errno, proof: Proof::Keeper }),
-            (None, Some(exit)) => Report::Ended { exit, tree: Some(Proof::Keeper) },
-            (None, None) => Report::TreeEnded(Proof::Keeper),
+            (Some((stage, errno)), _) => Report::Failed(SpawnError { stage, errno, proof }),
+            // In two pieces, so that the agent knows: a group that was killed must not be used again.
+            (None, Some(exit)) if self.cage.as_ref().is_some_and(|cage| cage.killed) => {
+                self.tell(&Report::Ended { exit, tree: None });
+                Report::TreeEnded(proof)
+            }
+            (None, Some(exit)) => Report::Ended { exit, tree: Some(proof) },
+            (None, None) => Report::TreeEnded(proof),
         };
         self.tell(&report);
     }

@@ -17,6 +17,9 @@
 //! | agent | warden (socket) | every keeper is told to kill; the warden leaves when it has no child left |
 //! | warden and agent | keepers | each kills its tree and leaves |
 //!
+//! A control group may hold a tree as well ([`containment`](crate::containment)); agent, warden and keeper hold it too, and each kills
+//! by it. Keepers are in none of those: they outlive the kill, and say how the leader ended.
+//!
 //! What is fenced does not outlive the agent's lease, whatever the agent does: [`fence`].
 //!
 //! - [`wire`] the datagrams · [`spec`] what to start, as bytes, and [`confine`] how · [`ward`] the warden's loop · [`orphans`] what

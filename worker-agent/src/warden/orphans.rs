@@ -7,6 +7,7 @@ use rustix::process::Pid;
 
 use super::tree::{Swept, sweep};
 use super::wire::{Report, Ticket};
+use crate::containment::group::Group;
 use crate::process::{Proof, SpawnError, Stage};
 
 /// Pause between two rounds of a sweep.
@@ -17,6 +18,8 @@ const SWEEP_AGAIN: Duration = Duration::from_millis(10);
 struct Orphan {
     ticket: Ticket,
     started: bool,
+    /// What holds its tree, beside what our children are.
+    leaf: Option<Group>,
     /// When to say that there is no proof yet; None once that was said.
     overdue: Option<Instant>,
 }
@@ -29,8 +32,8 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    pub(super) fn add(&mut self, ticket: Ticket, started: bool, overdue: Instant) {
-        self.waiting.push(Orphan { ticket, started, overdue: Some(overdue) });
+    pub(super) fn add(&mut self, ticket: Ticket, started: bool, leaf: Option<Group>, overdue: Instant) {
+        self.waiting.push(Orphan { ticket, started, leaf, overdue: Some(overdue) });
         self.begin_sweep();
     }
 
@@ -51,9 +54,9 @@ impl Orphans {
     pub(super) fn turn(&mut self, now: Instant, keepers: &HashSet<Pid>) -> Vec<(Ticket, Report)> {
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.sweep_at = Some(now + SWEEP_AGAIN);
+            self.waiting.iter().for_each(Orphan::kill);
             if sweep(keepers).is_ok_and(|swept| swept == Swept::Clean) {
-                self.sweep_at = None;
-                return self.waiting.drain(..).map(|orphan| orphan.word(Proof::Swept)).collect();
+                return self.proven();
             }
         }
         let late = self.waiting.iter_mut().filter(|orphan| orphan.overdue.is_some_and(|overdue| overdue <= now));
@@ -61,7 +64,34 @@ impl Orphans {
     }
 }
 
+impl Orphans {
+    /// Last words on those that nothing is left of: in a control group may be what is no child of ours.
+    fn proven(&mut self) -> Vec<(Ticket, Report)> {
+        let (gone, left) = std::mem::take(&mut self.waiting).into_iter().partition(|orphan| !orphan.is_populated());
+        self.waiting = left;
+        if self.waiting.is_empty() {
+            self.sweep_at = None;
+        }
+        let gone: Vec<Orphan> = gone;
+        gone.iter().map(|orphan| orphan.word(orphan.proof())).collect()
+    }
+}
+
 impl Orphan {
+    fn kill(&self) {
+        if let Some(leaf) = &self.leaf {
+            let _ = leaf.kill(); // for want of a descriptor: the sweep does it too
+        }
+    }
+
+    fn is_populated(&self) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| leaf.is_populated().unwrap_or(true))
+    }
+
+    fn proof(&self) -> Proof {
+        if self.leaf.is_some() { Proof::Cgroup } else { Proof::Swept }
+    }
+
     /// Said once; the sweep goes on.
     fn late_word(&mut self) -> (Ticket, Report) {
         self.overdue = None;

@@ -79,6 +79,12 @@ impl Snapshot {
         &self.0
     }
 
+    /// Those of these numbers.
+    pub(crate) fn these(&self, pids: &[i32]) -> Vec<Seen> {
+        let pids: HashSet<_> = pids.iter().collect();
+        self.0.iter().filter(|seen| pids.contains(&seen.pid.as_raw_pid())).copied().collect()
+    }
+
     /// Children of `root`, zombies included, but those in `spared`.
     pub(crate) fn children(&self, root: Pid, spared: &HashSet<Pid>) -> Vec<Seen> {
         let is_child = |seen: &&Seen| seen.parent == root.as_raw_pid() && !spared.contains(&seen.pid);

@@ -12,10 +12,12 @@ use super::errand::Errand;
 use super::fence::{Fence, Guard};
 use super::keeper::{self, Inherited};
 use super::orphans::Orphans;
-use super::wire::{DATAGRAM_MAX, Datagram, Report, Request, Ticket};
+use super::wire::{self, DATAGRAM_MAX, Report, Request, Ticket};
 use super::{KILL_TREE, Limits};
+use crate::containment::group::Group;
 use crate::process::{Proof, SpawnError, Stage};
 use crate::sys;
+use crate::sys::fd::Datagram;
 use crate::sys::fork::{Forked, SingleThread, fork};
 use crate::sys::signal::{SignalFd, send_to_child};
 use crate::sys::wait::{Reaped, reap_any};
@@ -28,6 +30,8 @@ const REQUESTS_A_TURN: usize = 8;
 struct Attempt {
     ticket: Ticket,
     guard: Guard,
+    /// The control group that holds its tree.
+    leaf: Option<Group>,
     /// For the agent; opened before the keeper can possibly be reaped, held until it has started its leader.
     pidfd: Option<OwnedFd>,
     started: bool,
@@ -53,7 +57,7 @@ pub(super) struct Ward {
     orphans: Orphans,
     fence: Fence,
     /// What the agent's queue had no room for.
-    outbox: VecDeque<(Datagram, Option<OwnedFd>)>,
+    outbox: VecDeque<(wire::Datagram, Option<OwnedFd>)>,
     /// Set when the agent is gone: when to stop trusting the keepers.
     closing: Option<Instant>,
 }
@@ -152,11 +156,11 @@ impl Ward {
                 return self.close();
             }
             match Request::decode(&buffer[..datagram.len]) {
-                Ok((ticket, Request::Spawn { fenced })) => {
-                    self.spawn(ticket, fenced, datagram.fds, datagram.fds_lost);
+                Ok((ticket, Request::Spawn { fenced, contained })) => {
+                    self.spawn(ticket, fenced, contained, datagram);
                 }
                 Ok((_, Request::Refresh { deadline })) => self.fence.refresh(deadline)?,
-                Ok((ticket, Request::Kill)) => self.tickets.get(&ticket).copied().into_iter().for_each(kill_tree),
+                Ok((ticket, Request::Kill)) => self.kill(ticket),
                 // Our own agent cannot have sent it, and there is no ticket to answer on.
                 Err(error) => eprintln!("windlass-warden: request ignored: {error}"),
             }
@@ -167,7 +171,7 @@ impl Ward {
     /// The agent is gone, or wants us to be: every keeper kills, and the loop ends when all are through.
     fn close(&mut self) -> io::Result<()> {
         self.closing = Some(Instant::now() + self.limits.proof);
-        self.keepers.keys().copied().for_each(kill_tree);
+        self.keepers.iter().for_each(|(keeper, attempt)| kill_tree(*keeper, attempt));
         self.orphans.begin_sweep();
         Ok(())
     }
@@ -181,21 +185,29 @@ impl Ward {
         for (keeper, attempt) in &mut self.keepers {
             if attempt.guard == Guard::Fenced && !attempt.over {
                 attempt.guard = Guard::Struck;
-                kill_tree(*keeper);
+                kill_tree(*keeper, attempt);
             }
         }
     }
 
-    fn spawn(&mut self, ticket: Ticket, fenced: bool, fds: Vec<OwnedFd>, fds_lost: bool) {
+    fn kill(&self, ticket: Ticket) {
+        let keeper = self.tickets.get(&ticket);
+        if let Some((keeper, attempt)) = keeper.and_then(|keeper| self.keepers.get_key_value(keeper)) {
+            kill_tree(*keeper, attempt);
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket, fenced: bool, contained: bool, Datagram { fds, fds_lost, .. }: Datagram) {
         // Judged here, by whoever forks: the agent may have slept since it asked.
         if fenced && self.fence.is_past() {
             return self.fail(ticket, Stage::Fence, libc::ETIME);
         }
-        let errand = match Errand::new(ticket, fds) {
+        let errand = match Errand::new(ticket, fds, contained) {
             Some(errand) if !fds_lost => errand,
             _ if fds_lost => return self.fail(ticket, Stage::Warden, libc::EMFILE),
             _ => return self.fail(ticket, Stage::Warden, libc::EBADMSG),
         };
+        let leaf = errand.leaf.clone();
         match fork(&self.thread) {
             Ok(Forked::Child(child)) => {
                 let inherited = Inherited {
@@ -214,7 +226,7 @@ impl Ward {
                     send_to_child(keeper, libc::SIGKILL);
                 }
                 let guard = if fenced { Guard::Fenced } else { Guard::Free };
-                let attempt = Attempt { ticket, guard, pidfd, started: false, leader_told: false, over: false };
+                let attempt = Attempt { ticket, guard, leaf, pidfd, started: false, leader_told: false, over: false };
                 self.keepers.insert(keeper, attempt);
                 self.tickets.insert(ticket, keeper);
             }
@@ -306,7 +318,7 @@ impl Ward {
             }
             self.tell(attempt.ticket, &Report::LeaderLost, None);
         }
-        self.orphans.add(attempt.ticket, attempt.started, Instant::now() + self.limits.proof);
+        self.orphans.add(attempt.ticket, attempt.started, attempt.leaf, Instant::now() + self.limits.proof);
     }
 
     fn meet_deadlines(&mut self, now: Instant) {
@@ -342,9 +354,13 @@ impl Ward {
     }
 }
 
-fn kill_tree(keeper: Pid) {
+fn kill_tree(keeper: Pid, attempt: &Attempt) {
     send_to_child(keeper, KILL_TREE);
     send_to_child(keeper, libc::SIGCONT); // a stopped keeper kills nothing
+    // Told first, the keeper knows what its leader died of. And whatever it is at, its tree is dead by this.
+    if let Some(leaf) = &attempt.leaf {
+        let _ = leaf.kill();
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 //! no version; a datagram that does not decode is a bug or a broken neighbour, and typed as such.
 //!
 //! ```text
-//!  agent ── Request::Spawn + spec, stdout, stderr[, stdin] ──► warden ── fork ──► keeper
+//!  agent ── Request::Spawn + spec, stdout, stderr[, group][, stdin] ──► warden ── fork ──► keeper
 //!  agent ◄── Report (Started carries the keeper's pidfd) ── warden ◄── Report ── keeper
 //! ```
 //! Signals are no datagrams: the agent sends them to the keeper by pidfd. There is no acknowledgement either: a connected
@@ -22,8 +22,9 @@ pub(crate) type Ticket = u64;
 /// What the agent wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Start a process; the descriptors travel beside it. Fenced, it must not outlive the lease.
-    Spawn { fenced: bool },
+    /// Start a process; the descriptors travel beside it. Fenced, it must not outlive the lease; contained, one of them is its
+    /// control group.
+    Spawn { fenced: bool, contained: bool },
     /// Kill a tree. Only for an agent that had no descriptor free to receive the keeper's pidfd; others need no warden.
     Kill,
     /// The lease runs until then. Names no ticket.
@@ -94,7 +95,7 @@ const FENCED: u8 = 9;
 impl Request {
     pub(crate) fn encode(self, ticket: Ticket) -> Datagram {
         match self {
-            Self::Spawn { fenced } => Datagram::new(SPAWN, ticket).put(&[fenced.into()]),
+            Self::Spawn { fenced, contained } => Datagram::new(SPAWN, ticket).put(&[fenced.into(), contained.into()]),
             Self::Kill => Datagram::new(KILL, ticket),
             Self::Refresh { deadline } => Datagram::new(REFRESH, ticket).put(&deadline.0.to_le_bytes()),
         }
@@ -105,7 +106,7 @@ impl Request {
         let tag = fields.u8()?;
         let ticket = fields.u64()?;
         let request = match tag {
-            SPAWN => Self::Spawn { fenced: fields.u8()? != 0 },
+            SPAWN => Self::Spawn { fenced: fields.u8()? != 0, contained: fields.u8()? != 0 },
             KILL => Self::Kill,
             REFRESH => Self::Refresh { deadline: Boottime(fields.u64()?) },
             value => {
@@ -203,10 +204,11 @@ fn micros(duration: Duration) -> [u8; 8] {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
-const STAGES: [Stage; 15] = [
+const STAGES: [Stage; 16] = [
     Stage::Prepare,
     Stage::Warden,
     Stage::Fork,
+    Stage::Group,
     Stage::Session,
     Stage::Stdio,
     Stage::OomScore,
@@ -238,6 +240,7 @@ fn stage_number(stage: Stage) -> u8 {
         Stage::Limits => 13,
         Stage::User => 14,
         Stage::Privileges => 15,
+        Stage::Group => 16,
     }
 }
 
@@ -246,11 +249,12 @@ fn proof_number(proof: Proof) -> u8 {
         Proof::Keeper => 1,
         Proof::Swept => 2,
         Proof::None => 3,
+        Proof::Cgroup => 4,
     }
 }
 
 fn proof(number: u8) -> Result<Proof, WireError> {
-    let known = [Proof::Keeper, Proof::Swept, Proof::None];
+    let known = [Proof::Cgroup, Proof::Keeper, Proof::Swept, Proof::None];
     known
         .into_iter()
         .find(|proof| proof_number(*proof) == number)

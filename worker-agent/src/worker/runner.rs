@@ -204,6 +204,7 @@ impl Runner {
             cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
             stdin: Stdin::Pipe,
             confinement: Confinement::default(),
+            ..SpawnSpec::default()
         }
     }
 }

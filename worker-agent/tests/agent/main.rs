@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod asks;
+mod cgroups;
 mod disk;
 mod fake;
 mod fencing;
@@ -78,7 +79,11 @@ impl Agent {
 
     /// Another one where this one was.
     pub(crate) fn again(self, url: &str) -> Self {
-        Self::start_in(Arc::clone(&self.dir), url, &[])
+        self.again_with(url, &[])
+    }
+
+    pub(crate) fn again_with(self, url: &str, args: &[&str]) -> Self {
+        Self::start_in(Arc::clone(&self.dir), url, args)
     }
 
     /// Another one in the same place, while this one is there.
@@ -90,6 +95,10 @@ impl Agent {
         let data = dir.path().join("parent/data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
         command.args(["--coordinator", url, "--name", "a1"]).arg("--data").arg(data).args(args);
+        // The same everywhere: whether there are control groups depends on the machine, and those who need them say so.
+        if !args.contains(&"--containment") {
+            command.args(["--containment", "keeper"]);
+        }
         let log = File::options().create(true).append(true).open(dir.path().join("log")).unwrap();
         command.env("WINDLASS_LOG", "debug,h2=info,hyper_util=info,tower=info").stderr(log).stdin(Stdio::piped());
         let child = command.spawn().unwrap();

@@ -4,6 +4,7 @@
 
 mod as_root;
 mod bench;
+mod cgroups;
 mod confinement;
 mod death;
 mod end;

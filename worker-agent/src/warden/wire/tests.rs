@@ -15,7 +15,7 @@ fn every_report() -> Vec<Report> {
     for stage in STAGES {
         all.push(Report::Failed(SpawnError { stage, errno: -7, proof: Proof::None }));
     }
-    for proof in [Proof::Keeper, Proof::Swept, Proof::None] {
+    for proof in [Proof::Cgroup, Proof::Keeper, Proof::Swept, Proof::None] {
         all.push(Report::TreeEnded(proof));
         all.push(Report::Ended { exit: exit(ExitKind::Code(-1)), tree: Some(proof) });
     }
@@ -32,8 +32,8 @@ fn every_datagram_comes_back_as_it_was_sent() {
     }
     let deadline = Boottime(u64::MAX - 2);
     for request in [
-        Request::Spawn { fenced: false },
-        Request::Spawn { fenced: true },
+        Request::Spawn { fenced: false, contained: true },
+        Request::Spawn { fenced: true, contained: false },
         Request::Kill,
         Request::Refresh { deadline },
     ] {
@@ -52,7 +52,7 @@ fn a_datagram_cut_anywhere_is_truncated_and_one_byte_more_is_trailing() {
         let longer = [whole, &[0]].concat();
         assert_eq!(Report::decode(&longer), Err(WireError::Trailing { extra: 1 }));
     }
-    let spawn = Request::Spawn { fenced: true }.encode(1);
+    let spawn = Request::Spawn { fenced: true, contained: false }.encode(1);
     assert_eq!(Request::decode(&spawn.as_bytes()[..8]), Err(WireError::Truncated { got: 8 }));
 }
 
