@@ -49,7 +49,8 @@ fn choose(text: &str, known: &[pb::Agent]) -> Result<String, Failure> {
     }
 }
 
-fn is_there(agent: &pb::Agent) -> bool {
+/// Whether the coordinator counts on it.
+pub(crate) fn is_there(agent: &pb::Agent) -> bool {
     matches!(agent.state(), pb::agent::State::Connected | pb::agent::State::Suspect)
 }
 

@@ -84,6 +84,9 @@ mod tests {
         assert!(parses("windlass run --group g -- true") && parses("windlass submit --handler h --input -1"));
         assert!(parses("windlass agent drain a b --deadline 10m --reason r --wait -o id"));
         assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
+        assert!(parses("windlass pool list --agent a") && parses("windlass pool scale p --max 4"));
+        assert!(parses("windlass pool recycle p --force") && parses("windlass worker logs p-0 --tail 100 --agent a"));
+        assert!(parses("windlass worker kill p-0 --signal KILL --grace 0s"));
         assert!(parses("windlass job watch") && parses("windlass job watch --after 7 @last -o jsonl"));
     }
 
@@ -119,6 +122,12 @@ mod tests {
             "windlass queue pause",
             "windlass agent drain",
             "windlass agent drain a --deadline soon",
+            "windlass pool get",
+            "windlass pool scale p",
+            "windlass pool scale p --max 0",
+            "windlass worker list",
+            "windlass worker kill p-0 --signal 99",
+            "windlass worker logs p-0 --tail 0",
             "windlass dev --slots 0",
             "windlass dev --listen localhost",
         ] {

@@ -12,7 +12,7 @@ Examples:
 
 Exit codes:
   0 ok   1 other   2 wrong usage   3 a job failed   4 a job was cancelled   5 not found   6 not allowed
-  7 coordinator out of reach   8 not now (precondition)   124 time ran out   130 Ctrl-C
+  7 coordinator, or the agent asked, out of reach   8 not now (precondition)   124 time ran out   130 Ctrl-C
   `run` of one job passes its own code through: 128+n on signal n, 127 no such program, 126 cannot be started
   `dev` answers 78 where the port or the directory is taken";
 
@@ -57,6 +57,13 @@ pub(crate) const DRAIN: &str = "\
 Examples:
   windlass agent drain host-7 --deadline 10m --reason 'new kernel' --wait && ssh host-7 reboot
   windlass agent uncordon host-7                         # also ends a drain that still goes on";
+
+pub(crate) const POOL: &str = "\
+Examples:
+  windlass pool list --agent host-7
+  windlass pool get img                                  # the breaker, and the last words of the worker that opened it
+  windlass pool reset img --agent host-7                 # after the repair
+  windlass pool recycle img && windlass worker list img  # new workers, as each finishes its call";
 
 pub(crate) const DEV: &str = "\
 Examples:

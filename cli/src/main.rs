@@ -26,6 +26,7 @@ mod local;
 mod member;
 mod output;
 mod patience;
+mod pools;
 mod refs;
 mod roles;
 mod session;

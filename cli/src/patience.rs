@@ -56,11 +56,17 @@ impl Patience {
 /// Whether the call failed on its way, so that asking again may help: the coordinator never sends a source, only what is
 /// between us does. A deadline may have passed on either side.
 pub(crate) fn is_broken(status: &Status) -> bool {
+    // The coordinator's word about an agent: the way to the coordinator is fine.
+    if matches!(&*told(status).reason, "AGENT_AWAY" | "AGENT_NOT_ANSWERING") {
+        return false;
+    }
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) || std::error::Error::source(status).is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use windlass_shared::fault::{Fault, Kind};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -87,5 +93,33 @@ mod tests {
         assert!(is_broken(&Status::from_error(Box::new(std::io::Error::other("reset")))));
         assert!(!is_broken(&Status::not_found("no such job")));
         assert!(!is_broken(&Status::internal("bug")));
+    }
+
+    #[derive(Debug)]
+    struct Away(&'static str);
+
+    impl std::fmt::Display for Away {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("away")
+        }
+    }
+
+    impl std::error::Error for Away {}
+
+    impl Fault for Away {
+        fn kind(&self) -> Kind {
+            Kind::Unavailable
+        }
+
+        fn reason(&self) -> &'static str {
+            self.0
+        }
+    }
+
+    #[test]
+    fn an_agent_that_is_away_is_no_broken_way_to_the_coordinator() {
+        let status = |reason| windlass_shared::status::to_status(&Away(reason));
+        assert!(!is_broken(&status("AGENT_AWAY")) && !is_broken(&status("AGENT_NOT_ANSWERING")));
+        assert!(is_broken(&status("STOPPING")));
     }
 }

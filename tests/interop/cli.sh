@@ -83,6 +83,18 @@ says "the list counts them" 0 '^q +PAUSED +1 +0$' queue list
 says "resumed, it hands out" 0 '^q +ACTIVE' queue resume q
 says "and they run" 0 SUCCEEDED wait @last
 
+# ---- pools and workers -----------------------------------------------------------------------------------------------
+
+says "pools are shown as their agents answer" 0 '^a1 +demo +[A-Z]+ +OK ' pool list
+says "for programs too" 0 '"health": "HEALTH_OK"' pool list --agent a1 -o json
+says "one in full" 0 '^handlers +.*upper' pool get demo
+says "one that no agent has is told: 5" 5 'windlass pool list' pool get nobody
+says "workers are listed by their ids" 0 '^demo-0$' worker list demo -o id
+says "one is shown" 0 '^demo-0 +(IDLE|STARTING) ' worker get demo-0
+says "one that is not there is told: 5" 5 'worker' worker get demo-7
+says "a name that is none is told: 2" 2 'no worker' worker get demo
+says "a size must be said: 2" 2 'min' pool scale demo
+
 # ---- agents ----------------------------------------------------------------------------------------------------------
 
 windlass agent list -o id

@@ -14,12 +14,21 @@ mod job_logs;
 mod job_result;
 mod job_wait;
 mod job_watch;
+mod pool_get;
+mod pool_list;
+mod pool_recycle;
+mod pool_reset;
+mod pool_scale;
 mod queue_get;
 mod queue_list;
 mod queue_pause;
 mod queue_resume;
 mod run;
 mod submit;
+mod worker_get;
+mod worker_kill;
+mod worker_list;
+mod worker_logs;
 
 use clap::Subcommand;
 
@@ -29,6 +38,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::help;
+use crate::pools::{OnArgs, PoolArgs, WorkerArgs};
 use crate::refs::RefArgs;
 use queue_get::QueueArgs;
 
@@ -57,6 +67,12 @@ pub(crate) enum Command {
     /// Look after agents
     #[command(subcommand)]
     Agent(AgentVerb),
+    /// Look after pools of workers
+    #[command(subcommand)]
+    Pool(PoolVerb),
+    /// Look after workers, one process each
+    #[command(subcommand)]
+    Worker(WorkerVerb),
     /// Print the completion script for a shell
     #[command(
         after_help = "Example:\n  windlass completion bash > ~/.local/share/bash-completion/completions/windlass"
@@ -102,6 +118,35 @@ pub(crate) enum AgentVerb {
     Drain(agent_drain::Args),
 }
 
+/// What can be done with pools.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolVerb {
+    /// List the pools of all agents, or of one, as they answer now
+    #[command(after_help = help::POOL)]
+    List(OnArgs),
+    /// Show a pool in full: its size, its breaker, how its workers ended
+    Get(PoolArgs),
+    /// Give a pool other bounds on its workers, until its configuration is read again
+    Scale(pool_scale::Args),
+    /// Replace every worker of a pool by a new one
+    Recycle(pool_recycle::Args),
+    /// Close a pool's breaker and start workers again now
+    Reset(PoolArgs),
+}
+
+/// What can be done with workers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerVerb {
+    /// List the workers of a pool
+    List(PoolArgs),
+    /// Show a worker
+    Get(WorkerArgs),
+    /// End a worker with the call it runs; another takes its place
+    Kill(worker_kill::Args),
+    /// Show the end of what a worker wrote outside of calls
+    Logs(worker_logs::Args),
+}
+
 /// What can be done with queues.
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueVerb {
@@ -132,6 +177,8 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Job(verb) => job(client, global, verb).await,
         Command::Queue(verb) => queue(client, global, verb).await,
         Command::Agent(verb) => agent(client, global, verb).await,
+        Command::Pool(verb) => pool(client, global, verb).await,
+        Command::Worker(verb) => worker(client, global, verb).await,
         Command::Run(_) | Command::Dev(_) | Command::Completion(_) => unreachable!("they make their own way"),
     }
 }
@@ -164,5 +211,24 @@ async fn agent(client: &Client, global: &Global, verb: AgentVerb) -> Result<Exit
         AgentVerb::Cordon(args) => agent_cordon::cordon(client, global, &args).await,
         AgentVerb::Uncordon(args) => agent_uncordon::uncordon(client, global, &args).await,
         AgentVerb::Drain(args) => agent_drain::drain(client, global, &args).await,
+    }
+}
+
+async fn pool(client: &Client, global: &Global, verb: PoolVerb) -> Result<Exit, Failure> {
+    match verb {
+        PoolVerb::List(args) => pool_list::list(client, global, &args).await,
+        PoolVerb::Get(args) => pool_get::get(client, global, &args).await,
+        PoolVerb::Scale(args) => pool_scale::scale(client, global, &args).await,
+        PoolVerb::Recycle(args) => pool_recycle::recycle(client, global, &args).await,
+        PoolVerb::Reset(args) => pool_reset::reset(client, global, &args).await,
+    }
+}
+
+async fn worker(client: &Client, global: &Global, verb: WorkerVerb) -> Result<Exit, Failure> {
+    match verb {
+        WorkerVerb::List(args) => worker_list::list(client, global, &args).await,
+        WorkerVerb::Get(args) => worker_get::get(client, global, &args).await,
+        WorkerVerb::Kill(args) => worker_kill::kill(client, global, &args).await,
+        WorkerVerb::Logs(args) => worker_logs::logs(client, global, &args).await,
     }
 }

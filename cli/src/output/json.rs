@@ -22,6 +22,7 @@ macro_rules! documents {
 
 documents!(Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
 documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
+documents!(PoolState, AgentPools, ListPoolsResponse, WorkerState, ListWorkersResponse, WorkerLogs);
 
 /// Writes messages as JSON.
 #[derive(Debug)]
@@ -108,6 +109,12 @@ mod tests {
         assert_eq!(json.document(&pb::ListAgentsResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::BatchSubmitJobsResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::ListQueuesResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.document(&pb::ListPoolsResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.document(&pb::ListWorkersResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::PoolState::default()]).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::AgentPools::default()]).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::WorkerState::default()]).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::WorkerLogs::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::Queue::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::Agent::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::BatchSubmitJobsResult::default()]).expect("json"), "{}\n");

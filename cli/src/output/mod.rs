@@ -2,6 +2,7 @@
 
 mod agent;
 mod json;
+mod pool;
 mod screen;
 mod table;
 
@@ -16,6 +17,7 @@ use crate::humane::one_line;
 
 pub(crate) use agent::{agent_sheet, agent_table};
 pub(crate) use json::{Document, Json, failure};
+pub(crate) use pool::{pool_sheet, pool_table, worker_table};
 pub(crate) use screen::{Screen, interject};
 pub(crate) use table::{event_head, event_lines, job_sheet, job_table, queue_table};
 
@@ -63,6 +65,22 @@ pub(crate) fn print_agents(
 pub(crate) fn print_queues(format: Format, queues: &[pb::Queue]) -> Result<(), Failure> {
     let list = |queues| pb::ListQueuesResponse { queues, next_page_token: String::new() };
     print_all(format, queues, |queue| &queue.name, queue_table, list)
+}
+
+/// Shows one pool; its name is its id.
+pub(crate) fn print_pool(format: Format, pool: &pb::PoolState) -> Result<(), Failure> {
+    match format {
+        Format::Table => print(&pool_sheet(pool)),
+        Format::Id => print(&format!("{}\n", pool.name)),
+        Format::Jsonl => print(&Json::new()?.lines([pool])?),
+        Format::Json => print(&Json::new()?.document(pool)?),
+    }
+}
+
+/// Shows workers as jobs are.
+pub(crate) fn print_workers(format: Format, workers: &[pb::WorkerState]) -> Result<(), Failure> {
+    let list = |workers| pb::ListWorkersResponse { workers, next_page_token: String::new() };
+    print_all(format, workers, |worker| &worker.id, worker_table, list)
 }
 
 fn print_all<M: Document + Clone, L: Document>(

@@ -21,7 +21,7 @@ use crate::humane::one_line;
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use job::JobArgs;
-pub(crate) use signal::signal_name;
+pub(crate) use signal::{parse_signal, signal_name};
 
 /// What a job is called in a message leaves room for the message.
 const TITLE_CHARS_MAX: usize = 60;

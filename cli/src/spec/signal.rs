@@ -7,7 +7,8 @@ const SIGNALS: [&str; 31] = [
     "PWR", "SYS",
 ];
 
-pub(super) fn parse_signal(text: &str) -> Result<i32, String> {
+/// The number of a signal that a person names.
+pub(crate) fn parse_signal(text: &str) -> Result<i32, String> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let by_name = SIGNALS.iter().position(|signal| *signal == name).map(|index| index + 1);
