@@ -77,3 +77,11 @@ Examples:
   windlass job watch                                     # everything, until Ctrl-C
   windlass job watch @last                               # until all of them are over
   windlass job watch --after 4711 -o jsonl               # go on where another watch ended";
+
+pub(crate) const WORKER_CHECK: &str = "\
+Examples:
+  windlass worker check -- python3 worker.py
+  windlass worker check --handler resize --input '{\"width\":80}' -- ./worker
+  windlass worker check --slow-handler sleep --slow-input 60000 -- ./worker
+
+1: it breaks a rule";

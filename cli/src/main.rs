@@ -6,6 +6,7 @@
 
 mod agents;
 mod calls;
+mod check;
 mod cli;
 mod client;
 mod commands;

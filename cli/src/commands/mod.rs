@@ -25,6 +25,7 @@ mod queue_pause;
 mod queue_resume;
 mod run;
 mod submit;
+mod worker_check;
 mod worker_get;
 mod worker_kill;
 mod worker_list;
@@ -145,6 +146,9 @@ pub(crate) enum WorkerVerb {
     Kill(worker_kill::Args),
     /// Show the end of what a worker wrote outside of calls
     Logs(worker_logs::Args),
+    /// Hold a program against the worker protocol, rule by rule; needs no cluster
+    #[command(after_help = help::WORKER_CHECK, override_usage = "windlass worker check [OPTIONS] -- <COMMAND>...")]
+    Check(worker_check::Args),
 }
 
 /// What can be done with queues.
@@ -165,6 +169,7 @@ pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit,
     match command {
         Command::Run(args) => run::run(global, args).await,
         Command::Dev(args) => dev::dev(args).await,
+        Command::Worker(WorkerVerb::Check(args)) => worker_check::check(global, args).await,
         other => with_client(&Client::connect(&global.address, global.patience).await?, global, other).await,
     }
 }
@@ -230,5 +235,6 @@ async fn worker(client: &Client, global: &Global, verb: WorkerVerb) -> Result<Ex
         WorkerVerb::Get(args) => worker_get::get(client, global, &args).await,
         WorkerVerb::Kill(args) => worker_kill::kill(client, global, &args).await,
         WorkerVerb::Logs(args) => worker_logs::logs(client, global, &args).await,
+        WorkerVerb::Check(_) => unreachable!("it makes its own way"),
     }
 }
