@@ -4,6 +4,8 @@
 //! behind, however we go.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,8 +38,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// An empty one.
     pub(crate) fn new() -> Result<Self, Failure> {
-        // Mode 0700, as tempfile makes every directory.
-        let home = tempfile::Builder::new().prefix("windlass-").tempdir();
+        // What is in there is the caller's alone.
+        let mode = Permissions::from_mode(0o700);
+        let home = tempfile::Builder::new().prefix("windlass-").permissions(mode).tempdir();
         let home = home.map_err(|err| Failure::io("make a temporary directory", &err))?;
         Ok(Self { home, coordinator: None, agents: Vec::new() })
     }
@@ -83,8 +86,13 @@ impl Cluster {
         let name = format!("local-{number}");
         let data = self.home.path().join(format!("agent-{number}"));
         let slots = slots.to_string();
-        let args = ["__agent", "--coordinator", url, "--name", &name, "--slots", &slots, "--lifeline", "--ephemeral"];
-        let args = args.into_iter().map(OsStr::new).chain([OsStr::new("--data"), data.as_os_str()]);
+        let args = ["__agent", "--coordinator", url, "--name", &name, "--slots", &slots];
+        // What runs is the caller's own, with all that the caller may do.
+        let args = args
+            .into_iter()
+            .chain(["--unconfined", "--lifeline", "--ephemeral"])
+            .map(OsStr::new)
+            .chain([OsStr::new("--data"), data.as_os_str()]);
         self.agents.push(Member::start(&name, args, Stdio::null(), Log::Kept(self.home.path()))?);
         Ok(())
     }

@@ -10,6 +10,7 @@ use windlass_shared::task::Tasks;
 
 use crate::answers;
 use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVORS_GRACE};
+use crate::confine::Confining;
 use crate::containment::{Containment, ContainmentError, Setting};
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
@@ -56,10 +57,10 @@ pub enum StartError {
 /// # Errors
 /// Where an option is wrong or the host refuses something.
 pub async fn start(options: &Options) -> Result<Running, StartError> {
-    let dialer = check(options)?;
+    let (dialer, confining) = check(options)?;
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
-    let (containment, withheld) = clear(options, &data, &identity)?;
+    let (containment, withheld) = clear(options, &data, &identity, &confining)?;
     let slots = (options.slots() - options.pool_slots()).saturating_sub(withheld);
     let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     let tasks = Tasks::new(CancellationToken::new());
@@ -69,10 +70,11 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
     let (executor, inbox) = executor::channel();
     let overrun = Arc::new(Notify::new());
-    let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch()));
+    let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
     let (env, cwd) = (surroundings.worker_env(), data.path());
     let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), env, cwd };
-    let (pools, called) = Pools::start(&options.pools, slots, &parts);
+    let workers = options.pools.iter().cloned().zip(confining.workers).collect();
+    let (pools, called) = Pools::start(workers, slots, &parts);
     let (orchestrator, active, stuck) = Orchestrator::new(Parts {
         slots,
         pools: pools.clone(),
@@ -136,10 +138,10 @@ async fn leave(
     result
 }
 
-fn check(options: &Options) -> Result<Dialer, ConfigError> {
+fn check(options: &Options) -> Result<(Dialer, Confining), ConfigError> {
     options.check()?;
     options.check_descriptors(rustix::process::getrlimit(rustix::process::Resource::Nofile).current)?;
-    Dialer::new(&options.coordinator)
+    Ok((Dialer::new(&options.coordinator)?, Confining::new(options)?))
 }
 
 /// Becomes this agent, once the one before is gone.
@@ -151,12 +153,19 @@ async fn succeed(options: &Options) -> Result<(DataDir, Identity, Claim), DataEr
 }
 
 /// Clears what the one before left, processes first; what is to hold the next ones, and how many slots something unkillable has.
-fn clear(options: &Options, data: &DataDir, identity: &Identity) -> Result<(Containment, u32), StartError> {
+fn clear(
+    options: &Options,
+    data: &DataDir,
+    identity: &Identity,
+    confining: &Confining,
+) -> Result<(Containment, u32), StartError> {
     let setting = Setting { choice: options.containment, root: options.cgroup_root.clone() };
     let (containment, stuck) = Containment::start(&setting, &identity.agent.to_string(), PROOF_TIMEOUT)?;
     // The same processes may be counted in both, once by their group and once by their cookie.
     let withheld = leftovers::sweep(identity.agent).map_err(StartError::Leftovers)?.max(stuck);
     data.clear_scratch()?;
+    data.admit_others(confining.admits_others())?;
+    confining.warn(&data.scratch());
     Ok((containment, withheld))
 }
 

@@ -4,6 +4,9 @@
 //! coordinator = "http://10.0.0.1:7070"
 //! slots = 8
 //!
+//! [exec]
+//! run_as = "jobs"
+//!
 //! [[pool]]
 //! name = "resize"
 //! command = ["python3", "/srv/resize.py"]
@@ -20,6 +23,7 @@ use clap::{CommandFactory, Parser};
 use serde::Deserialize;
 
 use crate::config::{ConfigError, Options};
+use crate::confine::ConfineOptions;
 use crate::worker::PoolOptions;
 
 /// What a file may say. Unknown keys are refused by name: a misspelt limit is no limit.
@@ -37,6 +41,8 @@ struct File {
     containment: Option<String>,
     cgroup_root: Option<String>,
     #[serde(default)]
+    exec: ConfineOptions,
+    #[serde(default)]
     pool: Vec<PoolOptions>,
 }
 
@@ -48,18 +54,26 @@ impl Options {
     pub fn parse_args(args: &[OsString]) -> Result<Self, clap::Error> {
         let name = OsString::from("windlass-worker-agent");
         let bad = |err: ConfigError| Self::command().error(ErrorKind::InvalidValue, err);
-        let (args, pools) = with_file(args).map_err(bad)?;
-        Ok(Self { pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
+        let (args, tables) = with_file(args).map_err(bad)?;
+        let Tables { exec, pools } = tables;
+        Ok(Self { exec, pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
     }
 }
 
-/// The arguments with what the file of `--config` adds to them, and its pools.
+/// What only a file can say.
+#[derive(Debug, Default)]
+struct Tables {
+    exec: ConfineOptions,
+    pools: Vec<PoolOptions>,
+}
+
+/// The arguments with what the file of `--config` adds to them, and its tables.
 ///
 /// # Errors
 /// Where the file cannot be read or says what cannot be.
-fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), ConfigError> {
+fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> {
     let mut args = args.to_vec();
-    let Some(path) = value_of(&args, "--config") else { return Ok((args, Vec::new())) };
+    let Some(path) = value_of(&args, "--config") else { return Ok((args, Tables::default())) };
     let file = read(Path::new(&path))?;
     let number = |value: Option<u64>| value.map(|value| value.to_string());
     for (flag, value) in [
@@ -80,7 +94,7 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Vec<PoolOptions>), Con
             args.push(format!("{flag}={value}").into());
         }
     }
-    Ok((args, file.pool))
+    Ok((args, Tables { exec: file.exec, pools: file.pool }))
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
@@ -112,9 +126,9 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let config = OsString::from(format!("--config={}", file.path().display()));
         let args: Vec<OsString> = args.iter().map(OsString::from).chain([config]).collect();
-        let (merged, pools) = with_file(&args).map_err(|err| err.to_string())?;
+        let (merged, tables) = with_file(&args).map_err(|err| err.to_string())?;
         let added = merged[args.len()..].iter().map(|arg| arg.to_str().unwrap().to_owned());
-        Ok((added.collect(), pools.len()))
+        Ok((added.collect(), tables.pools.len()))
     }
 
     #[test]
@@ -133,6 +147,8 @@ mod tests {
         assert!(
             problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmaximum = 2\n").contains("unknown field `maximum`")
         );
+        assert!(problem("[exec]\nnise = 2\n").contains("unknown field `nise`"));
+        assert!(problem("[exec.limits]\ncpu = 2\n").contains("unknown field `cpu`"));
         let no_text = with_file(&[OsString::from_vec(b"--config=/no/\xff".to_vec())]);
         assert!(no_text.unwrap_err().to_string().contains("No such file"));
         let none = with_file(&["--config".into(), "/no/such".into()]).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use clap::Parser;
 use windlass_shared::limits;
 pub(crate) use windlass_shared::limits::is_name;
 
+use crate::confine::ConfineOptions;
 use crate::containment::Choice;
 use crate::worker::{PoolOptions, check_pools};
 
@@ -123,12 +124,18 @@ pub struct Options {
     /// Control group of version 2 that is the agent's own, such as /sys/fs/cgroup/windlass [default: the one it is started in].
     #[arg(long, value_name = "DIR")]
     pub cgroup_root: Option<PathBuf>,
+    /// How commands are confined: only a file says it.
+    #[arg(skip)]
+    pub exec: ConfineOptions,
     /// Pools of workers, each with slots of its own: only a file has them.
     #[arg(skip)]
     pub pools: Vec<PoolOptions>,
     /// Leave at once when standard input ends.
     #[arg(long, hide = true)]
     pub lifeline: bool,
+    /// Let processes have what the agent has, for an agent that was started by who asks for them.
+    #[arg(long, hide = true)]
+    pub unconfined: bool,
     /// Remove the data directory on leaving, and its parent where that is empty then.
     #[arg(long, hide = true)]
     pub ephemeral: bool,
@@ -181,6 +188,7 @@ impl Options {
         if self.cgroup_root.is_some() && self.containment == Choice::Keeper {
             return bad("cgroup-root", "is of no use with --containment keeper: leave one of them out".into());
         }
+        self.exec.check().map_err(|problem| ConfigError::new("config", format!("[exec]: {problem}")))?;
         check_pools(&self.pools, self.slots())
     }
 

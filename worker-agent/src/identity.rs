@@ -1,11 +1,11 @@
 //! Who this agent is: an id that outlives it in a data directory that is its alone, and what tells this process from the
 //! one before.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,6 +97,10 @@ impl DataDir {
 
     /// Makes the directory where it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        // What is above it is nobody's secret, and a job that is another user must get through.
+        if let Some(parent) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(at(parent))?;
+        }
         // Readable by nobody else: what jobs put into scratch directories is theirs.
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
         // Scratch directories become working directories, so this must not hang on ours.
@@ -159,6 +163,16 @@ impl DataDir {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Lets other users through to what is made for them, or keeps them out: they can pass, and see nothing. What is in here is
+    /// for this agent alone either way.
+    pub(crate) fn admit_others(&self, admit: bool) -> Result<(), DataError> {
+        let mode = if admit { 0o711 } else { 0o700 };
+        for path in [self.root.clone(), self.scratch()] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(at(&path))?;
+        }
+        Ok(())
     }
 
     /// Takes the id for this process, on this host: a copy of a data directory has a lock of its own, and its agent would

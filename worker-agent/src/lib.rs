@@ -12,6 +12,7 @@
 //! | who it is, and what a former life left | [`identity`], [`leftovers`] |
 //! | the stream to the coordinator | [`session`], over [`dial`] |
 //! | what follows from being out of touch | [`touch`] |
+//! | what jobs may do, and what they find around them | [`confine`] |
 //! | from an assignment to its outcome | [`executor`] |
 //! | pools of workers, and calls | [`worker`] |
 //! | reports until they are on record | [`outbox`] |
@@ -28,6 +29,7 @@ mod answers;
 mod args;
 mod clear;
 mod config;
+mod confine;
 pub mod containment;
 mod dial;
 mod drain;
@@ -47,6 +49,7 @@ mod worker;
 
 pub use agent::{Running, StartError, start};
 pub use config::{ConfigError, Options};
+pub use confine::{ConfineOptions, LimitOptions};
 pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;

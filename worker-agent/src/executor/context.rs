@@ -1,9 +1,7 @@
 //! From a spec to what is spawned: where it runs, and what it finds in its environment.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +11,9 @@ use windlass_shared::ids::AgentId;
 
 use super::verdict;
 use crate::clear::remove_tree;
-use crate::process::{Confinement, SpawnSpec, Stdin};
+use crate::confine::Confined;
+use crate::process::{SpawnSpec, Stdin};
 
-/// What a job gets of the agent's own environment. The rest is the agent's business.
-const BASE_ENV: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 /// Names the job.
 pub(crate) const JOB_ID_VARIABLE: &str = "WINDLASS_JOB_ID";
 /// Names the attempt.
@@ -29,20 +26,19 @@ pub(crate) const AGENT_ID_VARIABLE: &str = "WINDLASS_AGENT_ID";
 pub(crate) struct Surroundings {
     agent: AgentId,
     scratch: PathBuf,
-    base_env: Vec<(Vec<u8>, Vec<u8>)>,
+    confined: Confined,
 }
 
 impl Surroundings {
     /// Scratch directories are made below `scratch`.
-    pub(crate) fn new(agent: AgentId, scratch: PathBuf) -> Self {
-        let own = |name: &str| Some((name.into(), std::env::var_os(name)?.into_vec()));
-        Self { agent, scratch, base_env: BASE_ENV.into_iter().filter_map(own).collect() }
+    pub(crate) fn new(agent: AgentId, scratch: PathBuf, confined: Confined) -> Self {
+        Self { agent, scratch, confined }
     }
 
-    /// What a worker of a pool finds in its environment: no job's, and the cookie that its leftovers are known by.
+    /// What a worker of a pool finds in its environment beside what its pool gives: no job's, and the cookie that its leftovers
+    /// are known by.
     pub(crate) fn worker_env(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let cookie = (AGENT_ID_VARIABLE.into(), self.agent.to_string().into_bytes());
-        self.base_env.iter().cloned().chain([cookie]).collect()
+        vec![(AGENT_ID_VARIABLE.into(), self.agent.to_string().into_bytes())]
     }
 }
 
@@ -85,6 +81,11 @@ impl Context {
             return Err(Box::new(verdict::rejected("a call is a pool's, and no process of its own")));
         };
         let ExecSpec { argv, env, cwd, stdin } = exec;
+        let names = env.iter().map(|(name, _)| name.as_str());
+        if let Some(name) = self.surroundings.confined.denies(names) {
+            let why = format!("env: {name} is not taken from jobs on this host (run_as is set): leave it out");
+            return Err(Box::new(verdict::rejected(&why)));
+        }
         let env = self.env(env);
         let cwd = match cwd {
             Some(cwd) => cwd,
@@ -94,12 +95,12 @@ impl Context {
         };
         let argv = argv.into_iter().map(String::into_bytes).collect();
         let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
-        let confinement = Confinement::default();
+        let confinement = self.surroundings.confined.confinement.clone();
         Ok(SpawnSpec { argv, env, cwd, stdin, confinement, ..SpawnSpec::default() })
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let base = &self.surroundings.base_env;
+        let base = &self.surroundings.confined.env;
         let trace = self.trace.iter().flat_map(|trace| [("TRACEPARENT", &trace.parent), ("TRACESTATE", &trace.state)]);
         let trace = trace.filter(|(name, value)| !value.is_empty() && !given.iter().any(|(other, _)| other == name));
         let trace: Vec<_> = trace.map(|(name, value)| (name.into(), value.clone().into_bytes())).collect();
@@ -120,7 +121,7 @@ impl Context {
     fn make_scratch(&mut self) -> io::Result<PathBuf> {
         let Lease { job, generation, attempt, fencing_token, .. } = self.lease;
         let path = self.surroundings.scratch.join(format!("{job}-{generation}-{attempt}-{fencing_token}"));
-        DirBuilder::new().mode(0o700).create(&path)?;
+        self.surroundings.confined.make_dir(&path)?;
         self.scratch = Some(path.clone());
         Ok(path)
     }
@@ -172,9 +173,13 @@ mod tests {
         let (run_timeout, stop_grace, stop_signal) = (None, Duration::ZERO, 15);
         let trace = Some(Box::new(Trace { parent: "00-1".into(), state: String::new() }));
         let spec = JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace };
-        let base_env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
+        let env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
         let agent = AgentId::new([1; 16]);
-        Context::new(lease, spec, Arc::new(Surroundings { agent, scratch: scratch.into(), base_env }))
+        Context::new(
+            lease,
+            spec,
+            Arc::new(Surroundings::new(agent, scratch.into(), Confined { env, ..Confined::default() })),
+        )
     }
 
     #[test]

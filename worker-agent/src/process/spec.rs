@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use rustix::process::{Gid, Uid};
 
-use super::{Confinement, PipeReader, PipeWriter, SpawnError, Stage};
+use super::{Confinement, PipeReader, PipeWriter, SpawnError, Stage, User};
 use crate::containment::Limits;
 use crate::containment::group::Group;
 use crate::sys;
@@ -66,6 +67,9 @@ impl Prepared {
         let prepare = || {
             let (stdin, to_stdin) = stdin(&spec.stdin)?;
             let ((from_stdout, stdout), (from_stderr, stderr)) = (sys::fd::pipe()?, sys::fd::pipe()?);
+            if let Some(user) = &spec.confinement.user {
+                give(user, [Some(&stdout), Some(&stderr), stdin.as_ref()])?;
+            }
             let ours =
                 Pipes { stdin: to_stdin, stdout: PipeReader::new(from_stdout)?, stderr: PipeReader::new(from_stderr)? };
             let spec = sys::fd::sealed("windlass-spec", &bytes)?;
@@ -85,6 +89,12 @@ impl Prepared {
         let (leaf, stdin) = (self.leaf.as_ref().map(AsFd::as_fd), self.stdin.as_ref().map(AsFd::as_fd));
         required.into_iter().chain(leaf).chain(stdin).collect()
     }
+}
+
+/// What a process may open again by its name (`/dev/stdout`, `/proc/self/fd/1`) has to be its user's.
+fn give(user: &User, ends: [Option<&OwnedFd>; 3]) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    ends.into_iter().flatten().try_for_each(|end| Ok(rustix::fs::fchown(end, Some(uid), Some(gid))?))
 }
 
 /// The process's end of its standard input, and ours.

@@ -1,8 +1,9 @@
 //! How far this agent has seen its coordinator, over the agent's own lives: a coordinator that comes back from an older copy
 //! of its record is behind that, and must not go on as if nothing were missing.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,7 +83,8 @@ impl Recorder {
 /// All of it or nothing, by rename. Not synced: power loss may bring back an older one, which only weakens the check.
 fn write(path: &Path, Seen { incarnation, epoch, revision }: Seen) -> io::Result<()> {
     let draft = path.with_extension("new");
-    fs::write(&draft, format!("{incarnation} {epoch} {revision}\n"))?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(format!("{incarnation} {epoch} {revision}\n").as_bytes())?;
     fs::rename(draft, path)
 }
 

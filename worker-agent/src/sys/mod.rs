@@ -6,6 +6,7 @@
 //! | [`fork`] | fork, only with a token that says "one thread" |
 //! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
 //! | [`confine`] | the part of that way that limits what the program may do |
+//! | [`users`] | users and groups, as the host's name service knows them |
 //! | [`wait`] | reaping, with resource usage |
 //! | [`signal`] | masks, signalfd, signals by pidfd |
 //! | [`boottime`] | the clock that counts sleep, and an alarm by it |
@@ -21,6 +22,7 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod signal;
 pub(crate) mod spawn;
+pub(crate) mod users;
 pub(crate) mod wait;
 
 use std::io;

@@ -7,6 +7,7 @@ use windlass_shared::limits;
 
 use super::sizing::Policy;
 use crate::config::{ConfigError, is_name};
+use crate::confine::ConfineOptions;
 
 /// Frames that may wait in a worker's pipe beside the one it works on, where it is able to give them back. Waking a process costs
 /// about 50 µs: 32 of them hide that for jobs of a few microseconds, and more would only be further to recall.
@@ -77,6 +78,9 @@ pub struct PoolOptions {
     // What an interpreter with its imports takes on a busy host.
     #[serde(default = "start_timeout")]
     pub start_timeout_s: u32,
+    /// What its workers may do; what is not said here is as `[exec]` says.
+    #[serde(flatten)]
+    pub confine: ConfineOptions,
 }
 
 const fn one() -> u32 {
@@ -158,6 +162,7 @@ impl PoolOptions {
         if !(1..=600).contains(&self.start_timeout_s) {
             return Err("start_timeout_s must be 1 to 600".into());
         }
+        self.confine.check()?;
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
             return Err("cwd must be absolute".into());
         }
@@ -294,6 +299,8 @@ mod tests {
         assert!(problem("handlers = [\"a b\"]").contains("handlers must be"));
         assert!(problem("cwd = \"x\"").contains("cwd must be absolute"));
         assert!(problem("env = { WINDLASS_X = \"1\" }").contains("env must hold"));
+        assert!(problem("nice = 20").contains("[[pool]] \"p\": nice must be"));
+        assert!(problem("[pool.limits]\ncpu_s = 0").contains("[[pool]] \"p\": limits.cpu_s must be"));
         assert!(problem("max = 3").contains("3 workers, and the agent 2 slots"));
         assert!(problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]").contains("two pools named \"p\""));
         let same = "handlers = [\"a\"]\n[[pool]]\nname = \"q\"\ncommand = [\"w\"]\nhandlers = [\"a\"]";

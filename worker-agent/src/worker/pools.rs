@@ -8,6 +8,7 @@ use windlass_shared::limits;
 
 use super::runner::{Parts, Runner};
 use super::{News, Order, PoolHandle, PoolOptions};
+use crate::confine::Confined;
 
 /// Batches of news from pools that wait for the executor.
 const NEWS_INBOX: usize = 64;
@@ -29,19 +30,19 @@ struct Inner {
 }
 
 impl Pools {
-    /// Starts a pool for each of `options`, beside so many slots for commands.
-    pub(crate) fn start(options: &[PoolOptions], slots: u32, parts: &Parts) -> (Self, Called) {
+    /// Starts a pool for each of `options`, with what its workers may do, beside so many slots for commands.
+    pub(crate) fn start(options: Vec<(PoolOptions, Confined)>, slots: u32, parts: &Parts) -> (Self, Called) {
         let (news, called) = mpsc::channel(NEWS_INBOX);
         let changed = Arc::new(Notify::new());
         let pools = u32::try_from(options.len()).unwrap_or(u32::MAX);
         let calls_max = CALLS_MAX.min(limits::AGENT_CAPACITY_MAX.saturating_sub(slots)) / pools.max(1);
-        let start = |options: &PoolOptions| {
+        let start = |options: (PoolOptions, Confined)| {
             let changed = Arc::clone(&changed);
-            let (runner, handle) = Runner::new(options.clone(), parts.clone(), news.clone(), calls_max, changed);
+            let (runner, handle) = Runner::new(options, parts.clone(), news.clone(), calls_max, changed);
             parts.tasks.spawn("pool", runner.run());
             handle
         };
-        let handles = options.iter().map(start).collect();
+        let handles = options.into_iter().map(start).collect();
         (Self(Arc::new(Inner { handles, changed, calls_max: calls_max * pools })), called)
     }
 

@@ -16,8 +16,9 @@ use super::pool::Pool;
 use super::seat::State;
 use super::step::{Now, Strike};
 use super::{News, Order, PoolHandle, PoolOptions};
+use crate::confine::{Confined, merged};
 use crate::logs::Logs;
-use crate::process::{Confinement, Control, SpawnSpec, Stdin, Warden};
+use crate::process::{Control, SpawnSpec, Stdin, Warden};
 
 /// Words of workers that wait for the pool; past it, they wait in their pipes.
 const WORDS: usize = 64;
@@ -33,7 +34,7 @@ pub(crate) struct Parts {
     pub(crate) warden: Warden,
     pub(crate) logs: Logs,
     pub(crate) tasks: Tasks,
-    /// What every worker finds in its environment.
+    /// What every worker finds in its environment beside what its pool gives.
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where workers run that are not told.
     pub(crate) cwd: std::path::PathBuf,
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(super) struct Runner {
     pool: Pool,
+    confined: Confined,
     parts: Parts,
     /// Where news of calls go.
     news: mpsc::Sender<Vec<(Lease, News)>>,
@@ -62,7 +64,7 @@ pub(super) struct Runner {
 impl Runner {
     /// A pool that asks for at most `calls_max`, and the hand on it.
     pub(super) fn new(
-        options: PoolOptions,
+        (options, confined): (PoolOptions, Confined),
         parts: Parts,
         news: mpsc::Sender<Vec<(Lease, News)>>,
         calls_max: u32,
@@ -79,8 +81,22 @@ impl Runner {
         let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, fenced };
         let (outgoing, controls) = (Vec::new(), Vec::new());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
-        let runner =
-            Self { pool, parts, news, changed, orders, asks, offer, lives, words, speaker, outgoing, controls, random };
+        let runner = Self {
+            pool,
+            confined,
+            parts,
+            news,
+            changed,
+            orders,
+            asks,
+            offer,
+            lives,
+            words,
+            speaker,
+            outgoing,
+            controls,
+            random,
+        };
         (runner, handle)
     }
 
@@ -193,9 +209,8 @@ impl Runner {
     fn spec(&self, ix: usize) -> SpawnSpec {
         let options = &self.pool.options;
         let given = options.env.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
-        let base =
-            self.parts.env.iter().filter(|(name, _)| !options.env.keys().any(|own| own.as_bytes() == name.as_slice()));
-        let mut env: Vec<_> = base.cloned().chain(given).collect();
+        let mut env = merged(&self.confined.env, given.collect());
+        env.extend(self.parts.env.iter().cloned());
         env.push((b"WINDLASS_POOL".to_vec(), options.name.clone().into_bytes()));
         env.push((b"WINDLASS_WORKER".to_vec(), format!("{}-{ix}", options.name).into_bytes()));
         SpawnSpec {
@@ -203,7 +218,7 @@ impl Runner {
             env,
             cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
             stdin: Stdin::Pipe,
-            confinement: Confinement::default(),
+            confinement: self.confined.confinement.clone(),
             ..SpawnSpec::default()
         }
     }

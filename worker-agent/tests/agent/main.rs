@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
+mod as_root;
 mod asks;
 mod cgroups;
+mod confinement;
 mod disk;
 mod fake;
 mod fencing;
@@ -65,6 +67,9 @@ pub(crate) fn bytes(spec: &pb::JobSpec) -> Vec<u8> {
     spec.encode_to_vec()
 }
 
+/// The agent's executable.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_windlass-worker-agent");
+
 /// An agent as a process of its own.
 pub(crate) struct Agent {
     child: Option<Child>,
@@ -92,8 +97,12 @@ impl Agent {
     }
 
     pub(crate) fn start_in(dir: Arc<TempDir>, url: &str, args: &[&str]) -> Self {
+        Self::start_by(dir, url, args, Command::new(PROGRAM))
+    }
+
+    /// By a command that takes what the agent is told as its last arguments.
+    pub(crate) fn start_by(dir: Arc<TempDir>, url: &str, args: &[&str], mut command: Command) -> Self {
         let data = dir.path().join("parent/data");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-worker-agent"));
         command.args(["--coordinator", url, "--name", "a1"]).arg("--data").arg(data).args(args);
         // The same everywhere: whether there are control groups depends on the machine, and those who need them say so.
         if !args.contains(&"--containment") {

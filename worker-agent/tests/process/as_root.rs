@@ -1,7 +1,7 @@
 //! What only root can do: becoming another user. Ignored, because not everybody is root; `.ci/run` runs it.
 
 use rustix::process::Signal;
-use windlass_worker_agent::process::{Confinement, Proof, SpawnSpec, Stage, User};
+use windlass_worker_agent::process::{Confinement, Proof, SpawnSpec, Stage, Stdin, User};
 
 use crate::confinement::says;
 use crate::support::*;
@@ -48,6 +48,19 @@ alone! {
         process.control.kill();
         let ended = finish(process).await;
         assert_eq!((status(ended.leader), ended.proof), (KILLED, Proof::Keeper));
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn standard_input_and_output_are_the_users_to_open_again() {
+        let warden = start(options());
+        for stdin in [Stdin::Bytes("given\n".into()), Stdin::Pipe] {
+            let script = "echo out > /dev/stdout; echo err > /dev/stderr; cat < /dev/stdin";
+            let mut process = warden.spawn(SpawnSpec { stdin, confinement: other(), ..sh(script) }).await.unwrap();
+            let given = if process.stdin.take().is_some() { "" } else { "given\n" };
+            let ended = finish(process).await;
+            assert_eq!((ended.stdout, ended.stderr.as_str()), (format!("out\n{given}"), "err\n"));
+        }
         assert_only_the_warden_is_left(&warden).await;
     }
 

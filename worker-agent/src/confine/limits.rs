@@ -1,0 +1,68 @@
+//! Resource limits, as `[exec.limits]` and `[pool.limits]` spell them.
+
+use serde::Deserialize;
+
+use crate::process::{Limit, Resource};
+
+/// Resource limits (setrlimit), each for one process and not for its tree, none of them set unless said. Never above what the agent
+/// has itself.
+// No limit on processes and address space by default: the one counts the user's and not the job's, the other breaks what reserves
+// much and uses little.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitOptions {
+    /// Bytes of any file that it writes.
+    pub fsize_bytes: Option<u64>,
+    /// Seconds on processors, at least 1.
+    pub cpu_s: Option<u64>,
+    /// Bytes of data segment and private writable mappings, at least 1 MiB.
+    pub data_bytes: Option<u64>,
+    /// Bytes of the first thread's stack, at least 64 KiB.
+    pub stack_bytes: Option<u64>,
+    /// Bytes locked in memory.
+    pub memlock_bytes: Option<u64>,
+    /// Processes and threads of the whole user, at least 1.
+    pub nproc: Option<u64>,
+    /// Bytes of address space, used or not, at least 1 MiB.
+    pub as_bytes: Option<u64>,
+}
+
+impl LimitOptions {
+    /// Key, value, least that a program can start with, what the kernel calls it.
+    fn table(&self) -> [(&'static str, Option<u64>, u64, Resource); 7] {
+        let Self { fsize_bytes, cpu_s, data_bytes, stack_bytes, memlock_bytes, nproc, as_bytes } = *self;
+        [
+            ("fsize_bytes", fsize_bytes, 0, Resource::Fsize),
+            ("cpu_s", cpu_s, 1, Resource::Cpu),
+            ("data_bytes", data_bytes, 1 << 20, Resource::Data),
+            ("stack_bytes", stack_bytes, 64 << 10, Resource::Stack),
+            ("memlock_bytes", memlock_bytes, 0, Resource::Memlock),
+            ("nproc", nproc, 1, Resource::Nproc),
+            ("as_bytes", as_bytes, 1 << 20, Resource::AddressSpace),
+        ]
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let low = self.table().into_iter().find(|(_, value, min, _)| value.is_some_and(|value| value < *min));
+        low.map_or(Ok(()), |(key, _, min, _)| Err(format!("limits.{key} must be at least {min}")))
+    }
+
+    /// This, with what it does not say from `base`.
+    pub(super) fn or(&self, base: &Self) -> Self {
+        Self {
+            fsize_bytes: self.fsize_bytes.or(base.fsize_bytes),
+            cpu_s: self.cpu_s.or(base.cpu_s),
+            data_bytes: self.data_bytes.or(base.data_bytes),
+            stack_bytes: self.stack_bytes.or(base.stack_bytes),
+            memlock_bytes: self.memlock_bytes.or(base.memlock_bytes),
+            nproc: self.nproc.or(base.nproc),
+            as_bytes: self.as_bytes.or(base.as_bytes),
+        }
+    }
+
+    /// As the kernel is told. Hard limits: one that a job can lift is none.
+    pub(super) fn to_limits(&self) -> impl Iterator<Item = Limit> {
+        let said = self.table().into_iter().filter_map(|(_, value, _, resource)| Some((value?, resource)));
+        said.map(|(value, resource)| Limit { resource, soft: None, hard: Some(value) })
+    }
+}
