@@ -11,7 +11,7 @@ use windlass_shared::task::Tasks;
 use crate::answers;
 use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVORS_GRACE};
 use crate::confine::Confining;
-use crate::containment::{Containment, ContainmentError, Setting};
+use crate::containment::{Containment, ContainmentError, Sampler, Setting};
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
 use crate::executor::{self, Orchestrator, Parts, Surroundings};
@@ -80,6 +80,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         pools: pools.clone(),
         surroundings,
         warden: warden.clone(),
+        sampler: start_sampler(&tasks),
         outbox: outbox.clone(),
         logs: logs.clone(),
         tasks: tasks.clone(),
@@ -87,11 +88,9 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         handle: executor.clone(),
     });
     tasks.spawn("executor", orchestrator.run(inbox, called));
-    let shipper = Shipper::new(dialer.clone(), logs.clone(), outbox.clone());
-    tasks.spawn("logs", shipper.run(tasks.stop_token().clone()));
+    start_shipper(Shipper::new(dialer.clone(), logs.clone(), outbox.clone()), &tasks);
 
-    let (horizon, recorder) = Horizon::open(data.seen());
-    tasks.spawn("seen", recorder.run(tasks.stop_token().clone()));
+    let horizon = start_horizon(&data, &tasks);
     let (touch, leash) = Touch::new(warden.clone(), executor.clone(), options.detach_max);
     tasks.spawn("leash", leash.run(tasks.stop_token().clone()));
     let (plan, planned) = watch::channel(Plan::default());
@@ -180,6 +179,23 @@ fn start_warden(data: &DataDir, containment: Containment, tasks: &Tasks) -> Resu
     })?;
     tasks.spawn("warden", task);
     Ok(warden)
+}
+
+fn start_sampler(tasks: &Tasks) -> Sampler {
+    let (sampler, looks) = Sampler::start();
+    let stop = tasks.stop_token().clone();
+    tasks.spawn("sampler", async move { stop.run_until_cancelled(looks).await.unwrap_or_default() });
+    sampler
+}
+
+fn start_horizon(data: &DataDir, tasks: &Tasks) -> Horizon {
+    let (horizon, recorder) = Horizon::open(data.seen());
+    tasks.spawn("seen", recorder.run(tasks.stop_token().clone()));
+    horizon
+}
+
+fn start_shipper(shipper: Shipper, tasks: &Tasks) {
+    tasks.spawn("logs", shipper.run(tasks.stop_token().clone()));
 }
 
 /// What tells of a refusal that no retry can mend, and what ends when the session does.

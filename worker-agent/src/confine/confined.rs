@@ -9,6 +9,7 @@ use super::account::Account;
 use super::env::{self, Env};
 use super::host::Host;
 use super::options::ConfineOptions;
+use crate::containment::Limits;
 use crate::process::{Confinement, Limit, Resource};
 
 /// Bits that no file of a job's gets unless the operator says so: to be written by others.
@@ -18,6 +19,8 @@ const UMASK: u32 = 0o022;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Confined {
     pub(crate) confinement: Confinement,
+    /// What each of them may take with all it starts.
+    pub(crate) limits: Limits,
     /// What each of them finds in its environment.
     pub(crate) env: Env,
 }
@@ -32,12 +35,13 @@ impl Confined {
         let account = options.run_as.as_deref().map(|run_as| become_user(run_as, host)).transpose()?.flatten();
         let (user, login) = account.map(|account| (account.user, account.env)).unzip();
         let env = env::merged(threads, env::merged(&passed, login.unwrap_or_default()));
-        Ok(Self { confinement: Confinement { user, ..confinement(options, host) }, env })
+        let confinement = Confinement { user, ..confinement(options, host) };
+        Ok(Self { confinement, limits: options.limits.to_tree(), env })
     }
 
     /// What the agent has, but for its environment.
     pub(super) fn nothing(host: &Host) -> Self {
-        Self { confinement: Confinement::default(), env: env::passed(&host.env, &[]) }
+        Self { env: env::passed(&host.env, &[]), ..Self::default() }
     }
 
     /// The first of these variables that a job may not set here.

@@ -118,6 +118,7 @@ fn octal(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containment::Limits;
 
     fn problem(text: &str) -> Result<(), String> {
         toml::from_str::<ConfineOptions>(text).unwrap().check()
@@ -140,6 +141,8 @@ mod tests {
             ("nofile = 15", "nofile must be 16 to 1048576"),
             ("env_pass = [\"A B\"]", "env_pass holds \"A B\""),
             ("env_pass = [\"WINDLASS_X\"]", "env_pass holds \"WINDLASS_X\""),
+            ("[limits]\nmemory_bytes = 4194303", "limits.memory_bytes must be at least 4194304"),
+            ("[limits]\npids = 0", "limits.pids must be at least 1"),
             ("[limits]\ncpu_s = 0", "limits.cpu_s must be at least 1"),
             ("[limits]\nas_bytes = 4096", "limits.as_bytes must be at least 1048576"),
         ] {
@@ -158,5 +161,10 @@ mod tests {
         let both =
             parse("nice = 2\nrun_as = \"a\"\ncore_dumps = true\numask = \"077\"\n[limits]\ncpu_s = 3\nnproc = 5");
         assert_eq!(pool.or(&base), both);
+        let tree = parse("[limits]\nmemory_bytes = 5000000\npids = 7").or(&base);
+        assert_eq!(parse("").or(&tree).limits.to_tree(), Limits { pids: Some(7), ..Limits::default() });
+        assert_eq!(parse("").limits.to_tree().pids, Some(1024));
+        let own = Limits { memory_bytes: Some(5_000_000), pids: Some(7), cpu_weight: None };
+        assert_eq!(tree.limits.to_tree(), own);
     }
 }

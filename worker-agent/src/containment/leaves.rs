@@ -214,6 +214,11 @@ impl Hold {
         self.lock().as_ref().is_some_and(|leaf| self.leaves.oom_kills(leaf) > leaf.oom_kills)
     }
 
+    /// Whether the kernel keeps its memory limit.
+    pub(crate) fn limits_memory(&self) -> bool {
+        self.leaves.limits_memory()
+    }
+
     /// Numbers of the processes in it.
     pub(crate) fn pids(&self) -> Option<Vec<i32>> {
         let text = self.group()?.read(PROCS).ok()?;

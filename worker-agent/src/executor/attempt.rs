@@ -17,9 +17,11 @@ use windlass_shared::clock;
 use windlass_shared::domain::{Lease, Outcome, Reason};
 
 use super::context::Context;
+use super::memory::{Host, Scale};
 use super::verdict::{self, End};
 use super::{Event, Handle, Input};
 use crate::config::{READ_OUT_TIMEOUT, SURVIVORS_GRACE};
+use crate::containment::{SAMPLE_EVERY, Sampler};
 use crate::halt::Halt;
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
@@ -35,6 +37,7 @@ const START_TOLD_WITHIN: Duration = Duration::from_millis(20);
 pub(super) struct Attempt {
     pub(super) context: Context,
     pub(super) warden: Warden,
+    pub(super) sampler: Sampler,
     pub(super) logs: Logs,
     pub(super) executor: Handle,
     pub(super) halts: watch::Receiver<Option<Halt>>,
@@ -86,11 +89,12 @@ impl Attempt {
         tracing::debug!(job = %lease.job, attempt = lease.attempt, pid, "attempt started");
         let capture = Capture::new(self.logs.clone(), lease);
         let mut offsets = Offsets::default();
+        let mut scale = Scale::new(&self.sampler, &control, &self.context.limits());
         let mut ladder = Ladder::new(&self.context, control, started);
-        let (executor, mut told) = (self.executor.clone(), false);
+        let (executor, mut told, mut host) = (self.executor.clone(), false, Host::default());
         let proof = {
             let mut reading = pin!(capture.read(stdout, stderr, &mut offsets));
-            let mut running = pin!(ladder.climb(&mut self.halts, &mut events));
+            let mut running = pin!(ladder.climb(&mut self.halts, &mut events, &mut scale));
             let mut announce = pin!(tokio::time::sleep(START_TOLD_WITHIN));
             let mut read = false;
             let proof = loop {
@@ -99,6 +103,7 @@ impl Attempt {
                     () = &mut reading, if !read => read = true,
                     () = &mut announce, if !told => {
                         told = true;
+                        host.look();
                         executor.send(Input::Attempt(lease, Event::Started(at))).await;
                     }
                 }
@@ -112,7 +117,8 @@ impl Attempt {
         drop(capture);
         let Ladder { stopped, leader, .. } = ladder;
         let leader = leader.unwrap_or(LeaderEnd::Lost);
-        let mut outcome = verdict::ended(&End { stopped, leader, proof, wall_time: started.elapsed(), offsets });
+        let (weight, wall_time) = (scale.weigh(leader, &events, host), started.elapsed());
+        let mut outcome = verdict::ended(&End { stopped, leader, proof, weight, wall_time, offsets });
         outcome.started_at = (!told).then_some(at);
         (outcome, (proof == Proof::None).then_some(Stuck::Tree(events)))
     }
@@ -173,6 +179,7 @@ enum Step {
     Leader(LeaderEnd),
     Tree(Proof),
     Halted,
+    Overweight(u64),
     Deadline,
     GraceOver,
 }
@@ -192,7 +199,12 @@ impl Ladder {
         }
     }
 
-    async fn climb(&mut self, halts: &mut watch::Receiver<Option<Halt>>, events: &mut Events) -> Proof {
+    async fn climb(
+        &mut self,
+        halts: &mut watch::Receiver<Option<Halt>>,
+        events: &mut Events,
+        scale: &mut Scale,
+    ) -> Proof {
         let mut orders = true;
         loop {
             let step = tokio::select! {
@@ -203,12 +215,14 @@ impl Ladder {
                     orders = order.is_ok();
                     Step::Halted
                 }
+                bytes = scale.above(), if self.stopped.is_none() => Step::Overweight(bytes),
                 () = at(self.kill_at) => Step::GraceOver,
                 () = at(self.deadline) => Step::Deadline,
             };
             match step {
                 Step::Leader(end) => self.on_leader(end, events.is_fenced()),
                 Step::Tree(proof) => return proof,
+                Step::Overweight(bytes) => self.on_overweight(bytes),
                 Step::Halted => self.on_halt(*halts.borrow_and_update()),
                 Step::Deadline => self.on_halt(Some(Halt { reason: Reason::RunTimeout, kill: false })),
                 Step::GraceOver => self.kill(),
@@ -245,6 +259,19 @@ impl Ladder {
         if kill {
             self.kill();
         }
+    }
+
+    /// It has until the next look, whatever grace it asked for: what grows that fast leaves no time for more.
+    fn on_overweight(&mut self, bytes: u64) {
+        let Lease { job, attempt, .. } = self.lease;
+        if self.leader.is_none() {
+            tracing::info!(%job, attempt, bytes, "attempt is above its memory limit: stopped");
+            self.deadline = None;
+            self.control.signal(libc::SIGTERM);
+            self.control.signal(libc::SIGCONT);
+            self.kill_at = Some(Instant::now() + SAMPLE_EVERY);
+        }
+        self.stopped.get_or_insert(Reason::MemoryLimit);
     }
 
     fn kill(&mut self) {

@@ -12,6 +12,7 @@ use windlass_shared::ids::AgentId;
 use super::verdict;
 use crate::clear::remove_tree;
 use crate::confine::Confined;
+use crate::containment::Limits;
 use crate::process::{SpawnSpec, Stdin};
 
 /// Names the job.
@@ -96,7 +97,12 @@ impl Context {
         let argv = argv.into_iter().map(String::into_bytes).collect();
         let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
         let confinement = self.surroundings.confined.confinement.clone();
-        Ok(SpawnSpec { argv, env, cwd, stdin, confinement, ..SpawnSpec::default() })
+        Ok(SpawnSpec { argv, env, cwd, stdin, confinement, limits: self.limits() })
+    }
+
+    /// What it may take.
+    pub(super) fn limits(&self) -> Limits {
+        self.surroundings.confined.limits
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {

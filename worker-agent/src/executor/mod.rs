@@ -8,12 +8,14 @@
 //! - [`orchestrator`] who holds what and who may run: plain synchronous functions over one owner's state.
 //! - [`attempt`] the life of one process tree; the one serial point between its end and an order to stop it.
 //! - A call goes to a [pool](crate::worker), which tells how it came further.
-//! - [`context`] from a spec to what is spawned · [`verdict`] from an end to an outcome · [`seen`] what came before.
+//! - [`context`] from a spec to what is spawned · [`verdict`] from an end to an outcome, and [`memory`] what
+//!   memory had to do with it · [`seen`] what came before.
 //!
 //! Not here: sockets, wire types, pipes' contents.
 
 mod attempt;
 mod context;
+mod memory;
 mod orchestrator;
 mod seen;
 mod verdict;

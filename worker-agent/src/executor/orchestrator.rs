@@ -15,6 +15,7 @@ use super::context::Context;
 use super::seen::Seen;
 use super::{Active, Event, Handle, Inbox, Input, StuckSlots, Surroundings, verdict};
 use crate::config::HELD_SPARE;
+use crate::containment::Sampler;
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) pools: Pools,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) warden: Warden,
+    pub(crate) sampler: Sampler,
     pub(crate) outbox: Outbox,
     pub(crate) logs: Logs,
     pub(crate) tasks: Tasks,
@@ -377,6 +379,7 @@ impl Orchestrator {
         let attempt = Attempt {
             context: Context::new(lease, spec, Arc::clone(&self.parts.surroundings)),
             warden: self.parts.warden.clone(),
+            sampler: self.parts.sampler.clone(),
             logs: self.parts.logs.clone(),
             executor: self.parts.handle.clone(),
             halts,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use windlass_shared::domain::{AttemptState, Exit, ExitStatus, Outcome, Proof, Reason, SpawnFailure};
 use windlass_shared::limits;
 
+use super::memory::Weight;
 use crate::logs::Offsets;
 use crate::process::{self, ExitInfo, ExitKind, LeaderEnd, SpawnError, Stage};
 use crate::worker::{CallEnd, Death, How};
@@ -16,6 +17,7 @@ pub(super) struct End {
     pub(super) stopped: Option<Reason>,
     pub(super) leader: LeaderEnd,
     pub(super) proof: process::Proof,
+    pub(super) weight: Weight,
     /// From its start to the end of its tree.
     pub(super) wall_time: Duration,
     pub(super) offsets: Offsets,
@@ -29,14 +31,19 @@ pub(super) fn ended(end: &End) -> Outcome {
         (None, LeaderEnd::Exited(exit)) => match exit.status {
             ExitKind::Code(0) => (AttemptState::Succeeded, None),
             ExitKind::Code(_) => (AttemptState::Failed, Some(Reason::ExitCode)),
+            ExitKind::Signal { .. } if matches!(end.weight, Weight::OomKilled { .. }) => {
+                (AttemptState::Failed, Some(Reason::OomKilled))
+            }
             ExitKind::Signal { .. } => (AttemptState::Failed, Some(Reason::Signal)),
         },
     };
+    let detail = matches!(reason, Some(Reason::MemoryLimit | Reason::OomKilled | Reason::Signal));
+    let detail = Some(end.weight.to_string()).filter(|text| detail && !text.is_empty());
     Outcome {
         stdout_bytes: end.offsets.stdout,
         stderr_bytes: end.offsets.stderr,
         exit: Some(exit(end)),
-        ..outcome(state, reason, None)
+        ..outcome(state, reason, detail.as_deref())
     }
 }
 
@@ -77,7 +84,7 @@ pub(super) fn called(end: CallEnd) -> Outcome {
 
 fn death_of(death: &Death, stopped: Option<Reason>) -> Exit {
     let Death { leader, proof, wall_time } = *death;
-    exit(&End { stopped, leader, proof, wall_time, offsets: Offsets::default() })
+    exit(&End { stopped, leader, proof, weight: Weight::Fine, wall_time, offsets: Offsets::default() })
 }
 
 /// The outcome of an attempt that was stopped before it had a slot.
@@ -126,6 +133,7 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
 const fn stopped(reason: Reason) -> (AttemptState, Option<Reason>) {
     let state = match reason {
         Reason::RunTimeout => AttemptState::TimedOut,
+        Reason::MemoryLimit => AttemptState::Failed,
         Reason::Drain | Reason::Shutdown | Reason::OutOfTouch => AttemptState::Interrupted,
         // An order by any other reason is somebody's wish; AGENT_LOST is never reported.
         _ => AttemptState::Cancelled,
@@ -182,10 +190,36 @@ mod tests {
         LeaderEnd::Exited(ExitInfo { status, user_time, system_time, max_rss_bytes: 0, wall_time })
     }
 
+    fn weighed(stopped: Option<Reason>, leader: LeaderEnd, weight: Weight) -> Outcome {
+        let (proof, offsets) = (process::Proof::Keeper, Offsets::default());
+        ended(&End { stopped, leader, proof, weight, wall_time: Duration::ZERO, offsets })
+    }
+
     fn verdict(stopped: Option<Reason>, leader: LeaderEnd) -> (AttemptState, Option<Reason>) {
-        let proof = process::Proof::Keeper;
-        let outcome = ended(&End { stopped, leader, proof, wall_time: Duration::ZERO, offsets: Offsets::default() });
+        let outcome = weighed(stopped, leader, Weight::Fine);
         (outcome.state, outcome.reason)
+    }
+
+    #[test]
+    fn out_of_memory_is_said_by_proof_a_limit_by_who_kept_it_and_anything_else_is_a_hint() {
+        let killed = exited(ExitKind::Signal { signo: 9, core_dumped: false });
+        let said = |stopped, leader, weight| {
+            let Outcome { state, reason, detail, .. } = weighed(stopped, leader, weight);
+            (state, reason.unwrap(), detail.is_some())
+        };
+        let failed = AttemptState::Failed;
+        let oom = Weight::OomKilled { limit: None };
+        assert_eq!(said(None, killed, oom), (failed, Reason::OomKilled, true));
+        assert_eq!(said(None, killed, Weight::HostShort), (failed, Reason::Signal, true));
+        assert_eq!(said(None, killed, Weight::Fine), (failed, Reason::Signal, false));
+        let above = Weight::Above { bytes: 2, limit: 1 };
+        for leader in [killed, exited(ExitKind::Code(0)), LeaderEnd::Lost] {
+            assert_eq!(said(Some(Reason::MemoryLimit), leader, above), (failed, Reason::MemoryLimit, true));
+        }
+        // Somebody else was first.
+        let cancelled = (AttemptState::Cancelled, Reason::CancelRequested, false);
+        assert_eq!(said(Some(Reason::CancelRequested), killed, oom), cancelled);
+        assert_eq!(said(Some(Reason::CancelRequested), killed, above), cancelled);
     }
 
     #[test]

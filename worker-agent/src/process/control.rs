@@ -105,6 +105,12 @@ impl Control {
         self.0.keeper.kill();
     }
 
+    /// Whether the kernel keeps its memory limit; where not, somebody has to look.
+    #[must_use]
+    pub fn limits_memory(&self) -> bool {
+        self.0.keeper.leaf.as_ref().is_some_and(|leaf| leaf.limits_memory())
+    }
+
     /// The tree, for a [`Sampler`](crate::containment::Sampler) to watch; it keeps nothing alive.
     #[must_use]
     pub fn tree(&self) -> Tree {

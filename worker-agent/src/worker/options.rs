@@ -163,6 +163,9 @@ impl PoolOptions {
             return Err("start_timeout_s must be 1 to 600".into());
         }
         self.confine.check()?;
+        if self.confine.limits.memory_bytes.is_some() {
+            return Err("limits.memory_bytes is for commands: leave it out".into());
+        }
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
             return Err("cwd must be absolute".into());
         }

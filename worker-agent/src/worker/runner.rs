@@ -219,7 +219,7 @@ impl Runner {
             cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
             stdin: Stdin::Pipe,
             confinement: self.confined.confinement.clone(),
-            ..SpawnSpec::default()
+            limits: self.confined.limits,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use windlass_shared::domain::{AttemptState, ExitStatus, Proof, Reason};
 
 use crate::fake::Fake;
+use crate::memory::{limited, take};
 use crate::{Agent, bytes, eventually, exec, lease, sh};
 
 /// A group of the test's own.
@@ -89,6 +90,58 @@ async fn what_washed_its_cookie_off_and_outlives_all_supervision_is_gone_before_
     let mut stream = hello;
     agent.finish(&mut stream).await;
     ground.finish();
+}
+
+#[tokio::test]
+#[ignore = "needs control groups, version 2; .ci/run runs it"]
+async fn a_memory_limit_is_kept_by_the_kernel_where_it_can_and_by_the_agent_elsewhere() {
+    let ground = Ground::new("memory");
+    let (_fake, agent, mut stream) = limited(&ground.args()).await;
+    stream.assign(lease(1), &bytes(&sh(&format!("{} & wait", take(96))))).await;
+    let outcome = stream.ran(lease(1)).await;
+    let controllers = fs::read_to_string(ground.0.join("cgroup.controllers")).unwrap();
+    let by_kernel = controllers.split_whitespace().any(|name| name == "memory");
+    let reason = if by_kernel { Reason::OomKilled } else { Reason::MemoryLimit };
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Failed, Some(reason)));
+    assert!(outcome.detail.unwrap().ends_with("limit of 64 MiB"));
+    assert_eq!(outcome.exit.unwrap().proof, Proof::Cgroup);
+    agent.finish(&mut stream).await;
+    ground.finish();
+}
+
+/// A group of version 1 that may have 32 MiB, in which the kernel kills and no counter of ours knows of it.
+struct Narrow(PathBuf);
+
+impl Narrow {
+    fn new() -> Self {
+        let path = PathBuf::from(format!("/sys/fs/cgroup/memory/test-agent-{}", std::process::id()));
+        fs::create_dir(&path).expect("this test needs the memory controller of version 1, and the right to use it");
+        fs::write(path.join("memory.limit_in_bytes"), "33554432").unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).expect("what was in it is proven gone");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the memory controller, version 1; .ci/run runs it"]
+async fn a_kill_by_the_hosts_kernel_for_want_of_memory_is_a_signal_with_a_hint() {
+    let narrow = Narrow::new();
+    let (_fake, agent, mut stream) = crate::cluster(&[]).await;
+    let gate = crate::fifo(&agent, "gate");
+    let script =
+        format!("echo $$ >{}/cgroup.procs; read open <{}; exec tail /dev/zero", narrow.0.display(), gate.display());
+    stream.assign(lease(1), &bytes(&sh(&script))).await;
+    stream.started(lease(1)).await;
+    crate::open_gate(gate).await;
+    let outcome = stream.ended(lease(1)).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Failed, Some(Reason::Signal)), "no proof, no claim");
+    assert!(outcome.detail.as_deref().is_some_and(|text| text.contains("so probably that")), "{:?}", outcome.detail);
+    agent.finish(&mut stream).await;
 }
 
 #[tokio::test]

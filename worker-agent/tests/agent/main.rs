@@ -14,6 +14,7 @@ mod fencing;
 mod leaving;
 mod lives;
 mod logs;
+mod memory;
 mod pools;
 mod running;
 mod sessions;
