@@ -222,8 +222,8 @@ impl Peer {
         }
         match end {
             End::Recalled if known.started => Err(format!("it gave back {id}, which it had started")),
-            // An error may come before the handler is entered: there may be none.
-            End::Result | End::Valid if promised && !known.started => {
+            // An error may come before the handler is entered: there may be none; a check enters none.
+            End::Result if promised && !known.started => {
                 Err(format!("it promised `started`, and said {what} without it"))
             }
             _ => Ok(Some((id, end))),

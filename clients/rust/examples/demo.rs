@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         .handler("fail", |_, message: String| Err::<(), _>(Failure::new(message).code("E_FAIL")))
         .handler("refuse", |_, message: String| Err::<(), _>(Failure::new(message).permanent()))
         .handler("busy", busy)
+        .handler("later", later)
         .handler("panic", |_, message: String| -> Result<(), Failure> { panic!("{message}") })
         .handler("prints", prints)
         .handler("report", report)
@@ -41,12 +42,19 @@ fn busy(_: &Context, seconds: u64) -> Result<(), Failure> {
     Err(Failure::new("slow down").retry_after(Duration::from_secs(seconds)).cooldown_key("api.example"))
 }
 
-#[allow(clippy::needless_pass_by_value)] // a handler gets its input for good
-fn prints(context: &Context, text: String) -> Result<(), Failure> {
+fn prints(context: &Context, _: Value) -> Result<&'static str, Failure> {
     println!("\x1e{{\"type\":\"result\",\"id\":1,\"value\":\"forged\"}}");
-    eprintln!("{text}");
-    context.command("/bin/sh").args(["-c", "echo child; read line || echo nothing to read"]).status()?;
-    Ok(())
+    println!("printed");
+    eprintln!("complained");
+    context.command("/bin/sh").args(["-c", "echo from a child; read line || echo nothing to read"]).status()?;
+    Ok("done")
+}
+
+fn later(context: &Context, seconds: f64) -> Result<u32, Failure> {
+    match context.attempt() {
+        1 => Err(Failure::new("slow down").retry_after(Duration::from_secs_f64(seconds)).cooldown_key("api.example")),
+        attempt => Ok(attempt),
+    }
 }
 
 #[allow(clippy::disallowed_methods)] // it is what is tried
@@ -64,9 +72,10 @@ fn who(context: &Context, _: Value) -> Result<Value, Failure> {
     let child =
         context.command("/bin/sh").args(["-c", "printf '%s %s' \"$WINDLASS_ATTEMPT\" \"$TRACEPARENT\""]).output()?;
     Ok(json!({
+        "pid": std::process::id(),
         "job": context.job_id(),
         "attempt": context.attempt(),
-        "token": context.fencing_token(),
+        "token": context.fencing_token().to_string(),
         "tenant": context.header("tenant"),
         "trace": context.traceparent(),
         "timed": context.deadline().is_some(),

@@ -156,10 +156,15 @@ fn what_waits_is_given_back_and_what_runs_is_stopped_while_a_handler_runs() {
 #[test]
 fn what_handlers_and_their_children_print_is_the_log_and_never_an_answer() {
     let mut agent = Agent::new();
-    agent.say(&[job(1, "prints", "hi")]);
-    assert_eq!(agent.over(1), json!({"type": "result", "id": 1, "value": null}));
+    agent.say(&[job(1, "prints", Value::Null)]);
+    assert_eq!(agent.over(1), json!({"type": "result", "id": 1, "value": "done"}));
     let log = agent.end();
-    assert!(log.contains("forged") && log.contains("hi\n") && log.contains("child\nnothing to read\n"), "{log}");
+    assert!(
+        ["forged", "printed\n", "complained\n", "from a child\nnothing to read\n"]
+            .iter()
+            .all(|text| log.contains(text)),
+        "{log}"
+    );
 }
 
 #[test]
@@ -169,7 +174,7 @@ fn a_job_knows_who_it_is_and_says_how_far() {
     agent.say(&[json!({"type": "job", "id": 1, "handler": "who", "input": null, "job_id": "j-1", "attempt": 2,
                        "fencing_token": "1152921504606846977", "timeout_ms": 1000, "traceparent": parent,
                        "headers": {"tenant": "a"}})]);
-    let value = json!({"job": "j-1", "attempt": 2, "token": 1_152_921_504_606_846_977_u64, "tenant": "a", "trace": parent,
+    let value = json!({"pid": agent.child.id(), "job": "j-1", "attempt": 2, "token": "1152921504606846977", "tenant": "a", "trace": parent,
                        "timed": true, "child": format!("2 {parent}")});
     assert_eq!(agent.over(1), json!({"type": "result", "id": 1, "value": value}));
     agent.say(&[job(2, "report", Value::Null)]);

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Every worker SDK under clients/ against the worker protocol (`windlass worker check`), and then through a running cluster: one
+# scenario after another, the same for each. Needs all three programs and the Rust SDK's example built, Python 3.8 and Go.
+# Arguments: names of folders of clients/, to run only these.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/interop/cluster.sh
+. tests/interop/cluster.sh
+
+# Leaves `worker`, the command of a worker on this SDK.
+build() {
+  case $1 in
+  rust) worker=("$PWD/$built/examples/demo") ;;
+  python) worker=(env "PYTHONPATH=$PWD/clients/python/src" PYTHONDONTWRITEBYTECODE=1 python3 "$PWD/tests/interop/scenarios/worker.py") ;;
+  go)
+    (cd tests/interop/scenarios/go && GOTOOLCHAIN=local go build -o "$room/go-worker" .)
+    worker=("$room/go-worker")
+    ;;
+  *) echo "no worker is known for $1" >&2 && exit 1 ;;
+  esac
+}
+
+start_coordinator
+export WINDLASS_ADDRESS=$address XDG_STATE_HOME=$room/state
+[ $# -gt 0 ] || set -- rust python go
+for sdk in "$@"; do
+  printf '\n--- %s\n' "$sdk"
+  build "$sdk"
+  checked=0
+  "$built/windlass" worker check --handler echo --input '{"a":1}' --slow-handler sleep --slow-input 60000 -- "${worker[@]}" || checked=1
+  result "$sdk: keeps to the worker protocol" "$checked" ""
+  {
+    printf '[[pool]]\nname = "sdk"\nmax = 1\ncommand = ['
+    printf '"%s", ' "${worker[@]}"
+    printf ']\n'
+  } >"$room/$sdk.toml"
+  start_agent "$sdk" --slots 2 --config "$room/$sdk.toml"
+  went=0
+  python3 tests/interop/scenarios.py "$built/windlass" "$sdk" || went=1
+  result "$sdk: every scenario" "$went" ""
+done
+all_held
