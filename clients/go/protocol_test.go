@@ -51,7 +51,7 @@ func TestAResultAtTheLimitPassesAndOneByteMoreIsAnErrorThatNamesIt(t *testing.T)
 	same(t, len(p.call(1, "returns", "most")["value"].(string))+2, 262_144)
 	data, err := base64.StdEncoding.DecodeString(p.call(2, "returns", "many")["value_base64"].(string))
 	same(t, []any{len(data), err}, []any{262_144, nil})
-	for name, size := range map[string]int{"more": 262_146, "too many": 262_145} {
+	for name, size := range map[string]int{"more": 262_145, "too many": 262_145} {
 		said := p.call(3, "returns", name)
 		message := fmt.Sprintf("the result is %d bytes, the limit is 262144: store it elsewhere and return its address", size)
 		same(t, said, object{"type": "error", "id": 3, "code": "RESULT_TOO_LARGE", "retryable": false, "message": message})
@@ -223,7 +223,7 @@ func TestDrainFinishesWhatRunsAndGivesBackTheRest(t *testing.T) {
 	p := start(t)
 	p.send(job(1, "waits", nil), job(2, "dies", 2), job(3, "dies", 3))
 	p.expect(begun(1))
-	p.send(object{"type": "drain"}, job(4, "dies", 4), object{"type": "recall", "id": 2})
+	p.send(object{"type": "drain"}, object{"type": "recall", "id": 2}, job(4, "dies", 4))
 	p.expect(recalled(2), recalled(3), recalled(4))
 	p.send(object{"type": "cancel", "id": 1})
 	p.expect(gave(1, "the job is to stop"), object{"type": "bye", "reason": "drained"})

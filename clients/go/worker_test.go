@@ -115,7 +115,7 @@ func returns(_ context.Context, what string) (any, error) {
 	return map[string]any{
 		"bytes": Bytes{Data: []byte{0xff, 0}}, "none": Bytes{}, "png": Bytes{Data: []byte("\x89PNG"), ContentType: "image/png"},
 		"chan": make(chan int), "html": "<é>", "invalid": "\xff",
-		"most": strings.Repeat("é", 131_072-1), "more": strings.Repeat("é", 131_072),
+		"most": strings.Repeat("é<", 87_380) + "xx", "more": strings.Repeat("é<", 87_380) + "xxx",
 		"many": Bytes{Data: make([]byte, 262_144)}, "too many": Bytes{Data: make([]byte, 262_145)},
 		"long type": Bytes{ContentType: strings.Repeat("x", 129)},
 	}[what], nil

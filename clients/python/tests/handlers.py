@@ -128,7 +128,7 @@ def returns(ctx, value):
         "nan": float("nan"),
         "surrogate": "\ud800",
         "most": "é" * (131_072 - 1),
-        "more": "é" * 131_072,
+        "more": "é" * (131_072 - 1) + "x",
         "many": b"x" * 262_144,
         "too many": b"x" * 262_145,
         "long type": Bytes(b"", "a/" + "x" * 127),

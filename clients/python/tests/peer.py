@@ -21,6 +21,7 @@ class Peer:
 
     def __init__(self, *command, **env):
         self.env = {**os.environ, "PYTHONPATH": str(PACKAGE), **env}
+        self.env.pop("PYTHONUNBUFFERED", None)  # as most workers are started
         pipe = subprocess.PIPE
         command = command or (sys.executable, str(WORKER))
         self.process = subprocess.Popen(

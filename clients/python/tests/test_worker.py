@@ -47,7 +47,7 @@ class Answers(unittest.TestCase):
         with Peer() as peer:
             self.assertEqual(len(peer.call(1, "returns", "most")["value"].encode()) + 2, 262_144)
             self.assertEqual(len(base64.b64decode(peer.call(2, "returns", "many")["value_base64"])), 262_144)
-            for number, name, size in [(3, "more", 262_146), (4, "too many", 262_145)]:
+            for number, name, size in [(3, "more", 262_145), (4, "too many", 262_145)]:
                 said = peer.call(number, "returns", name)
                 self.assertEqual((said["type"], said["code"], said["retryable"]), ("error", "RESULT_TOO_LARGE", False))
                 self.assertIn(f"{size} bytes, the limit is 262144", said["message"])
@@ -153,6 +153,7 @@ class Speaking(unittest.TestCase):
     def test_what_is_printed_lands_in_the_log_and_never_on_the_protocol(self):
         with Peer() as peer:
             self.assertEqual(peer.call(1, "prints", "flush"), result(1, ""))
+            peer.until_logged(b"half a line")
             self.assertEqual(peer.call(2, "prints"), result(2, ""))
             peer.send({"type": "bye"})
             self.assertEqual(peer.end(), 0)
@@ -271,7 +272,7 @@ class Ending(unittest.TestCase):
         with Peer() as peer:
             peer.send(job(1, "waits"), job(2, "echo", 2), job(3, "echo", 3))
             peer.expect(started(1))
-            peer.send({"type": "drain"}, job(4, "echo", 4), {"type": "recall", "id": 2})
+            peer.send({"type": "drain"}, {"type": "recall", "id": 2}, job(4, "echo", 4))
             peer.expect(*({"type": "recalled", "id": n} for n in (2, 3, 4)))
             peer.send({"type": "cancel", "id": 1})
             peer.expect(result(1, True), self.BYE)

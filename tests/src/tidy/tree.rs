@@ -13,7 +13,7 @@ pub struct File {
 }
 
 /// Built or fetched, not written.
-const SKIPPED: [&str; 4] = [".git", "target", "node_modules", "__pycache__"];
+const SKIPPED: [&str; 5] = [".git", "target", "node_modules", "__pycache__", "dist"];
 
 /// The project's root.
 #[must_use]
