@@ -72,7 +72,8 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let overrun = Arc::new(Notify::new());
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
     let (env, cwd) = (surroundings.worker_env(), data.path());
-    let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), env, cwd };
+    let sampler = start_sampler(&tasks);
+    let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), sampler, env, cwd };
     let workers = options.pools.iter().cloned().zip(confining.workers).collect();
     let (pools, called) = Pools::start(workers, slots, &parts);
     let (orchestrator, active, stuck) = Orchestrator::new(Parts {

@@ -54,7 +54,7 @@ pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;
 pub use session::Refused;
-pub use worker::PoolOptions;
+pub use worker::{Bytes, Mode, PoolOptions};
 
 /// The first argument that makes an executable of ours an agent.
 pub const ROLE: &str = "__agent";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass_shared::domain::{AttemptState, Exit, ExitStatus, Outcome, Proof, Reason, SpawnFailure};
+use windlass_shared::domain::{AttemptState, Exit, ExitStatus, Outcome, Proof, Reason, SpawnFailure, WorkerExit};
 use windlass_shared::limits;
 
 use super::memory::Weight;
@@ -54,13 +54,16 @@ pub(super) fn called(end: CallEnd) -> Outcome {
         (Some(reason), _) => self::stopped(reason),
         (None, How::Result(_)) => (AttemptState::Succeeded, None),
         (None, How::Error(..)) => (AttemptState::Failed, Some(Reason::HandlerError)),
+        (None, How::Broke(_, Death { exit: WorkerExit::Unresponsive, .. })) => {
+            (AttemptState::Failed, Some(Reason::WorkerUnresponsive))
+        }
         (None, How::Broke(..)) => (AttemptState::Failed, Some(Reason::WorkerProtocol)),
         // Only what is stopped ends without having begun.
         (None, How::NotBegun) => (AttemptState::Interrupted, Some(Reason::AgentFault)),
         (None, How::Died(Death { leader: LeaderEnd::Lost, .. })) => {
             (AttemptState::Interrupted, Some(Reason::SupervisorLost))
         }
-        (None, How::Died(_)) => (AttemptState::Failed, Some(Reason::WorkerDied)),
+        (None, How::Died(death)) => died(death.exit),
     };
     let outcome = Outcome {
         started_at,
@@ -82,8 +85,19 @@ pub(super) fn called(end: CallEnd) -> Outcome {
     }
 }
 
+/// What became of the call that ran when its worker ended so. An end that an operator or this agent decided is not the call's doing.
+fn died(exit: WorkerExit) -> (AttemptState, Option<Reason>) {
+    match exit {
+        WorkerExit::MemoryLimit => (AttemptState::Failed, Some(Reason::MemoryLimit)),
+        WorkerExit::OomKilled => (AttemptState::Failed, Some(Reason::OomKilled)),
+        WorkerExit::Unresponsive => (AttemptState::Failed, Some(Reason::WorkerUnresponsive)),
+        WorkerExit::Killed | WorkerExit::RecycledAsked => (AttemptState::Interrupted, Some(Reason::WorkerDied)),
+        _ => (AttemptState::Failed, Some(Reason::WorkerDied)),
+    }
+}
+
 fn death_of(death: &Death, stopped: Option<Reason>) -> Exit {
-    let Death { leader, proof, wall_time } = *death;
+    let Death { leader, proof, wall_time, .. } = *death;
     exit(&End { stopped, leader, proof, weight: Weight::Fine, wall_time, offsets: Offsets::default() })
 }
 

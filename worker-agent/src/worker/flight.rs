@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use windlass_shared::domain::{Lease, Reason};
+use windlass_shared::domain::{Lease, Reason, WorkerExit};
 use windlass_shared::time::Timestamp;
 
 use super::{Call, CallEnd, Death, How, News};
@@ -92,8 +92,15 @@ impl Flight {
     }
 
     /// It is over with its worker, which broke the protocol where `broke` says how.
-    pub(super) fn die(self, now: Instant, leader: LeaderEnd, proof: Proof, broke: Option<&str>) -> (Lease, News) {
-        let death = Death { leader, proof, wall_time: self.age(now).unwrap_or_default() };
+    pub(super) fn die(
+        self,
+        now: Instant,
+        leader: LeaderEnd,
+        proof: Proof,
+        exit: WorkerExit,
+        broke: Option<&str>,
+    ) -> (Lease, News) {
+        let death = Death { leader, proof, exit, wall_time: self.age(now).unwrap_or_default() };
         self.end(match broke {
             Some(why) => How::Broke(why.to_owned(), death),
             None => How::Died(death),

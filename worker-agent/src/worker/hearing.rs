@@ -1,30 +1,23 @@
-//! What follows from a worker's word, and from its end.
+//! What follows from a worker's word; what follows from its end is in [`deaths`](super::deaths).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use windlass_shared::domain::{CallResult, LogStream, Preset, Reason};
-use windlass_shared::ipc::{Answer, EXIT_CONFIG, Features, PROTOCOL};
+use windlass_shared::domain::{CallResult, LogStream, WorkerExit};
+use windlass_shared::ipc::{Answer, Features, PROTOCOL};
 use windlass_shared::limits;
-use windlass_shared::resilience::delay::Delay;
 
 use super::How;
 use super::News;
+use super::breaker::Breaker;
 use super::flight::{Flight, unbegun};
 use super::link::Heard;
 use super::pool::Pool;
 use super::seat::State;
 use super::step::Now;
 use crate::config::is_name;
-use crate::halt::Halt;
-use crate::process::{ExitKind, LeaderEnd, Proof, Stage};
 
-/// Deaths of workers with a call at the head of their pipe, not begun, before the call is taken for the cause.
-const BOUNCES_MAX: u8 = 3;
-/// Time between two tries to start what may not run while the agent is out of touch.
-const FENCE_RETRY: Duration = Duration::from_millis(500);
 /// Bytes of standard error kept for a call that is about to begin: one full pipe.
 const EARLY_BYTES_MAX: usize = 64 << 10;
 
@@ -33,18 +26,10 @@ impl Pool {
         match heard {
             Heard::Answer(answer) => self.on_answer(ix, answer, now),
             Heard::Output(stream, bytes) => self.on_output(ix, stream, &bytes),
-            Heard::Broke(why) => self.seats[ix].break_off(why),
-            Heard::NotStarted(error) => {
-                if error.stage == Stage::Fence {
-                    // Out of touch, and that is nobody's failure.
-                    self.seats[ix].state = State::Backoff(now.at + FENCE_RETRY);
-                    return;
-                }
-                tracing::error!(pool = &*self.name, worker = ix, %error, "a worker cannot be started");
-                self.gone(ix, error.proof == Proof::None, now);
-            }
+            Heard::Broke(why) => self.seats[ix].break_off(WorkerExit::Protocol, why),
+            Heard::NotStarted(error) => self.on_not_started(ix, &error, now),
             Heard::Ended { leader, proof, fenced } => self.on_ended(ix, leader, proof, fenced, now),
-            Heard::Proven => self.seats[ix].state = State::Off,
+            Heard::Proven => self.seats[ix].stands(State::Off, now),
         }
     }
 
@@ -62,9 +47,11 @@ impl Pool {
         let calls = |id| first == id && !validates_first;
         let validates = |id| first == id && validates_first;
         match answer {
-            Answer::Hello { protocol, handlers, features } => self.on_hello(ix, protocol, &handlers, features, now.at),
+            Answer::Hello { protocol, handlers, features } => self.on_hello(ix, protocol, &handlers, features, now),
             Answer::Unknown => {}
-            _ if matches!(seat.state, State::Starting(_)) => seat.break_off("its first word was no hello"),
+            _ if matches!(seat.state, State::Starting(_)) => {
+                seat.break_off(WorkerExit::Protocol, "its first word was no hello");
+            }
             Answer::Started(id) if first == Some(id) => self.on_started(ix, now),
             Answer::Result(id, result) if calls(Some(id)) => self.on_end(ix, How::Result(result), now),
             Answer::Valid(id) if validates(Some(id)) => self.on_end(ix, How::Result(nothing()), now),
@@ -75,16 +62,20 @@ impl Pool {
             Answer::Recalled(id) => self.on_recalled(ix, id, now.at),
             Answer::Line(id, line) => self.on_line(ix, id, line),
             Answer::Pong => seat.pong(now.at),
-            Answer::Bye if seat.state == State::Ready => seat.retire(now.at),
+            Answer::Bye if seat.state == State::Ready => {
+                seat.life.told.get_or_insert(WorkerExit::ExitedIdle);
+                seat.retire(now.at);
+            }
             Answer::Bye => {}
             Answer::Started(id) | Answer::Result(id, _) | Answer::Valid(id) | Answer::Error(id, ..) => {
                 seat.suspect(id, now);
-                seat.break_off(format!("it answers for {id}, which is not the job it has to do now"));
+                let why = format!("it answers for {id}, which is not the job it has to do now");
+                seat.break_off(WorkerExit::Protocol, why);
             }
         }
     }
 
-    fn on_hello(&mut self, ix: usize, protocol: u32, handlers: &[String], features: Features, now: Instant) {
+    fn on_hello(&mut self, ix: usize, protocol: u32, handlers: &[String], features: Features, now: Now) {
         let why = if !matches!(self.seats[ix].state, State::Starting(_)) {
             Some("it said hello twice".to_owned())
         } else if protocol != PROTOCOL {
@@ -100,15 +91,12 @@ impl Pool {
                 .map(|lack| format!("it lacks the handler {lack}, which [[pool]] names"))
         };
         if let Some(why) = why {
-            self.seats[ix].break_off(why);
+            self.seats[ix].break_off(WorkerExit::Protocol, why);
             return;
-        }
-        if self.options.handlers.is_empty() && !self.handlers.iter().map(|own| &**own).eq(handlers) {
-            tracing::info!(pool = &*self.name, ?handlers, "handlers of the pool");
-            self.handlers = handlers.iter().map(|handler| handler.as_str().into()).collect();
         }
         let worker = format!("{}-{ix}", self.name);
         self.seats[ix].ready(features, now, &self.name, &worker);
+        self.on_ready(ix, handlers);
     }
 
     fn on_started(&mut self, ix: usize, now: Now) {
@@ -131,6 +119,8 @@ impl Pool {
         let Some(flight) = seat.take(0, now.at) else { return };
         seat.failures = 0;
         seat.rest(now.at);
+        seat.life.finished(now.at);
+        self.breaker_hears(Breaker::finished);
         self.pace.took(flight.age(now.at).unwrap_or_default());
         self.close_logs(&flight);
         self.news.push(flight.end(how));
@@ -142,7 +132,7 @@ impl Pool {
         seat.end_if_done(now.at);
     }
 
-    fn close_logs(&self, flight: &Flight) {
+    pub(super) fn close_logs(&self, flight: &Flight) {
         if flight.offsets != crate::logs::Offsets::default() {
             self.logs.close(&flight.lease());
         }
@@ -152,7 +142,7 @@ impl Pool {
         let seat = &mut self.seats[ix];
         let at = seat.window.iter().position(|flight| flight.id == id && flight.recalled && flight.began.is_none());
         let Some(at) = at else {
-            seat.break_off(format!("it gives back {id}, which it was not asked for"));
+            seat.break_off(WorkerExit::Protocol, format!("it gives back {id}, which it was not asked for"));
             return;
         };
         if at == 0 {
@@ -167,7 +157,7 @@ impl Pool {
     }
 
     /// A call that has not begun, and will not with this worker.
-    fn take_back(&mut self, flight: Flight) {
+    pub(super) fn take_back(&mut self, flight: Flight) {
         let lease = flight.lease();
         match (flight.stop, flight.give_back.or(self.leaving)) {
             (Some(halt), _) => self.news.push(unbegun(lease, halt.reason)),
@@ -195,75 +185,15 @@ impl Pool {
             seat.stray(bytes);
             return;
         };
+        if stream == LogStream::Stderr {
+            seat.tail.push(bytes);
+        }
         let offset = match stream {
             LogStream::Stdout => &mut flight.offsets.stdout,
             LogStream::Stderr => &mut flight.offsets.stderr,
         };
         *offset += bytes.len() as u64;
         self.logs.write(flight.lease(), stream, bytes);
-    }
-
-    fn on_ended(&mut self, ix: usize, leader: LeaderEnd, proof: Proof, fenced: bool, now: Now) {
-        let seat = &mut self.seats[ix];
-        let (state, broke) = (seat.state, seat.broke.take());
-        let early = std::mem::take(&mut seat.early);
-        seat.stray(&early);
-        let window = std::mem::take(&mut seat.window);
-        let asked = state == State::Dying && broke.is_none() || matches!(state, State::Retiring(_));
-        if !asked && !fenced && self.leaving.is_none() {
-            let said = String::from_utf8_lossy(&seat.stray).into_owned();
-            tracing::warn!(pool = &*self.name, worker = ix, ?leader, broke, said, "a worker ended by itself");
-        }
-        let mut back = Vec::new();
-        for (at, mut flight) in window.into_iter().enumerate() {
-            let wanted = flight.stop.is_none() && flight.give_back.is_none();
-            if flight.began.is_none() && at == 0 && !asked && !fenced && leader != LeaderEnd::Lost {
-                flight.call.bounces += 1;
-            }
-            // Not proven gone, it may still begin what it has.
-            let may_run = flight.began.is_some() || proof == Proof::None;
-            if may_run || wanted && flight.call.bounces >= BOUNCES_MAX {
-                if fenced {
-                    flight.stop.get_or_insert(Halt { reason: Reason::OutOfTouch, kill: true });
-                }
-                self.close_logs(&flight);
-                self.news.push(flight.die(now.at, leader, proof, broke.as_deref()));
-            } else {
-                back.push(flight);
-            }
-        }
-        back.into_iter().rev().for_each(|flight| self.take_back(flight));
-        if is_config(leader) {
-            tracing::error!(
-                pool = &*self.name,
-                worker = ix,
-                "a worker exited with 78: not started again before the agent is"
-            );
-            self.seats[ix].state = if proof == Proof::None { State::Stuck } else { State::Barred };
-        } else if asked && proof != Proof::None {
-            self.off(ix, now);
-        } else {
-            self.gone(ix, proof == Proof::None, now);
-        }
-    }
-
-    fn off(&mut self, ix: usize, now: Now) {
-        self.seats[ix].state = State::Off;
-        self.seats[ix].rest(now.at);
-    }
-
-    /// It ended by itself. After a finished call another is started at once, else with growing delays.
-    fn gone(&mut self, ix: usize, stuck: bool, now: Now) {
-        let seat = &mut self.seats[ix];
-        seat.failures = seat.failures.saturating_add(1);
-        seat.state = if stuck {
-            tracing::error!(pool = &*self.name, worker = ix, "a worker cannot be killed: its slot is stuck");
-            State::Stuck
-        } else if seat.failures == 1 {
-            State::Off
-        } else {
-            State::Backoff(now.at + Delay::of(Preset::Aggressive).after(seat.failures - 1, now.random))
-        };
     }
 }
 
@@ -277,8 +207,4 @@ fn are_handlers(handlers: &[String]) -> bool {
     (1..=limits::HANDLERS_MAX).contains(&handlers.len())
         && handlers.iter().all(|handler| is_name(handler))
         && different()
-}
-
-fn is_config(leader: LeaderEnd) -> bool {
-    matches!(leader, LeaderEnd::Exited(exit) if exit.status == ExitKind::Code(EXIT_CONFIG))
 }

@@ -46,7 +46,8 @@ pub(super) enum Heard {
 /// Told to whoever runs the pool.
 #[derive(Debug)]
 pub(super) enum Word {
-    Runs(Control),
+    /// It was started, as this process.
+    Runs(Control, u32),
     Heard(Vec<Heard>),
 }
 
@@ -67,11 +68,11 @@ impl Link {
     pub(super) async fn run(self) {
         let spec = self.spec.clone();
         let spawned = if self.fenced { self.warden.spawn_fenced(spec).await } else { self.warden.spawn(spec).await };
-        let Process { stdin, stdout, stderr, control, mut events, .. } = match spawned {
+        let Process { pid, stdin, stdout, stderr, control, mut events } = match spawned {
             Ok(process) => process,
             Err(error) => return self.tell(Word::Heard(vec![Heard::NotStarted(error)])).await,
         };
-        self.tell(Word::Runs(control)).await;
+        self.tell(Word::Runs(control, pid)).await;
         self.follow(Pipes::new(stdin, stdout, stderr), &mut events).await;
         let leader = events.leader_exit().await;
         let (proof, fenced) = (events.tree_end().await.proof, events.is_fenced());

@@ -9,9 +9,11 @@
 //! A worker: starting → ready (idle ⇄ busy) → parting → retiring → gone → backoff → starting. Its hello opens the door to calls; its death is
 //! classified only when its pipe was read to the end.
 //!
-//! - [`pool`] who has what, [`hearing`] what follows from a word, [`due`] from the time: synchronous, one owner · [`seat`] one worker's place in it ·
+//! - [`pool`] who has what, [`hearing`] what follows from a word, [`deaths`] from an end, [`due`] from the time, [`staff`] who is started
+//!   and who goes, [`turnover`] one generation after another, [`memory`] what they hold: synchronous, one owner · [`seat`] one worker's place in it ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
-//! - [`sizing`] how many there should be: plain state · [`step`] what every step is given.
+//! - [`sizing`] how many there should be, [`breaker`] whether any is started, [`life`] when one is replaced, [`restart`] how long a
+//!   place waits: plain state · [`step`] what every step is given · [`tail`] the end of what one wrote.
 //! - [`asks`] what operators ask of it.
 //! - [`pools`] all of them, for executor and session · [`options`] what one is told.
 //! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
@@ -19,32 +21,41 @@
 //! Not here: sockets, leases' rules, what becomes of an outcome.
 
 mod asks;
+mod breaker;
+mod deaths;
 mod due;
 mod flight;
 mod hearing;
+mod life;
 mod link;
 mod mailbox;
+mod memory;
 mod options;
 mod pace;
 mod pool;
 mod pools;
+mod restart;
 mod runner;
 mod seat;
 mod sizing;
+mod staff;
 mod step;
+mod tail;
+mod turnover;
 
 use std::time::Duration;
 
 use tokio::sync::watch;
-use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, PoolOffer, Reason, Trace};
+use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, PoolOffer, Reason, Trace, WorkerExit};
 use windlass_shared::time::Timestamp;
 
 use crate::halt::Halt;
 use crate::logs::Offsets;
 use crate::process::{LeaderEnd, Proof};
 use mailbox::Mailbox;
-pub use options::PoolOptions;
+pub use memory::Bytes;
 pub(crate) use options::check_pools;
+pub use options::{Mode, PoolOptions};
 pub(crate) use pools::{Called, Pools};
 pub(crate) use runner::Parts;
 
@@ -121,6 +132,8 @@ pub(crate) enum How {
 pub(crate) struct Death {
     pub(crate) leader: LeaderEnd,
     pub(crate) proof: Proof,
+    /// Why it ended, as its pool counts it.
+    pub(crate) exit: WorkerExit,
     /// From the call's begin to here.
     pub(crate) wall_time: Duration,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use windlass_shared::limits;
 
+use super::life::Recycling;
+use super::memory::Bytes;
 use super::sizing::Policy;
 use crate::config::{ConfigError, is_name};
 use crate::confine::ConfineOptions;
@@ -13,12 +15,17 @@ use crate::confine::ConfineOptions;
 /// about 50 µs: 32 of them hide that for jobs of a few microseconds, and more would only be further to recall.
 const PREFETCH_MAX: u32 = 32;
 /// Workers of one pool.
-const WORKERS_MAX: u32 = 1_024;
+pub(super) const WORKERS_MAX: u32 = 1_024;
 /// Starts at a time unless a pool says otherwise: an interpreter that loads its modules has a core to itself, and a host with
 /// many cores has one disk.
 const START_CONCURRENCY: usize = 4;
 /// Longest of the times of a pool: a day is a unit mistaken.
 const SECONDS_MAX: u32 = 24 * 3600;
+/// Longest life of a worker: a year is as good as none.
+const AGE_SECONDS_MAX: u32 = 365 * SECONDS_MAX;
+/// Calls of a worker where its pool says nothing of them, and the age before which they do not count.
+const JOBS_MAX: u32 = 1_000;
+const JOBS_FROM: Duration = Duration::from_secs(60);
 
 /// How a pool decides how many workers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -62,6 +69,17 @@ pub struct PoolOptions {
     pub shrink_interval_s: u32,
     /// Workers between their start and their hello at a time, 1 to 1024. Absent: 4, or the number of cores where that is less.
     pub start_concurrency: Option<u32>,
+    /// Calls after which a worker is replaced, give or take a tenth; 0: never. Absent: 1000, and not within its first minute.
+    // A leak of a megabyte a call is a gigabyte by then. Calls of microseconds would spend more on new processes than on
+    // themselves, hence the minute.
+    pub max_jobs: Option<u32>,
+    /// Seconds after which a worker is replaced, give or take a tenth, 1 to 31536000. Absent: never.
+    pub max_age_s: Option<u32>,
+    /// Memory of a worker's tree above which it is replaced after its call, such as 512000000 or "512MiB". Absent: four fifths of
+    /// `memory_limit`, where there is one.
+    pub max_rss: Option<Bytes>,
+    /// Memory of a worker's tree above which it is stopped with its call. Absent: none.
+    pub memory_limit: Option<Bytes>,
     /// Calls that may wait in a worker's pipe beside the one it works on, 0 to 32, where the worker is able to give them back.
     /// Absent: 32; how many of them are worth it follows from how long calls take.
     #[serde(default = "prefetch")]
@@ -137,6 +155,28 @@ impl PoolOptions {
         }
     }
 
+    /// When its workers are replaced.
+    pub(super) fn recycling(&self) -> Recycling {
+        let limit = self.memory_limit.map(|limit| limit.0);
+        Recycling {
+            jobs_max: Some(self.max_jobs.unwrap_or(JOBS_MAX)).filter(|max| *max > 0),
+            jobs_from: if self.max_jobs.is_some() { Duration::ZERO } else { JOBS_FROM },
+            age_max: self.max_age_s.map(|seconds| Duration::from_secs(seconds.into())),
+            rss_max: self.max_rss.map(|max| max.0).or(limit.map(|limit| limit / 5 * 4)),
+            memory_limit: limit,
+        }
+    }
+
+    /// Whether the workers of both are the same, and only how many there are, and when they are replaced, may differ.
+    pub(super) fn is_same_worker(&self, other: &Self) -> bool {
+        // What is not named here is of the worker itself, also what is added one day.
+        let Self { mode, min, max, min_idle, idle_timeout_s, shrink_interval_s, start_concurrency, .. } = *other;
+        let Self { max_jobs, max_age_s, max_rss, prefetch, start_timeout_s, .. } = *other;
+        let bounds =
+            Self { mode, min, max, min_idle, idle_timeout_s, shrink_interval_s, start_concurrency, ..self.clone() };
+        Self { max_jobs, max_age_s, max_rss, prefetch, start_timeout_s, ..bounds } == *other
+    }
+
     pub(super) fn start_timeout(&self) -> Duration {
         Duration::from_secs(self.start_timeout_s.into())
     }
@@ -152,6 +192,7 @@ impl PoolOptions {
             return Err(format!("max must be 1 to {WORKERS_MAX}"));
         }
         self.check_size()?;
+        self.check_recycling()?;
         if self.prefetch > PREFETCH_MAX {
             return Err(format!("prefetch must be at most {PREFETCH_MAX}"));
         }
@@ -174,6 +215,23 @@ impl PoolOptions {
         };
         if self.env.iter().any(bad) {
             return Err("env must hold names without \"=\" that do not begin with WINDLASS_, and no NUL".into());
+        }
+        Ok(())
+    }
+
+    fn check_recycling(&self) -> Result<(), String> {
+        if self.max_age_s.is_some_and(|seconds| !(1..=AGE_SECONDS_MAX).contains(&seconds)) {
+            return Err(format!("max_age_s must be 1 to {AGE_SECONDS_MAX}"));
+        }
+        for (key, bytes) in [("max_rss", self.max_rss), ("memory_limit", self.memory_limit)] {
+            if bytes.is_some_and(|bytes| bytes < Bytes::LEAST) {
+                return Err(format!("{key} must be at least {}, which a process without any code takes", Bytes::LEAST));
+            }
+        }
+        if let (Some(rss), Some(limit)) = (self.max_rss, self.memory_limit)
+            && rss > limit
+        {
+            return Err("max_rss must be at most memory_limit, at which nothing is let finish".into());
         }
         Ok(())
     }
@@ -272,6 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_size_leaves_the_workers_what_they_are_and_any_other_does_not() {
+        let of = |rest: &str| pools(&format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n")).remove(0);
+        let plain = of("");
+        for same in
+            ["max = 3", "max_jobs = 1", "mode = \"dynamic\"\nmin_idle = 0", "start_timeout_s = 3", "max_rss = \"9MiB\""]
+        {
+            assert!(plain.is_same_worker(&of(same)), "{same}");
+        }
+        for other in ["cwd = \"/x\"", "env = { A = \"1\" }", "handlers = [\"a\"]", "memory_limit = \"9MiB\""] {
+            assert!(!plain.is_same_worker(&of(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn when_a_worker_is_replaced_follows_from_what_is_said_and_has_bounds_where_nothing_is() {
+        let of = |rest: &str| pools(&format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n"))[0].recycling();
+        let bounds = of("");
+        assert_eq!((bounds.jobs_max, bounds.jobs_from), (Some(1_000), Duration::from_secs(60)));
+        assert_eq!((bounds.age_max, bounds.rss_max, bounds.memory_limit), (None, None, None));
+        assert_eq!(of("max_jobs = 0").jobs_max, None);
+        assert_eq!((of("max_jobs = 5").jobs_max, of("max_jobs = 5").jobs_from), (Some(5), Duration::ZERO));
+        let bounds = of("memory_limit = \"100MiB\"");
+        assert_eq!((bounds.memory_limit, bounds.rss_max), (Some(100 << 20), Some(80 << 20)));
+    }
+
+    #[test]
     fn the_cores_bound_how_many_start_at_a_time_unless_the_pool_says_it() {
         let starts = |rest: &str, cores| {
             let text = format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n");
@@ -297,6 +381,11 @@ mod tests {
         assert!(problem("mode = \"dynamic\"\nmin_idle = 2").contains("min_idle must be at most max"));
         assert!(problem("idle_timeout_s = 0").contains("idle_timeout_s must be 1 to 86400"));
         assert!(problem("shrink_interval_s = 0").contains("shrink_interval_s must be 1 to 86400"));
+        assert!(problem("max_age_s = 0").contains("max_age_s must be 1 to 31536000"));
+        assert!(problem("max_rss = 1").contains("max_rss must be at least 4MiB"));
+        assert!(
+            problem("memory_limit = \"8MiB\"\nmax_rss = \"9MiB\"").contains("max_rss must be at most memory_limit")
+        );
         assert!(problem("start_concurrency = 0").contains("start_concurrency must be 1 to 1024"));
         assert!(problem("prefetch = 33").contains("prefetch must be at most 32"));
         assert!(problem("handlers = [\"a b\"]").contains("handlers must be"));

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use windlass_shared::domain::{HandlerError, Lease, PoolOffer, Reason};
+use windlass_shared::domain::{ExitCounts, HandlerError, Lease, PoolOffer, Reason, WorkerExit};
+use windlass_shared::time::Timestamp;
 
+use super::breaker::{Breaker, Stand};
 use super::flight::unbegun;
+use super::life::Recycling;
 use super::options::PoolOptions;
 use super::pace::{LONG, Pace};
 use super::seat::{Seat, State};
 use super::sizing::{Census, Policy, Sizing};
 use super::step::{Now, Strike};
+use super::turnover::Trial;
 use super::{Call, CallEnd, How, News, Order};
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
@@ -26,9 +30,21 @@ pub(super) struct Pool {
     pub(super) options: PoolOptions,
     pub(super) name: Arc<str>,
     pub(super) logs: Logs,
-    pub(super) handlers: Vec<Arc<str>>,
+    /// What calls may name.
+    pub(super) handlers: Arc<[Arc<str>]>,
     pub(super) policy: Policy,
+    pub(super) recycling: Recycling,
     pub(super) sizing: Sizing,
+    pub(super) breaker: Breaker,
+    /// When and why the breaker opened last.
+    pub(super) opened: Option<Opened>,
+    /// Of what workers are started as: one more for each recycle, and for each change of what they are.
+    pub(super) generation: u32,
+    /// What it was before, until a worker of the new generation is ready.
+    pub(super) trial: Option<Box<Trial>>,
+    /// Processes started, and ended by reason, since the agent's start.
+    pub(super) starts_total: u64,
+    pub(super) exits: ExitCounts,
     /// How the places stood when the last step was over.
     pub(super) census: Census,
     /// A place each. The first `max` are there from the start; more come where some are replaced.
@@ -41,6 +57,8 @@ pub(super) struct Pool {
     pub(super) deserted: Option<Instant>,
     /// That is for so long that calls are better off elsewhere.
     pub(super) elsewhere: bool,
+    /// Everybody is held up by a long call.
+    clogged: bool,
     /// Calls held at most.
     capacity_max: u32,
     /// Workers to start.
@@ -54,7 +72,14 @@ impl Pool {
     pub(super) fn new(options: PoolOptions, policy: Policy, logs: Logs, capacity_max: u32, now: Instant) -> Self {
         let seats = (0..options.max).map(|_| Seat::new(now)).collect();
         Self {
+            recycling: options.recycling(),
             policy,
+            breaker: Breaker::default(),
+            opened: None,
+            generation: 1,
+            trial: None,
+            starts_total: 0,
+            exits: ExitCounts::default(),
             sizing: Sizing::default(),
             census: Census::default(),
             name: options.name.as_str().into(),
@@ -67,6 +92,7 @@ impl Pool {
             leaving: None,
             deserted: None,
             elsewhere: false,
+            clogged: false,
             capacity_max,
             starts: Vec::new(),
             news: Vec::new(),
@@ -76,11 +102,18 @@ impl Pool {
     /// What it takes.
     pub(super) fn offer(&self) -> PoolOffer {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let workers = number(self.take_census().takers(self.policy.max));
+        let workers = number(self.takers());
         let closed = self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere;
-        let capacity = if closed { 0 } else { workers * (1 + self.pace.hold()) };
-        let (pool, handlers) = (self.name.clone(), self.handlers.clone());
+        // What waits behind long calls would go back at once.
+        let hold = if self.clogged { 0 } else { self.pace.hold() };
+        let capacity = if closed { 0 } else { workers * (1 + hold) };
+        let (pool, handlers) = (self.name.clone(), self.handlers.to_vec());
         PoolOffer { pool, handlers, workers: number(self.policy.max), capacity: capacity.min(self.capacity_max) }
+    }
+
+    /// Workers that calls can be given to, as of the last step, and those that would be started for them.
+    pub(super) fn takers(&self) -> usize {
+        self.breaker.takers(self.census.ready(), self.census.takers(self.policy.max))
     }
 
     pub(super) fn on_order(&mut self, order: Order, now: Now) {
@@ -95,7 +128,8 @@ impl Pool {
                 let leases: Vec<Lease> = self.flights().collect();
                 leases.into_iter().for_each(|lease| self.halt(lease, halt, now));
                 if halt.kill {
-                    self.seats.iter_mut().filter(|seat| !seat.window.is_empty()).for_each(Seat::kill);
+                    let busy = self.seats.iter_mut().filter(|seat| !seat.window.is_empty());
+                    busy.for_each(|seat| seat.kill(WorkerExit::Shutdown));
                 }
             }
             Order::GiveBack(reason, leaving) => {
@@ -142,7 +176,7 @@ impl Pool {
         let Some(flight) = seat.window.front_mut() else { return };
         let Some(halt) = flight.stop.filter(|_| !dying) else { return };
         if halt.kill {
-            seat.kill();
+            seat.kill(WorkerExit::CallStopped);
         } else if !std::mem::replace(&mut flight.pressed, true) {
             let (grace, signal, id) = (flight.call.stop_grace, flight.call.stop_signal, flight.id);
             flight.kill_at = Some(now + grace);
@@ -151,6 +185,7 @@ impl Pool {
             } else {
                 // Whatever it makes of the signal, it is nobody to give more to.
                 seat.recall(1..);
+                seat.life.told.get_or_insert(WorkerExit::CallStopped);
                 seat.state = State::Retiring(now + grace);
                 seat.strikes.extend([Strike::Signal(signal), Strike::Signal(libc::SIGCONT)]);
             }
@@ -178,76 +213,58 @@ impl Pool {
         }
     }
 
-    fn return_waiting(&mut self, reason: Reason) {
+    pub(super) fn return_waiting(&mut self, reason: Reason) {
         self.news.extend(self.waiting.drain(..).map(|call| (call.lease, News::Returned(reason))));
     }
 
     /// Starts, gives and ends what follows from everything that came before.
     pub(super) fn settle(&mut self, now: Now) {
-        self.scale(now.at);
+        self.staff(now);
+        if self.takers() == 0 && self.breaker.stand() != Stand::Closed {
+            self.return_waiting(Reason::Returned);
+        }
         self.dispatch(now);
         self.note_desertion(now.at);
-        let held_up =
-            |seat: &Seat| seat.window.front().and_then(|flight| flight.age(now.at)).is_some_and(|age| age >= LONG);
-        let ready = || self.seats.iter().filter(|seat| seat.state == State::Ready && !seat.parting);
-        if ready().next().is_some()
-            && ready().all(held_up)
-            && self.count(|seat| matches!(seat.state, State::Starting(_))) == 0
-        {
+        self.clogged = self.is_clogged(now.at);
+        if self.clogged {
             self.return_waiting(Reason::Returned);
         }
     }
 
-    fn count(&self, is: impl Fn(&Seat) -> bool) -> usize {
+    /// Whether everybody is held up by a long call, and nobody is on the way.
+    fn is_clogged(&self, now: Instant) -> bool {
+        let held_up =
+            |seat: &Seat| seat.window.front().and_then(|flight| flight.age(now)).is_some_and(|age| age >= LONG);
+        let ready = || self.seats.iter().filter(|seat| seat.state == State::Ready && !seat.parting);
+        ready().next().is_some()
+            && ready().all(held_up)
+            && self.count(|seat| matches!(seat.state, State::Starting(_))) == 0
+    }
+
+    pub(super) fn count(&self, is: impl Fn(&Seat) -> bool) -> usize {
         self.seats.iter().filter(|seat| is(seat)).count()
-    }
-
-    fn take_census(&self) -> Census {
-        let mut census = Census { waiting: self.waiting.len(), ..Census::default() };
-        for seat in &self.seats {
-            seat.count(&mut census);
-        }
-        census
-    }
-
-    fn scale(&mut self, now: Instant) {
-        self.census = self.take_census();
-        if self.leaving.is_some() {
-            self.seats.iter_mut().for_each(|seat| seat.leave(now));
-            return;
-        }
-        let plan = self.sizing.plan(now, &self.policy, &self.census);
-        (0..plan.start).for_each(|_| self.start_one(now));
-        self.part(plan.shed, now, |_| true);
-        self.part(plan.shrink, now, |seat| seat.window.is_empty());
-        self.census = self.take_census();
-    }
-
-    fn start_one(&mut self, now: Instant) {
-        let off = self.seats.iter().position(|seat| seat.state == State::Off);
-        let ix = off.unwrap_or_else(|| {
-            self.seats.push(Seat::new(now));
-            self.seats.len() - 1
-        });
-        self.seats[ix].start(now + self.options.start_timeout());
-        self.starts.push(ix);
-    }
-
-    /// So many of these take nothing more and end after what they have: first whoever has least, and of those the one that has
-    /// idled longest.
-    fn part(&mut self, many: usize, now: Instant, which: impl Fn(&Seat) -> bool) {
-        for _ in 0..many {
-            let open = self.seats.iter_mut().filter(|seat| seat.state == State::Ready && !seat.parting && which(seat));
-            let Some(seat) = open.min_by_key(|seat| (seat.window.len(), seat.idle_since)) else { return };
-            seat.part(now);
-        }
     }
 
     fn dispatch(&mut self, now: Now) {
         let ahead = self.pace.pipe(self.options.prefetch);
         while let Some(call) = self.waiting.front() {
-            let open = self.seats.iter_mut().filter(|seat| seat.takes(ahead, call.once, now.at));
-            let Some(seat) = open.min_by_key(|seat| seat.window.len()) else { return };
+            let handler = &call.spec.handler;
+            // Those of one generation have one list, which is looked through once.
+            let current = self.handlers.contains(handler);
+            let knows = |seat: &Seat| {
+                current && Arc::ptr_eq(&seat.life.handlers, &self.handlers) || seat.life.handlers.contains(handler)
+            };
+            let open = self.seats.iter_mut().filter(|seat| seat.takes(ahead, call.once, now.at) && knows(seat));
+            // Whoever is to go is not kept from it by new calls, where others have as little.
+            let Some(seat) = open.min_by_key(|seat| (seat.window.len(), seat.life.due.is_some())) else {
+                if self.is_forgotten(&call.spec.handler) {
+                    let lease = call.lease;
+                    self.waiting.pop_front();
+                    self.news.push((lease, News::Returned(Reason::Returned)));
+                    continue;
+                }
+                return;
+            };
             let Some(call) = self.waiting.pop_front() else { return };
             if call.spec.validate_only && !seat.features.validate {
                 self.news.push(cannot_validate(&call, &self.name));
@@ -262,6 +279,12 @@ impl Pool {
         }
     }
 
+    /// Whether nobody knows this handler any more, or will.
+    fn is_forgotten(&self, handler: &Arc<str>) -> bool {
+        let knows = |seat: &Seat| seat.state == State::Ready && !seat.parting && seat.life.handlers.contains(handler);
+        !self.handlers.contains(handler) && !self.seats.iter().any(knows)
+    }
+
     fn note_desertion(&mut self, now: Instant) {
         let ready = self.seats.iter().any(|seat| seat.state == State::Ready);
         let coming = || self.seats.iter().any(|seat| matches!(seat.state, State::Starting(_) | State::Backoff(_)));
@@ -272,6 +295,14 @@ impl Pool {
             self.return_waiting(Reason::Returned);
         }
     }
+}
+
+/// The breaker's last opening, for people.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) at: Timestamp,
+    pub(super) why: Arc<str>,
+    pub(super) lines: Vec<Arc<str>>,
 }
 
 /// Its worker would run what is only to be looked at.

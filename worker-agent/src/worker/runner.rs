@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use windlass_shared::clock;
 use windlass_shared::domain::{Lease, PoolOffer};
 use windlass_shared::task::Tasks;
@@ -12,11 +12,13 @@ use windlass_shared::task::Tasks;
 use super::asks::{Asked, asks};
 use super::link::{Link, Word};
 use super::mailbox::Mailbox;
+use super::memory::LOOK_EVERY;
 use super::pool::Pool;
 use super::seat::State;
 use super::step::{Now, Strike};
 use super::{News, Order, PoolHandle, PoolOptions};
 use crate::confine::{Confined, merged};
+use crate::containment::{Sampler, Watched};
 use crate::logs::Logs;
 use crate::process::{Control, SpawnSpec, Stdin, Warden};
 
@@ -34,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) warden: Warden,
     pub(crate) logs: Logs,
     pub(crate) tasks: Tasks,
+    pub(crate) sampler: Sampler,
     /// What every worker finds in its environment beside what its pool gives.
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where workers run that are not told.
@@ -58,6 +61,8 @@ pub(super) struct Runner {
     speaker: mpsc::Sender<(usize, Word)>,
     outgoing: Vec<Mailbox<Vec<u8>>>,
     controls: Vec<Option<Control>>,
+    /// What the workers have in memory, where there is a bound on it.
+    weights: Vec<Option<Watched>>,
     random: fastrand::Rng,
 }
 
@@ -79,7 +84,7 @@ impl Runner {
         let orders = Mailbox::default();
         let (asker, asks) = asks();
         let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, fenced };
-        let (outgoing, controls) = (Vec::new(), Vec::new());
+        let (outgoing, controls, weights) = (Vec::new(), Vec::new(), Vec::new());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
         let runner = Self {
             pool,
@@ -95,6 +100,7 @@ impl Runner {
             speaker,
             outgoing,
             controls,
+            weights,
             random,
         };
         (runner, handle)
@@ -104,6 +110,8 @@ impl Runner {
     pub(super) async fn run(mut self) {
         let stop = self.parts.tasks.stop_token().clone();
         let (mut words, mut due) = (Vec::new(), None);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if due.is_some_and(|due| due + STALL <= Instant::now()) {
                 self.catch_up().await;
@@ -125,7 +133,18 @@ impl Runner {
                     let _ = reply.send(self.pool.on_ask(&ask, now));
                 }
                 () = at(due) => {}
+                _ = looks.tick(), if self.pool.weighs() => self.weigh(),
                 () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Tells the pool what its workers have in memory.
+    fn weigh(&mut self) {
+        let now = self.now();
+        for (ix, weight) in self.weights.iter().enumerate() {
+            if let Some(bytes) = weight.as_ref().map(Watched::bytes).filter(|bytes| *bytes > 0) {
+                self.pool.on_memory(ix, bytes, now);
             }
         }
     }
@@ -146,7 +165,11 @@ impl Runner {
 
     fn on_word(&mut self, ix: usize, word: Word) {
         match word {
-            Word::Runs(control) => {
+            Word::Runs(control, pid) => {
+                self.pool.seats[ix].life.pid = Some(pid);
+                if self.pool.weighs() {
+                    self.weights[ix] = Some(self.parts.sampler.watch(control.tree()));
+                }
                 // It may have been given up on while it was being started.
                 if self.pool.seats[ix].state == State::Dying {
                     control.kill();
@@ -163,6 +186,7 @@ impl Runner {
     async fn carry_out(&mut self) {
         self.controls.resize_with(self.pool.seats.len(), || None);
         self.outgoing.resize_with(self.pool.seats.len(), Mailbox::default);
+        self.weights.resize_with(self.pool.seats.len(), || None);
         for ix in 0..self.pool.seats.len() {
             let seat = &mut self.pool.seats[ix];
             if !seat.out.is_empty() {
@@ -194,7 +218,7 @@ impl Runner {
 
     fn start(&mut self, ix: usize) {
         // What was written to the one before is not for this one.
-        (self.outgoing[ix], self.controls[ix]) = (Mailbox::default(), None);
+        (self.outgoing[ix], self.controls[ix], self.weights[ix]) = (Mailbox::default(), None, None);
         let link = Link {
             ix,
             warden: self.parts.warden.clone(),

@@ -5,18 +5,24 @@ use std::ops::RangeBounds;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use windlass_shared::domain::WorkerExit;
 use windlass_shared::ipc::{self, Features, JobOrder};
+use windlass_shared::time::Timestamp;
 
 use super::Call;
 use super::flight::Flight;
+use super::life::{Life, Recycling};
 use super::pace::LONG;
 use super::sizing::Census;
 use super::step::{Now, Strike};
+use super::tail::Tail;
 
 /// Silence of an idle worker after which it is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// Time for the sign.
 const PONG_WITHIN: Duration = Duration::from_secs(5);
+/// Signs that stay out before it is taken for hung: one may be a host that stands still.
+const PONGS_MISSED_MAX: u8 = 2;
 /// Time from an answer to the next begin, where a call waits: reading a frame takes no time, so this is a worker that hangs, and
 /// with it would hang whatever it was given.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
@@ -40,8 +46,6 @@ pub(super) enum State {
     Dying,
     /// The next is started then.
     Backoff(Instant),
-    /// It said that it cannot run as configured.
-    Barred,
     /// It was killed and does not die.
     Stuck,
 }
@@ -50,6 +54,12 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) state: State,
+    /// Of the worker that is there, or was last.
+    pub(super) life: Life,
+    /// What it wrote to standard error, and printed to nobody; the end of it.
+    pub(super) tail: Tail,
+    /// When the state became what it is, for people.
+    pub(super) since: Timestamp,
     pub(super) features: Features,
     /// What it has, in the order it was given; the first may have begun.
     pub(super) window: VecDeque<Flight>,
@@ -74,6 +84,7 @@ pub(super) struct Seat {
     /// When it had its last call.
     pub(super) idle_since: Instant,
     pong_until: Option<Instant>,
+    pongs_missed: u8,
     next_id: u64,
 }
 
@@ -81,6 +92,9 @@ impl Seat {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             state: State::Off,
+            life: Life::new(now, 0, &Recycling::default(), 0.0),
+            tail: Tail::default(),
+            since: Timestamp(0),
             features: Features::default(),
             window: VecDeque::new(),
             out: Vec::new(),
@@ -94,34 +108,44 @@ impl Seat {
             quiet_since: now,
             idle_since: now,
             pong_until: None,
+            pongs_missed: 0,
             next_id: 0,
         }
     }
 
     /// A life begins.
-    pub(super) fn start(&mut self, until: Instant) {
-        self.state = State::Starting(until);
+    pub(super) fn start(&mut self, now: Now, timeout: Duration, life: Life) {
+        self.state = State::Starting(now.at + timeout);
+        (self.life, self.since) = (life, now.wall);
+        self.tail.clear();
         (self.broke, self.pong_until, self.parting) = (None, None, false);
         self.stray.clear();
         self.out.clear();
     }
 
     /// It said hello.
-    pub(super) fn ready(&mut self, features: Features, now: Instant, pool: &str, worker: &str) {
+    pub(super) fn ready(&mut self, features: Features, now: Now, pool: &str, worker: &str) {
         self.state = State::Ready;
-        self.features = features;
-        self.rest(now);
+        (self.features, self.since) = (features, now.wall);
+        self.life.ready_at = Some(now.at);
+        self.rest(now.at);
         ipc::welcome(&mut self.out, pool, worker);
+    }
+
+    /// It stands otherwise.
+    pub(super) fn stands(&mut self, state: State, now: Now) {
+        (self.state, self.since) = (state, now.wall);
     }
 
     /// It has nothing to do from now on, which is a sign of life.
     pub(super) fn rest(&mut self, now: Instant) {
-        (self.quiet_since, self.idle_since, self.pong_until) = (now, now, None);
+        self.idle_since = now;
+        self.pong(now);
     }
 
     /// It gave a sign of life.
     pub(super) fn pong(&mut self, now: Instant) {
-        (self.quiet_since, self.pong_until) = (now, None);
+        (self.quiet_since, self.pong_until, self.pongs_missed) = (now, None, 0);
     }
 
     /// Puts a call to it. One that cannot say when it begins begins now.
@@ -182,9 +206,10 @@ impl Seat {
         }
     }
 
-    /// Nothing more, and an end after what it has begun.
-    pub(super) fn part(&mut self, now: Instant) {
+    /// Nothing more, and an end after what it has begun, for this reason.
+    pub(super) fn part(&mut self, exit: WorkerExit, now: Instant) {
         self.parting = true;
+        self.life.told.get_or_insert(exit);
         self.recall(..);
         self.end_if_done(now);
     }
@@ -200,28 +225,41 @@ impl Seat {
     pub(super) fn leave(&mut self, now: Instant) {
         match self.state {
             // It has said nothing yet, and so has nothing to tidy up.
-            State::Starting(_) => self.kill(),
-            State::Ready if self.window.is_empty() => self.retire(now),
+            State::Starting(_) => self.kill(WorkerExit::Shutdown),
+            State::Ready if self.window.is_empty() => {
+                self.life.told.get_or_insert(WorkerExit::Shutdown);
+                self.retire(now);
+            }
             _ => {}
         }
     }
 
+    /// Whether it has had nothing to do for so long.
+    pub(super) fn idles_for(&self, now: Instant, time: Duration) -> bool {
+        self.state == State::Ready && self.window.is_empty() && self.idle_since + time <= now
+    }
+
     /// Adds itself to how the places of its pool stand.
-    pub(super) fn count(&self, census: &mut Census) {
+    pub(super) fn count(&self, census: &mut Census, now: Instant, idle_timeout: Duration) {
         let number = match self.state {
             State::Off => return,
             State::Starting(_) => &mut census.starting,
             State::Ready if self.parting => &mut census.parting,
-            State::Ready if self.window.is_empty() => {
-                let since = census.idle_since.map_or(self.idle_since, |since| since.min(self.idle_since));
-                census.idle_since = Some(since);
-                &mut census.idle
+            State::Ready => {
+                census.due += usize::from(self.life.due.is_some());
+                if !self.window.is_empty() {
+                    &mut census.busy
+                } else {
+                    census.expired += usize::from(self.idles_for(now, idle_timeout));
+                    let since = census.idle_since.map_or(self.idle_since, |since| since.min(self.idle_since));
+                    census.idle_since = Some(since);
+                    &mut census.idle
+                }
             }
-            State::Ready => &mut census.busy,
             State::Retiring(_) | State::Dying if self.parting => &mut census.parting,
             State::Retiring(_) | State::Dying => &mut census.ending,
             State::Backoff(_) => &mut census.backoff,
-            State::Barred | State::Stuck => &mut census.lost,
+            State::Stuck => &mut census.lost,
         };
         *number += 1;
     }
@@ -232,23 +270,45 @@ impl Seat {
         ipc::bye(&mut self.out);
     }
 
-    pub(super) fn kill(&mut self) {
+    /// Nothing more; it is told to end by a signal, and killed where it does not.
+    pub(super) fn end_by(&mut self, signo: i32, until: Instant, exit: WorkerExit) {
+        self.life.told = Some(exit);
+        if let Some(first) = self.window.front_mut() {
+            first.kill_at = Some(first.kill_at.map_or(until, |at| at.min(until)));
+            self.recall(1..);
+        }
+        self.state = State::Retiring(until);
+        self.strikes.extend([Strike::Signal(signo), Strike::Signal(libc::SIGCONT)]);
+    }
+
+    /// Ends it by force, for this reason where it was told none before.
+    pub(super) fn kill(&mut self, exit: WorkerExit) {
         if self.state != State::Dying {
             self.state = State::Dying;
+            self.life.told.get_or_insert(exit);
             self.strikes.push(Strike::Kill);
         }
     }
 
+    /// It has been told to end, and does not in time.
+    pub(super) fn kill_overdue(&mut self) {
+        self.kill(self.life.told.unwrap_or(WorkerExit::CallStopped));
+    }
+
     /// It cannot be spoken to any more.
-    pub(super) fn break_off(&mut self, why: impl Into<String>) {
+    pub(super) fn break_off(&mut self, exit: WorkerExit, why: impl Into<String>) {
         if self.broke.is_none() {
             self.broke = Some(why.into());
         }
-        self.kill();
+        if self.state != State::Dying {
+            self.life.told = Some(exit);
+        }
+        self.kill(exit);
     }
 
     /// Keeps the end of what it says to nobody.
     pub(super) fn stray(&mut self, bytes: &[u8]) {
+        self.tail.push(bytes);
         self.stray.extend_from_slice(bytes);
         let excess = self.stray.len().saturating_sub(STRAY_BYTES_MAX);
         self.stray.drain(..excess);
@@ -264,14 +324,17 @@ impl Seat {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Starting(at) | State::Retiring(at) | State::Backoff(at) if self.window.is_empty() => Some(at),
-            State::Off | State::Dying | State::Barred | State::Stuck => None,
+            State::Off | State::Dying | State::Stuck => None,
             _ => match self.window.front() {
                 Some(first) => {
                     let long_at = first.began.map(|began| began.at + LONG).filter(|_| !self.is_cleared());
                     let dues = [self.begin_until(), first.told_at(), first.timeout_at(), first.kill_at, long_at];
-                    dues.into_iter().flatten().min()
+                    dues.into_iter().chain([self.life.age_until()]).flatten().min()
                 }
-                None => Some(self.pong_until.unwrap_or(self.quiet_since + PING_AFTER)),
+                None => {
+                    let pulse_at = self.pong_until.unwrap_or(self.quiet_since + PING_AFTER);
+                    Some(self.life.age_until().map_or(pulse_at, |age| age.min(pulse_at)))
+                }
             },
         }
     }
@@ -281,15 +344,18 @@ impl Seat {
         self.window.iter().skip(1).all(|flight| flight.recalled)
     }
 
-    /// Asks an idle worker for a sign of life when that is due, and waits for it no longer than that takes.
+    /// Asks an idle worker for a sign of life when that is due, and waits for it no longer than two of them take.
     pub(super) fn check_pulse(&mut self, now: Instant) {
-        match self.pong_until {
-            Some(until) if until <= now => self.break_off("it gave no sign of life within 5 s"),
-            None if self.quiet_since + PING_AFTER <= now => {
-                self.pong_until = Some(now + PONG_WITHIN);
-                ipc::ping(&mut self.out, self.next_id);
-            }
-            Some(_) | None => {}
+        let due = self.pong_until.unwrap_or(self.quiet_since + PING_AFTER);
+        if due > now {
+            return;
         }
+        self.pongs_missed += u8::from(self.pong_until.is_some());
+        if self.pongs_missed >= PONGS_MISSED_MAX {
+            self.break_off(WorkerExit::Unresponsive, "it gave no sign of life within 5 s, twice");
+            return;
+        }
+        self.pong_until = Some(now + PONG_WITHIN);
+        ipc::ping(&mut self.out, self.next_id);
     }
 }

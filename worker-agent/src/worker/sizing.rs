@@ -56,7 +56,9 @@ pub(super) struct Census {
     pub(super) lost: usize,
     /// Calls that no worker has.
     pub(super) waiting: usize,
-    /// When the longest idle of those that are idle and not due had its last call.
+    /// Those of the idle that are so for the idle timeout.
+    pub(super) expired: usize,
+    /// When the longest idle had its last call.
     pub(super) idle_since: Option<Instant>,
 }
 
@@ -82,6 +84,8 @@ pub(super) struct Sizing {
     round_until: Option<Instant>,
     /// Whether the round's size is what keeps more from being started.
     ramped: bool,
+    /// Whether there was more to do than to let somebody go who idles, at the last look.
+    occupied: bool,
     shrunk_at: Option<Instant>,
 }
 
@@ -114,10 +118,16 @@ impl Census {
         self.starting + self.ready() + self.backoff
     }
 
+    /// Places where there is somebody, or will be, or can be nobody.
+    pub(super) fn taken(&self) -> usize {
+        self.have() + self.parting + self.ending + self.lost
+    }
+
     /// Workers that calls can be given to, and those that could be started for them.
     pub(super) fn takers(&self, max: usize) -> usize {
-        let taken = self.have() + self.parting + self.ending + self.lost;
-        (self.starting + self.ready()).min(max) + max.saturating_sub(taken)
+        // What waits for another try is started before those that are off.
+        let startable = max.saturating_sub(self.taken()).saturating_sub(self.backoff);
+        (self.starting + self.ready()).min(max) + startable
     }
 }
 
@@ -126,17 +136,19 @@ impl Sizing {
     pub(super) fn plan(&mut self, now: Instant, policy: &Policy, census: &Census) -> Plan {
         let wanted = policy.wanted(census);
         let start = self.starts(now, policy, census, wanted);
-        let shed = census.have().saturating_sub(policy.max + policy.surge().min(census.due));
+        // Of those that are ready: what only starts may yet fail to.
+        let shed = census.ready().saturating_sub(policy.max + policy.surge().min(census.due));
         let replaced = Self::replaced(policy, census, wanted);
-        let shrink = if start == 0 && shed == 0 { self.shrinks(now, policy, census) } else { 0 };
+        // One thing at a time: each of them alone leaves enough.
+        self.occupied = start + shed + replaced > 0;
+        let shrink = if !self.occupied { self.shrinks(now, policy, census) } else { 0 };
         Plan { start, shed, replaced, shrink }
     }
 
     fn starts(&mut self, now: Instant, policy: &Policy, census: &Census, wanted: usize) -> usize {
         let (have, surge) = (census.have(), policy.surge());
         let lacking = (wanted + surge.min(census.due)).saturating_sub(have);
-        let taken = have + census.parting + census.ending + census.lost;
-        let room = (policy.max + surge.min(census.due + census.parting)).saturating_sub(taken);
+        let room = (policy.max + surge.min(census.due + census.parting)).saturating_sub(census.taken());
         let room = room.min(policy.start_concurrency.saturating_sub(census.starting));
         let basic = policy.min.saturating_sub(have).min(lacking);
         self.ramped = false;
@@ -167,7 +179,7 @@ impl Sizing {
                 self.shrunk_at = Some(now);
                 1
             }
-            Some(at) if at <= now => Self::spare(policy, census),
+            Some(at) if at <= now => Self::spare(policy, census).min(census.expired),
             _ => 0,
         }
     }
@@ -175,7 +187,7 @@ impl Sizing {
     /// Workers that nobody needs.
     fn spare(policy: &Policy, census: &Census) -> usize {
         let keep_idle = if policy.mode == Mode::Dynamic { policy.min_idle } else { 0 };
-        census.idle.saturating_sub(keep_idle.max(census.due)).min(census.have().saturating_sub(policy.min))
+        census.idle.saturating_sub(keep_idle.max(census.due)).min(census.ready().saturating_sub(policy.min))
     }
 
     /// When the next worker that nobody needs has idled for long enough.
@@ -191,7 +203,8 @@ impl Sizing {
     /// When the plan changes though nothing else does.
     pub(super) fn deadline(&self, policy: &Policy, census: &Census) -> Option<Instant> {
         let next_round = self.round_until.filter(|_| self.ramped);
-        self.shrink_at(policy, census).into_iter().chain(next_round).min()
+        let shrink_at = self.shrink_at(policy, census).filter(|_| !self.occupied);
+        shrink_at.into_iter().chain(next_round).min()
     }
 }
 
@@ -280,8 +293,8 @@ mod tests {
         let (pool, now) = (Policy { idle_timeout: 10 * S, ..policy(Mode::Ondemand, 0, 4) }, Instant::now());
         assert_eq!(rounds(&pool, Census::default()), [0; 0]);
         assert_eq!(rounds(&pool, Census { waiting: 9, ..Census::default() }), [4]);
-        let idle = Census { idle: 3, idle_since: Some(now), ..Census::default() };
-        assert_eq!(Sizing::default().plan(now + 10 * S, &pool, &idle).shrink, 3);
+        let idle = Census { idle: 3, expired: 2, idle_since: Some(now), ..Census::default() };
+        assert_eq!(Sizing::default().plan(now + 10 * S, &pool, &idle).shrink, 2);
     }
 
     #[test]

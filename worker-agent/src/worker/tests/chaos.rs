@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use windlass_shared::domain::{PoolAsk, WorkerKill};
+
 use super::*;
+use crate::worker::breaker::Stand;
+use crate::worker::seat::State;
 
 /// One worker's process, and its pipes.
 #[derive(Default)]
@@ -31,6 +35,8 @@ struct World {
     lives: Vec<Life>,
     fates: BTreeMap<u64, Fate>,
     log: Vec<String>,
+    /// The largest bound that it had.
+    max_ever: usize,
 }
 
 impl World {
@@ -38,13 +44,17 @@ impl World {
         let mut random = fastrand::Rng::with_seed(seed);
         let max = random.u32(1..=3);
         let min = random.u32(0..=max);
-        let text = format!("name = \"p\"\ncommand = [\"w\"]\nhandlers = [\"h\"]\nmin = {min}\nmax = {max}\n");
+        let (jobs, at_once) = (random.u32(0..20), random.u32(1..=3));
+        let text = format!(
+            "name = \"p\"\ncommand = [\"w\"]\nhandlers = [\"h\"]\nmin = {min}\nmax = {max}\nmax_jobs = {jobs}\n\
+             start_concurrency = {at_once}\nmemory_limit = \"9MiB\"\n"
+        );
         let now = Instant::now();
         let options: PoolOptions = toml::from_str(&text).unwrap();
         let policy = options.policy(4);
         let pool = Pool::new(options, policy, Logs::new(1 << 20), 1_000, now);
         let lives = (0..max).map(|_| Life::default()).collect();
-        Self { random, pool, now, lives, fates: BTreeMap::new(), log: Vec::new() }
+        Self { random, pool, now, lives, fates: BTreeMap::new(), log: Vec::new(), max_ever: max as usize }
     }
 
     fn moment(&mut self) -> Now {
@@ -65,7 +75,10 @@ impl World {
     fn settle(&mut self) {
         let now = self.moment();
         self.pool.on_time(now);
+        let open = matches!(self.pool.breaker.stand(), Stand::Open(..));
         self.pool.settle(now);
+        self.lives.resize_with(self.pool.seats.len(), Life::default);
+        self.check(open);
         for ix in 0..self.lives.len() {
             let out = std::mem::take(&mut self.pool.seats[ix].out);
             let strikes = std::mem::take(&mut self.pool.seats[ix].strikes);
@@ -108,6 +121,16 @@ impl World {
             fate.ended.push(told(&news));
             assert!(fate.ended.len() == 1, "{} ended twice: {fate:?}", lease.fencing_token);
         }
+    }
+
+    /// What holds at any moment, whatever has happened.
+    fn check(&self, was_open: bool) {
+        let policy = self.pool.policy;
+        let starting = self.pool.seats.iter().filter(|seat| matches!(seat.state, State::Starting(_))).count();
+        assert!(starting <= policy.start_concurrency, "{starting} start at a time");
+        assert!(self.pool.lives() <= self.max_ever + policy.surge(), "{} live", self.pool.lives());
+        let probes = if was_open { 1 } else { usize::MAX };
+        assert!(self.pool.starts.len() <= probes, "the breaker is open, and {} start", self.pool.starts.len());
     }
 
     fn die(&mut self, ix: usize, code: i32) {
@@ -257,6 +280,28 @@ impl World {
             14 if self.chance(10) => {
                 self.order(Order::GiveBack(Reason::Returned, false));
                 self.order(Order::HaltAll(Halt { reason: Reason::OutOfTouch, kill: false }));
+            }
+            14 if self.chance(30) => {
+                let max = self.random.u32(1..=4);
+                let (min, limit) = (self.random.u32(0..=max), self.random.bool());
+                let kill = WorkerKill { worker: format!("p-{ix}").into(), signal: 15, grace: S };
+                let ask = match self.random.u32(0..4) {
+                    0 => PoolAsk::ScaleTo { min, max },
+                    1 => PoolAsk::Recycle { force: limit },
+                    2 => PoolAsk::Reset,
+                    _ => PoolAsk::KillWorker(kill),
+                };
+                self.log.push(format!("{ask:?}"));
+                let now = self.moment();
+                // What does not fit is refused.
+                let _ = self.pool.on_ask(&ask, now);
+                self.max_ever = self.max_ever.max(self.pool.policy.max);
+                self.settle();
+            }
+            14 if self.chance(10) => {
+                let now = self.moment();
+                self.pool.on_memory(ix, 10 << 20, now);
+                self.settle();
             }
             15..30 => {
                 let time = MS * self.random.u32(0..150);
