@@ -71,9 +71,8 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (executor, inbox) = executor::channel();
     let overrun = Arc::new(Notify::new());
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
-    let (env, cwd) = (surroundings.worker_env(), data.path());
     let sampler = start_sampler(&tasks);
-    let parts = worker::Parts { warden: warden.clone(), logs: logs.clone(), tasks: tasks.clone(), sampler, env, cwd };
+    let parts = worker::Parts::new(&warden, &logs, &tasks, &sampler, surroundings.worker_env(), data.path());
     let workers = options.pools.iter().cloned().zip(confining.workers).collect();
     let (pools, called) = Pools::start(workers, slots, &parts);
     let (orchestrator, active, stuck) = Orchestrator::new(Parts {
@@ -81,7 +80,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         pools: pools.clone(),
         surroundings,
         warden: warden.clone(),
-        sampler: start_sampler(&tasks),
+        sampler,
         outbox: outbox.clone(),
         logs: logs.clone(),
         tasks: tasks.clone(),

@@ -43,6 +43,21 @@ pub(crate) struct Parts {
     pub(crate) cwd: std::path::PathBuf,
 }
 
+impl Parts {
+    /// Of what the agent has, with the environment of workers and where they run that are not told.
+    pub(crate) fn new(
+        warden: &Warden,
+        logs: &Logs,
+        tasks: &Tasks,
+        sampler: &Sampler,
+        env: Vec<(Vec<u8>, Vec<u8>)>,
+        cwd: std::path::PathBuf,
+    ) -> Self {
+        let (warden, logs, tasks, sampler) = (warden.clone(), logs.clone(), tasks.clone(), sampler.clone());
+        Self { warden, logs, tasks, sampler, env, cwd }
+    }
+}
+
 /// One pool at work.
 #[derive(Debug)]
 pub(super) struct Runner {
