@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of every worker SDK under clients/, each with its language's own runner, against a scripted agent over real pipes. Needs
-# Python 3.8, Go, and Node 18 with npm; what is missing fails. No part of Windlass needs to be built.
+# Python 3.8, Go, Node 18 with npm, and jq; what is missing fails. No part of Windlass needs to be built.
 # Arguments: names of folders of clients/, to run only these.
 set -euo pipefail
 cd "$(dirname "$0")/../../clients"
@@ -40,7 +40,12 @@ node_sdk() {
   cd ..
 }
 
-[ $# -gt 0 ] || set -- python go node
+sh_sdk() {
+  need bash jq
+  sh/test.sh
+}
+
+[ $# -gt 0 ] || set -- python go node sh
 for sdk in "$@"; do
   printf '\n--- %s\n' "$sdk"
   "${sdk}_sdk"
