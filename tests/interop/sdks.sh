@@ -33,9 +33,7 @@ go_sdk() {
 node_sdk() {
   need node npm
   cd node
-  cmp -s package-lock.json node_modules/.locked || { npm ci --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.locked; }
-  rm -rf dist
-  npm run build
+  ./build.sh
   npm test
   cd ..
 }
