@@ -85,3 +85,10 @@ Examples:
   windlass worker check --slow-handler sleep --slow-input 60000 -- ./worker
 
 1: it breaks a rule";
+
+pub(crate) const INIT: &str = "\
+Examples:
+  windlass init --lang python resize
+  windlass init --lang go
+
+What it writes runs as it is, needs no package that is not there, and is yours to change.";

@@ -31,6 +31,7 @@ mod pools;
 mod refs;
 mod roles;
 mod session;
+mod skeleton;
 mod spec;
 mod state;
 mod submit;

@@ -24,6 +24,21 @@ build() {
   esac
 }
 
+# What `windlass init` writes is built, and held against the protocol. Leaves `begun`, its command.
+begin() {
+  local home=$room/init-$1
+  "$built/windlass" init --lang "$1" "$home" >"$room/advice"
+  case $1 in
+  rust)
+    # What this project has fetched will do: the skeleton's dependencies are some of its own.
+    CARGO_TARGET_DIR=$PWD/${CARGO_TARGET_DIR:-target}/init cargo build --offline --quiet --manifest-path "$home/Cargo.toml"
+    begun=("$PWD/${CARGO_TARGET_DIR:-target}/init/debug/hello-worker")
+    ;;
+  python) begun=(env PYTHONDONTWRITEBYTECODE=1 python3 "$home/worker.py") ;;
+  go) (cd "$home" && GOTOOLCHAIN=local go build -o worker .) && begun=("$home/worker") ;;
+  esac
+}
+
 start_coordinator
 export WINDLASS_ADDRESS=$address XDG_STATE_HOME=$room/state
 [ $# -gt 0 ] || set -- rust python go node
@@ -33,6 +48,12 @@ for sdk in "$@"; do
   checked=0
   "$built/windlass" worker check --handler echo --input '{"a":1}' --slow-handler sleep --slow-input 60000 -- "${worker[@]}" || checked=1
   result "$sdk: keeps to the worker protocol" "$checked" ""
+  begin "$sdk"
+  said=$("${begun[@]}" --once hello '{"name":"Ada"}' | tr -d ' ') || said="ended with $?"
+  result "$sdk: what init writes runs" "$([ "$said" = '{"hello":"Ada"}' ] && echo 0 || echo 1)" "      $said"
+  checked=0
+  "$built/windlass" worker check --input '{"name":"Ada"}' -- "${begun[@]}" >"$room/checked" || checked=1
+  result "$sdk: and keeps to the protocol" "$checked" "$(cat "$room/checked")"
   {
     printf '[[pool]]\nname = "sdk"\nmax = 1\ncommand = ['
     printf '"%s", ' "${worker[@]}"

@@ -7,6 +7,7 @@ mod agent_list;
 mod agent_uncordon;
 pub(crate) mod completion;
 mod dev;
+mod init;
 mod job_cancel;
 mod job_get;
 mod job_list;
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     /// Look after workers, one process each
     #[command(subcommand)]
     Worker(WorkerVerb),
+    /// Write a worker to begin with, its SDK beside it
+    #[command(after_help = help::INIT)]
+    Init(init::Args),
     /// Print the completion script for a shell
     #[command(
         after_help = "Example:\n  windlass completion bash > ~/.local/share/bash-completion/completions/windlass"
@@ -169,6 +173,7 @@ pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit,
     match command {
         Command::Run(args) => run::run(global, args).await,
         Command::Dev(args) => dev::dev(args).await,
+        Command::Init(args) => init::init(&args),
         Command::Worker(WorkerVerb::Check(args)) => worker_check::check(global, args).await,
         other => with_client(&Client::connect(&global.address, global.patience).await?, global, other).await,
     }
@@ -184,7 +189,9 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Agent(verb) => agent(client, global, verb).await,
         Command::Pool(verb) => pool(client, global, verb).await,
         Command::Worker(verb) => worker(client, global, verb).await,
-        Command::Run(_) | Command::Dev(_) | Command::Completion(_) => unreachable!("they make their own way"),
+        Command::Run(_) | Command::Dev(_) | Command::Init(_) | Command::Completion(_) => {
+            unreachable!("they make their own way")
+        }
     }
 }
 
