@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_shared::task::Tasks;
 
 use crate::answers;
-use crate::config::{ConfigError, Options, PROOF_TIMEOUT, START_TIMEOUT, SURVIVORS_GRACE};
+use crate::config::{ConfigError, Options, PROOF_TIMEOUT, SURVIVORS_GRACE};
 use crate::confine::Confining;
 use crate::containment::{Containment, ContainmentError, Sampler, Setting};
 use crate::dial::Dialer;
@@ -64,7 +64,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let slots = (options.slots() - options.pool_slots()).saturating_sub(withheld);
     let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
     let tasks = Tasks::new(CancellationToken::new());
-    let warden = start_warden(&data, containment.clone(), &tasks)?;
+    let warden = start_warden(options, &data, containment.clone(), &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");
 
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
@@ -168,9 +168,14 @@ fn clear(
     Ok((containment, withheld))
 }
 
-fn start_warden(data: &DataDir, containment: Containment, tasks: &Tasks) -> Result<Warden, StartError> {
+fn start_warden(
+    options: &Options,
+    data: &DataDir,
+    containment: Containment,
+    tasks: &Tasks,
+) -> Result<Warden, StartError> {
     let (warden, task) = Warden::start(WardenOptions {
-        start_timeout: START_TIMEOUT,
+        start_timeout: options.start_timeout,
         survivors_grace: SURVIVORS_GRACE,
         proof_timeout: PROOF_TIMEOUT,
         lock: Some(data.lock()),

@@ -16,6 +16,10 @@ use crate::worker::{PoolOptions, check_pools};
 const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A month out of touch is a host that was given up.
 const DETACH_MAX_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Nobody forks, opens and execs in less on a busy host.
+const START_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// What hangs for longer is not going to start.
+const START_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// What has not ended by then is not going to.
 const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// One full pipe and what is being read of the next.
@@ -62,8 +66,6 @@ pub(crate) const FLUSH_TIMEOUT_FORCED: Duration = Duration::from_secs(1);
 pub(crate) const URGENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the goodbye to arrive and the stream to end.
 pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for a child to get from fork to exec; past it a mount hangs, most likely.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that what survives its leader has before it is killed.
 pub(crate) const SURVIVORS_GRACE: Duration = Duration::from_secs(2);
 /// Time from a kill to the word that it did not work.
@@ -105,6 +107,11 @@ pub struct Options {
     // 10 min: a restart of the coordinator with all that can go wrong, and not the night in which nobody notices.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
     pub detach_max: Duration,
+    /// Time for a process to get from its fork to its program; what takes longer, such as a mount that hangs under the program or the
+    /// working directory, is killed, and the outcome says how far it came.
+    // 10 s: what no local disk takes, and what a server that is there answers in.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub start_timeout: Duration,
     /// Time to wait for --data while processes of a former agent are still ending.
     // 15 s: what its warden takes to kill and to prove it, 10 s, and a little.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_time)]
@@ -172,6 +179,9 @@ impl Options {
         }
         if self.detach_max > DETACH_MAX_MAX {
             return bad("detach-max", "must be at most 720h".into());
+        }
+        if !(START_TIMEOUT_MIN..=START_TIMEOUT_MAX).contains(&self.start_timeout) {
+            return bad("start-timeout", "must be 100ms to 10m".into());
         }
         if self.lock_timeout > LOCK_TIMEOUT_MAX {
             return bad("lock-timeout", "must be at most 1h".into());
@@ -256,6 +266,8 @@ mod tests {
         assert_eq!(flag(&["--name", "a b"]), Err("--name must be 1 to 128 of [a-zA-Z0-9._-]".into()));
         assert_eq!(flag(&["--drain-timeout", "25h"]), Err("--drain-timeout must be at most 24h".into()));
         assert_eq!(flag(&["--detach-max", "721h"]), Err("--detach-max must be at most 720h".into()));
+        assert_eq!(flag(&["--start-timeout", "99ms"]), Err("--start-timeout must be 100ms to 10m".into()));
+        assert_eq!(flag(&["--start-timeout", "11m"]), Err("--start-timeout must be 100ms to 10m".into()));
         assert_eq!(flag(&["--lock-timeout", "2h"]), Err("--lock-timeout must be at most 1h".into()));
         let root = ["--cgroup-root", "sys"];
         assert_eq!(flag(&root), Err("--cgroup-root must be an absolute path".into()));

@@ -77,7 +77,7 @@ impl Attempt {
             Err(error) if error.stage == Stage::Fence => (Event::Returned(Reason::Returned), None),
             Err(error) => {
                 let stuck = (error.proof == Proof::None).then_some(Stuck::Unreachable);
-                (Event::Ended(Box::new(verdict::spawn_failed(&self.context.program, &error))), stuck)
+                (Event::Ended(Box::new(self.context.spawn_failed(&error))), stuck)
             }
         }
     }

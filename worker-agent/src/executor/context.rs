@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::verdict;
 use crate::clear::remove_tree;
 use crate::confine::Confined;
 use crate::containment::Limits;
-use crate::process::{SpawnSpec, Stdin};
+use crate::process::{SpawnError, SpawnSpec, Stdin, Wanted};
 
 /// Names the job.
 pub(crate) const JOB_ID_VARIABLE: &str = "WINDLASS_JOB_ID";
@@ -55,7 +55,9 @@ pub(super) struct Context {
     /// It must not outlive the lease.
     pub(super) fenced: bool,
     /// For people.
-    pub(super) program: String,
+    program: String,
+    /// Where it asked to run.
+    cwd: Option<PathBuf>,
     /// None once it is prepared.
     work: Option<Work>,
     trace: Option<Box<Trace>>,
@@ -72,8 +74,8 @@ impl Context {
         };
         let stop_signal = stop_signal.into();
         let fenced = on_disconnect == OnDisconnect::Fence;
-        let (work, scratch) = (Some(work), None);
-        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, work, trace, surroundings, scratch }
+        let (work, cwd, scratch) = (Some(work), None, None);
+        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, cwd, work, trace, surroundings, scratch }
     }
 
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
@@ -88,6 +90,7 @@ impl Context {
             return Err(Box::new(verdict::rejected(&why)));
         }
         let env = self.env(env);
+        self.cwd.clone_from(&cwd);
         let cwd = match cwd {
             Some(cwd) => cwd,
             None => self
@@ -98,6 +101,13 @@ impl Context {
         let stdin = if stdin.is_empty() { Stdin::Null } else { Stdin::Bytes(stdin.into()) };
         let confinement = self.surroundings.confined.confinement.clone();
         Ok(SpawnSpec { argv, env, cwd, stdin, confinement, limits: self.limits() })
+    }
+
+    /// The outcome where what was prepared could not be started.
+    pub(super) fn spawn_failed(&self, error: &SpawnError) -> Outcome {
+        let cwd = self.cwd.as_deref().or(self.scratch.as_deref()).unwrap_or(Path::new("/"));
+        let uid = self.surroundings.confined.confinement.user.as_ref().map(|user| user.uid);
+        verdict::spawn_failed(Wanted { program: &self.program, cwd, uid }, self.cwd.is_some(), error)
     }
 
     /// What it may take.
@@ -150,7 +160,6 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use windlass_shared::domain::{Execution, JobHeader, OnAgentLost, RetryPolicy};
     use windlass_shared::ids::JobId;
 

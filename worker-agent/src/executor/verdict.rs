@@ -7,7 +7,7 @@ use windlass_shared::limits;
 
 use super::memory::Weight;
 use crate::logs::Offsets;
-use crate::process::{self, ExitInfo, ExitKind, LeaderEnd, SpawnError, Stage};
+use crate::process::{self, ExitInfo, ExitKind, LeaderEnd, SpawnError, Stage, Wanted};
 use crate::worker::{CallEnd, Death, How};
 
 /// How a process that ran came to its end.
@@ -117,9 +117,9 @@ pub(super) fn host_failed(what: &str) -> Outcome {
     outcome(AttemptState::Interrupted, Some(Reason::AgentFault), Some(what))
 }
 
-/// The outcome of a process that did not start.
-pub(super) fn spawn_failed(program: &str, error: &SpawnError) -> Outcome {
-    let (state, reason) = if is_hosts_doing(error) {
+/// The outcome of a process that did not start, in a working directory of the job's choice or of ours.
+pub(super) fn spawn_failed(wanted: Wanted<'_>, cwd_is_the_jobs: bool, error: &SpawnError) -> Outcome {
+    let (state, reason) = if is_hosts_doing(error, cwd_is_the_jobs) {
         (AttemptState::Interrupted, Reason::AgentFault)
     } else {
         (AttemptState::Failed, Reason::SpawnFailed)
@@ -127,12 +127,11 @@ pub(super) fn spawn_failed(program: &str, error: &SpawnError) -> Outcome {
     // Half-started and unwilling to die: only then is there something to say about a process.
     let left = (error.proof == process::Proof::None).then_some(Exit::unknown(Proof::None, Duration::ZERO));
     let failure = SpawnFailure { stage: error.stage.as_str().into(), errno: error.errno };
-    let detail = format!("cannot start {program}: {error}");
-    Outcome { exit: left, spawn_failure: Some(failure), ..outcome(state, Some(reason), Some(&detail)) }
+    Outcome { exit: left, spawn_failure: Some(failure), ..outcome(state, Some(reason), Some(&error.sentence(wanted))) }
 }
 
 /// What the host owes every job, as opposed to what the job asked for.
-fn is_hosts_doing(error: &SpawnError) -> bool {
+fn is_hosts_doing(error: &SpawnError, cwd_is_the_jobs: bool) -> bool {
     let exhausted = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM, libc::ENOSPC].contains(&error.errno);
     exhausted
         || match error.stage {
@@ -140,7 +139,8 @@ fn is_hosts_doing(error: &SpawnError) -> bool {
             Stage::Session | Stage::Stdio | Stage::Guard | Stage::Signals => true,
             // What the operator asks for every job, not the job for itself.
             Stage::OomScore | Stage::Nice | Stage::Limits | Stage::User | Stage::Privileges => true,
-            Stage::Chdir | Stage::Exec => false,
+            Stage::Chdir => !cwd_is_the_jobs,
+            Stage::Exec => false,
         }
 }
 
@@ -257,8 +257,9 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_the_jobs_doing_and_a_host_without_descriptors_is_not() {
+        let wanted = Wanted { program: "prog", cwd: std::path::Path::new("/d"), uid: None };
         let failed = |stage, errno| {
-            let outcome = spawn_failed("prog", &SpawnError { stage, errno, proof: process::Proof::Keeper });
+            let outcome = spawn_failed(wanted, true, &SpawnError { stage, errno, proof: process::Proof::Keeper });
             (outcome.state, outcome.reason)
         };
         let job = (AttemptState::Failed, Some(Reason::SpawnFailed));
@@ -268,8 +269,11 @@ mod tests {
         assert_eq!(failed(Stage::Exec, libc::ENOMEM), host);
         assert_eq!(failed(Stage::Warden, libc::ECONNRESET), host);
         assert_eq!(failed(Stage::Fork, libc::EAGAIN), host);
-        let outcome = spawn_failed("prog", &SpawnError::early(Stage::Exec, libc::ENOENT));
-        assert_eq!(outcome.detail.as_deref(), Some("cannot start prog: exec: No such file or directory (ENOENT)"));
+        assert_eq!(failed(Stage::User, libc::EPERM), host);
+        let scratch = spawn_failed(wanted, false, &SpawnError::early(Stage::Chdir, libc::EACCES));
+        assert_eq!((scratch.state, scratch.reason), host);
+        let outcome = spawn_failed(wanted, true, &SpawnError::early(Stage::Exec, libc::ENOENT));
+        assert_eq!(outcome.detail.as_deref(), Some("cannot run prog: No such file or directory (ENOENT)"));
         assert_eq!(outcome.exit, None);
     }
 

@@ -31,7 +31,7 @@ mod table;
 
 pub use confinement::{Confinement, Limit, Resource, User};
 pub use control::{Control, Events};
-pub use error::{SpawnError, Stage};
+pub use error::{SpawnError, Stage, Wanted};
 pub use handle::{Process, Warden};
 pub use outcome::{ExitInfo, ExitKind, LeaderEnd, Proof, TreeEnd};
 pub use pipe::{PipeReader, PipeWriter};

@@ -18,6 +18,7 @@ use rustix::process::Pid;
 
 use super::confine;
 use super::fork::SingleThread;
+use super::trail::Trail;
 
 /// A step that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Step {
         Self::Exec,
     ];
 
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|step| *step as u8 == byte)
     }
 }
@@ -79,6 +80,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) argv: CStrings<'a>,
     pub(crate) envp: CStrings<'a>,
     pub(crate) cwd: &'a CStr,
+    /// Where the child says how far it has come.
+    pub(crate) trail: &'a Trail,
     pub(crate) confinement: confine::Steps<'a>,
     /// The control group it is to run in.
     pub(crate) group: Option<BorrowedFd<'a>>,
@@ -174,6 +177,8 @@ unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Step, libc::c_int
                 return (Step::Stdio, errno());
             }
         }
+        // Marked is what others can make hang: the kernel's own files, and whatever is mounted where the job wants to be.
+        launch.trail.mark(Step::OomScore);
         if let Err((step, errno)) = launch.confinement.take() {
             return (step, errno.raw_os_error());
         }
@@ -185,6 +190,7 @@ unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Step, libc::c_int
         // Close on exec rather than now: the report pipe must live until then. Everything of ours has the flag already;
         // this is for what a library or our own starter left open without it.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        launch.trail.mark(Step::Chdir);
         if libc::chdir(launch.cwd.as_ptr()) < 0 {
             return (Step::Chdir, errno());
         }
@@ -196,6 +202,7 @@ unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Step, libc::c_int
         if libc::getppid() != keeper {
             return (Step::Guard, libc::EOWNERDEAD);
         }
+        launch.trail.mark(Step::Exec);
         (Step::Exec, exec(launch))
     }
 }

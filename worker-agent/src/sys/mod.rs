@@ -6,6 +6,7 @@
 //! | [`fork`] | fork, only with a token that says "one thread" |
 //! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
 //! | [`confine`] | the part of that way that limits what the program may do |
+//! | [`trail`] | how far a child has come on that way |
 //! | [`users`] | users and groups, as the host's name service knows them |
 //! | [`wait`] | reaping, with resource usage |
 //! | [`signal`] | masks, signalfd, signals by pidfd |
@@ -22,6 +23,7 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod signal;
 pub(crate) mod spawn;
+pub(crate) mod trail;
 pub(crate) mod users;
 pub(crate) mod wait;
 

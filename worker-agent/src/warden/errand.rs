@@ -14,6 +14,7 @@ use crate::sys;
 use crate::sys::child::{self, CStrings, Launch, Step};
 use crate::sys::confine::Steps;
 use crate::sys::fork::SingleThread;
+use crate::sys::trail::Trail;
 
 /// One request to start a process, with its descriptors.
 pub(super) struct Errand {
@@ -31,6 +32,8 @@ pub(super) struct Forked {
     pub(super) leader: Pid,
     /// Tells whether exec succeeded.
     pub(super) report: OwnedFd,
+    /// Tells how far it has come, until then.
+    pub(super) trail: Trail,
 }
 
 impl Errand {
@@ -56,11 +59,13 @@ impl Errand {
         let spec = spec::decode(&bytes).ok_or((Stage::Prepare, libc::EBADMSG))?;
         let candidates = spec.candidates();
         let (report, write) = sys::fd::polled_pipe().map_err(prepare)?;
+        let trail = Trail::new().map_err(prepare)?;
         let launch = Launch {
             candidates: CStrings::new(candidates.iter().map(CString::as_c_str)),
             argv: CStrings::new(spec.argv.iter().copied()),
             envp: CStrings::new(spec.env.iter().copied()),
             cwd: spec.cwd,
+            trail: &trail,
             confinement: Steps::new(&spec.confinement),
             group: self.leaf.as_ref().map(AsFd::as_fd),
             stdin: self.stdin.as_ref().map(AsFd::as_fd),
@@ -69,7 +74,7 @@ impl Errand {
         };
         let leader = child::launch(thread, &launch, &write);
         let leader = leader.map_err(|error| (Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
-        Ok(Forked { leader, report })
+        Ok(Forked { leader, report, trail })
     }
 }
 

@@ -27,6 +27,7 @@ use crate::sys;
 use crate::sys::child;
 use crate::sys::fork::{Child, SingleThread};
 use crate::sys::signal::{self, SignalFd};
+use crate::sys::trail::Trail;
 use crate::sys::wait::{Ended, Reaped, reap_any};
 
 /// First pause between two kills of what would not die, then doubled up to the longest.
@@ -93,8 +94,8 @@ struct Keeper<'a> {
     ticket: Ticket,
     signals: SignalFd,
     phase: Phase,
-    /// The report pipe, until it has told whether exec succeeded.
-    starting: Option<OwnedFd>,
+    /// The report pipe, until it has told whether exec succeeded, and how far it has come until then.
+    starting: Option<(OwnedFd, Trail)>,
     /// The leader, while it is not reaped and its number therefore its own.
     leader: Option<Pid>,
     forked: Instant,
@@ -132,7 +133,7 @@ impl<'a> Keeper<'a> {
             orphaned: false,
         };
         match errand.fork_leader(inherited.thread) {
-            Ok(forked) => (keeper.leader, keeper.starting) = (Some(forked.leader), Some(forked.report)),
+            Ok(forked) => (keeper.leader, keeper.starting) = (Some(forked.leader), Some((forked.report, forked.trail))),
             Err(failure) => keeper.failure = Some(failure),
         }
         Ok(keeper)
@@ -161,7 +162,7 @@ impl<'a> Keeper<'a> {
         if !self.orphaned {
             fds.push(PollFd::new(self.inherited.reports, room));
         }
-        if let Some(pipe) = &self.starting {
+        if let Some((pipe, _)) = &self.starting {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
         if let Some(events) = self.cage.as_ref().and_then(|cage| cage.events.as_ref()) {
@@ -188,7 +189,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn learn_start(&mut self) {
-        let Some(pipe) = &self.starting else { return };
+        let Some((pipe, _)) = &self.starting else { return };
         match child::read_report(pipe) {
             child::Report::Pending => return,
             child::Report::Started => {
@@ -219,8 +220,8 @@ impl<'a> Keeper<'a> {
     fn meet_deadlines(&mut self, now: Instant) {
         match self.phase {
             Phase::Starting { until } if until <= now => {
-                self.failure.get_or_insert((Stage::Exec, libc::ETIMEDOUT));
-                self.starting = None;
+                let reached = self.starting.take().map_or(Stage::Exec, |(_, trail)| stage(trail.reached()));
+                self.failure.get_or_insert((reached, libc::ETIME));
                 self.kill(now);
             }
             Phase::Grace { until } if until <= now => self.kill(now),

@@ -85,6 +85,34 @@ async fn a_worker_is_the_user_of_its_pool_and_commands_are_not() {
 
 #[tokio::test]
 #[ignore = "needs root; .ci/run runs it"]
+async fn a_job_that_hangs_on_its_way_to_its_program_says_how_far_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    // It opens a file system that nobody answers for: the shell that should is busy with `cat`.
+    let script =
+        "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung \"$1\"; cat >/dev/null";
+    let mut server = Command::new("sh");
+    let server = server.args(["-c", script, "sh"]).arg(dir.path()).stdin(std::process::Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    let mounted = || std::fs::read_to_string("/proc/mounts").unwrap().contains(&*dir.path().to_string_lossy());
+    eventually("it is mounted", mounted).await;
+    let (_fake, agent, mut stream) = configured("start_timeout = \"300ms\"\n", Command::new(PROGRAM)).await;
+    let mut spec = sh("true");
+    if let Some(pb::job_spec::Work::Exec(exec)) = &mut spec.work {
+        exec.cwd = dir.path().to_string_lossy().into_owned();
+    }
+    stream.assign(lease(1), &bytes(&spec)).await;
+    let outcome = stream.ended(lease(1)).await;
+    drop(server.stdin.take());
+    server.wait().unwrap();
+    Command::new("umount").arg("-l").arg(dir.path()).status().unwrap();
+    assert_eq!((outcome.state, outcome.reason, outcome.exit), (AttemptState::Failed, Some(Reason::SpawnFailed), None));
+    let expected = format!("cannot enter {}: not within the start timeout (ETIME)", dir.path().display());
+    assert_eq!(outcome.detail.as_deref(), Some(&*expected));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+#[ignore = "needs root; .ci/run runs it"]
 async fn an_agent_that_may_not_become_others_says_so_with_each_attempt() {
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-setuid", "--inh-caps", "-setuid", "--", PROGRAM]);
@@ -95,5 +123,6 @@ async fn an_agent_that_may_not_become_others_says_so_with_each_attempt() {
     assert_eq!((outcome.state, outcome.reason), (AttemptState::Interrupted, Some(Reason::AgentFault)));
     let failure = outcome.spawn_failure.unwrap();
     assert_eq!((&*failure.stage, failure.errno), ("user", libc::EPERM));
+    assert_eq!(outcome.detail.as_deref(), Some("cannot become user 61234: Operation not permitted (EPERM)"));
     agent.finish(&mut stream).await;
 }

@@ -73,7 +73,7 @@ async fn wrote(path: &Path) -> String {
 
 /// The file of a pool whose one worker writes what `script` prints to `path`.
 pub(crate) fn pool(path: &Path, script: &str, rest: &str) -> String {
-    let hello = r#"printf '\036{"type":"hello","protocol":1,"handlers":["h"]}\n'; read welcome; cat >/dev/null"#;
+    let hello = r#"printf '\036{"type":"hello","protocol":1,"handlers":["h"]}\n'; read welcome; grep -qm1 '"bye"'"#;
     let script = format!("({script}) >{0}.new; mv {0}.new {0}; {hello}", path.display());
     format!("[[pool]]\nname = \"p\"\ncommand = [\"sh\", \"-c\", {script:?}]\n{rest}\n")
 }

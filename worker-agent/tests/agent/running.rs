@@ -100,7 +100,7 @@ async fn a_program_that_is_not_there_fails_with_its_name_the_stage_and_the_errno
     let failure = outcome.spawn_failure.unwrap();
     assert_eq!((&*failure.stage, failure.errno), ("exec", libc::ENOENT));
     let detail = outcome.detail.unwrap();
-    assert_eq!(&*detail, "cannot start /no/such/program: exec: No such file or directory (ENOENT)");
+    assert_eq!(&*detail, "cannot run /no/such/program: No such file or directory (ENOENT)");
     assert_eq!(outcome.exit, None);
 
     let mut spec = exec(&["true"]);
@@ -108,7 +108,9 @@ async fn a_program_that_is_not_there_fails_with_its_name_the_stage_and_the_errno
         exec.cwd = "/no/such/directory".into();
     }
     stream.assign(lease(2), &bytes(&spec)).await;
-    assert_eq!(&*stream.ended(lease(2)).await.spawn_failure.unwrap().stage, "chdir");
+    let outcome = stream.ended(lease(2)).await;
+    assert_eq!(&*outcome.spawn_failure.unwrap().stage, "chdir");
+    assert_eq!(outcome.detail.as_deref(), Some("cannot enter /no/such/directory: No such file or directory (ENOENT)"));
     agent.finish(&mut stream).await;
 }
 

@@ -1,7 +1,11 @@
 //! What only root can do: becoming another user. Ignored, because not everybody is root; `.ci/run` runs it.
 
+use std::io::BufRead;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
 use rustix::process::Signal;
-use windlass_worker_agent::process::{Confinement, Proof, SpawnSpec, Stage, Stdin, User};
+use windlass_worker_agent::process::{Confinement, ExitKind, Proof, SpawnSpec, Stage, Stdin, User, WardenOptions};
 
 use crate::confinement::says;
 use crate::support::*;
@@ -12,7 +16,52 @@ fn other() -> Confinement {
     Confinement { user: Some(user), no_new_privs: true, ..Confinement::default() }
 }
 
+/// A file system that answers nothing, as a server that is gone.
+struct Hung {
+    dir: tempfile::TempDir,
+    server: Child,
+}
+
+impl Hung {
+    fn new() -> Self {
+        let dir = scratch();
+        // The shell is the server: it holds the kernel's end of it open, and never reads.
+        let script = "exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung \"$1\" && echo mounted; cat";
+        let mut server = Command::new("sh");
+        let server = server.args(["-c", script, "sh"]).arg(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = server.spawn().unwrap();
+        let mut said = String::new();
+        std::io::BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "mounted\n", "this test needs FUSE");
+        Self { dir, server }
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
+        let _ = Command::new("umount").arg("-l").arg(self.dir.path()).status();
+    }
+}
+
 alone! {
+    #[ignore = "needs root; .ci/run runs it"]
+    async fn a_hung_mount_under_the_working_directory_or_the_program_is_named_by_the_stage_and_its_child_is_killed() {
+        let start_timeout = Duration::from_millis(300);
+        let warden = start(WardenOptions { start_timeout, ..options() });
+        let hung = Hung::new();
+        let cwd = warden.spawn(SpawnSpec { cwd: hung.dir.path().into(), ..sh("true") }).await.unwrap_err();
+        assert_eq!((cwd.to_string().as_str(), cwd.proof), ("chdir: not within the start timeout (ETIME)", Proof::Keeper));
+        let program = hung.dir.path().join("program").into_os_string().into_string().unwrap();
+        let program = warden.spawn(spec(&[&program])).await.unwrap_err();
+        assert_eq!((program.to_string().as_str(), program.proof), ("exec: not within the start timeout (ETIME)", Proof::Keeper));
+        // Nobody else waited for it.
+        assert_eq!(status(run(&warden, sh("true")).await.leader), ExitKind::Code(0));
+        drop(hung);
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
     #[ignore = "needs root; .ci/run runs it"]
     async fn nothing_of_the_agents_user_is_left_to_a_job_of_another() {
         let warden = start(options());

@@ -141,7 +141,7 @@ alone! {
         let path = vec![format!("{}/link0", dir.path().display()); 4000].join(":");
         let slow = SpawnSpec { env: env(&[("PATH", &path), (MARK, &mark())]), ..spec(&["nothing"]) };
         let error = refusal(&warden, slow).await;
-        assert_eq!(error.to_string(), "exec: Connection timed out (ETIMEDOUT)");
+        assert_eq!(error.to_string(), "exec: not within the start timeout (ETIME)");
         assert_only_the_warden_is_left(&warden).await;
     }
 
