@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{AttemptState, ExitStatus, Proof, Reason};
 
 use crate::fake::Fake;
 use crate::memory::{limited, take};
-use crate::{Agent, bytes, eventually, exec, lease, sh};
+use crate::{Agent, PROGRAM, bytes, eventually, exec, lease, sh};
 
 /// A group of the test's own.
 struct Ground(PathBuf);
@@ -106,6 +108,35 @@ async fn a_memory_limit_is_kept_by_the_kernel_where_it_can_and_by_the_agent_else
     assert!(outcome.detail.unwrap().ends_with("limit of 64 MiB"));
     assert_eq!(outcome.exit.unwrap().proof, Proof::Cgroup);
     agent.finish(&mut stream).await;
+    ground.finish();
+}
+
+/// An agent that decides for itself, started in this group; the proof that comes with an end, and its log.
+async fn started_in(group: &Path) -> (Proof, String) {
+    let mut fake = Fake::start().await;
+    let enter = format!("echo $$ >{}/cgroup.procs; exec \"$@\"", group.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &enter, "sh", PROGRAM]);
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let agent = Agent::start_by(Arc::clone(&dir), &fake.url, &["--containment", "auto"], command);
+    let mut stream = fake.session().await;
+    stream.assign(lease(1), &bytes(&exec(&["true"]))).await;
+    let exit = stream.ran(lease(1)).await.exit.unwrap();
+    agent.finish(&mut stream).await;
+    (exit.proof, fs::read_to_string(dir.path().join("log")).unwrap())
+}
+
+#[tokio::test]
+#[ignore = "needs control groups, version 2; .ci/run runs it"]
+async fn left_to_itself_an_agent_takes_the_group_it_is_in_only_where_that_was_left_to_it() {
+    let ground = Ground::new("auto");
+    let (proof, log) = started_in(&ground.0).await;
+    assert_eq!(proof, Proof::Keeper);
+    assert!(log.contains("was not left to us"), "{log}");
+    // As systemd does for a unit with Delegate=.
+    rustix::fs::setxattr(&ground.0, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    let (proof, log) = started_in(&ground.0).await;
+    assert_eq!(proof, Proof::Cgroup, "{log}");
     ground.finish();
 }
 

@@ -147,6 +147,8 @@ impl Agent {
         let warden = only_child(self.process());
         let all = [self.process(), warden, only_child(warden)];
         all.iter().for_each(|process| signal(*process, Signal::STOP));
+        // On a busy machine a stop takes its time, and a warden needs one system call to kill what it inherits.
+        all.iter().for_each(|process| await_stop(*process));
         all.iter().rev().for_each(|process| signal(*process, Signal::KILL));
     }
 
@@ -216,6 +218,19 @@ impl Drop for Agent {
 
 fn signal(process: Pid, signal: Signal) {
     rustix::process::kill_process(process, signal).unwrap();
+}
+
+/// Waits until all of its threads are stopped.
+fn await_stop(process: Pid) {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", process.as_raw_pid())).unwrap();
+    let is_stopped = |stat: &str| stat.rsplit_once(") ").unwrap().1.starts_with('T');
+    let stat =
+        |thread: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(thread.unwrap().path().join("stat"));
+    while !threads().all(|thread| is_stopped(&stat(thread).unwrap())) {
+        assert!(std::time::Instant::now() < until, "{process:?} does not stop");
+        std::thread::yield_now();
+    }
 }
 
 fn only_child(parent: Pid) -> Pid {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use windlass_worker_agent::containment::{Choice, Containment, Setting};
-use windlass_worker_agent::process::{ExitKind, LeaderEnd, Process, Proof, Stage, Warden, WardenOptions};
+use windlass_worker_agent::process::{
+    ExitKind, LeaderEnd, Process, Proof, SpawnSpec, Stage, Stdin, Warden, WardenOptions,
+};
 
 use crate::support::*;
 
@@ -198,6 +200,25 @@ alone! {
         assert!(!stranger.wait().unwrap().success());
         assert_eq!(fs::read_to_string(elsewhere.join("cgroup.procs")).unwrap(), "");
         fs::remove_dir(elsewhere).unwrap();
+        ground.finish(warden, containment).await;
+    }
+
+    #[ignore = "needs control groups, version 2; .ci/run runs it"]
+    async fn an_end_is_not_proven_while_a_stranger_is_in_the_leaf_and_that_is_killed_after_the_grace() {
+        let (ground, containment, warden) = begin();
+        let mut process = warden.spawn(SpawnSpec { stdin: Stdin::Pipe, ..sh("read x; exit 3") }).await.unwrap();
+        let mut stranger = Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(ground.leaves()[0].join("cgroup.procs"), stranger.id().to_string()).unwrap();
+        drop(process.stdin.take());
+        process.events.leader_exit().await;
+        let early = tokio::time::timeout(options().survivors_grace / 2, process.events.tree_end()).await;
+        assert!(early.is_err(), "{early:?}");
+        let ended = within(Duration::from_secs(10), finish(process)).await;
+        assert_eq!((status(ended.leader), ended.proof), (ExitKind::Code(3), Proof::Cgroup));
+        let cmdline = format!("/proc/{}/cmdline", stranger.id());
+        // What has ended has none, and is ours to reap.
+        eventually("the stranger is gone", || fs::read(&cmdline).unwrap().is_empty()).await;
+        assert!(!stranger.wait().unwrap().success());
         ground.finish(warden, containment).await;
     }
 

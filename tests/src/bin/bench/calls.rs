@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use windlass_shared::ipc::{self, JobOrder};
 use windlass_shared::pb;
+use windlass_worker_agent::containment::Choice;
 
 use crate::cluster::{Cluster, worker};
 use crate::exec_true::all_succeed;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
 }
 
 async fn round(calls: usize) -> Result<f64, OsString> {
-    let cluster = Cluster::start_with(AGENTS, 1, WORKERS).await?;
+    let cluster = Cluster::start_with(AGENTS, 1, WORKERS, Choice::Keeper).await?;
     all_succeed(&cluster, &call(), calls).await
 }
 

@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use windlass_shared::pb;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_worker_agent::containment::Choice;
 
 const START_MAX: Duration = Duration::from_secs(30);
 
@@ -45,6 +46,15 @@ pub(crate) async fn connect(url: &str) -> Result<Channel, OsString> {
     endpoint.connect().await.map_err(|err| err.to_string().into())
 }
 
+/// As the agent's flag has it.
+pub(crate) fn word(containment: Choice) -> &'static str {
+    match containment {
+        Choice::Auto => "auto",
+        Choice::Cgroup => "cgroup",
+        Choice::Keeper => "keeper",
+    }
+}
+
 fn sibling(name: &str) -> Result<PathBuf, OsString> {
     let own = std::env::current_exe().map_err(|err| format!("own path: {err}"))?;
     let path = own.with_file_name(name);
@@ -67,11 +77,16 @@ pub(crate) fn worker() -> Result<PathBuf, OsString> {
 
 impl Cluster {
     pub(crate) async fn start(agents: usize, slots: usize) -> Result<Self, OsString> {
-        Self::start_with(agents, slots, 0).await
+        Self::start_with(agents, slots, 0, Choice::Keeper).await
     }
 
     /// Agents with a pool of so many example workers each, which have slots of their own.
-    pub(crate) async fn start_with(agents: usize, slots: usize, workers: usize) -> Result<Self, OsString> {
+    pub(crate) async fn start_with(
+        agents: usize,
+        slots: usize,
+        workers: usize,
+        containment: Choice,
+    ) -> Result<Self, OsString> {
         let home = tempfile::tempdir().map_err(|err| format!("a temporary directory: {err}"))?;
         let (coordinator, url) = start_coordinator(home.path())?;
         let mut members = vec![coordinator];
@@ -79,7 +94,7 @@ impl Cluster {
             let mut command = Command::new(sibling("windlass-worker-agent")?);
             let all = (slots + workers).to_string();
             command.args(["--coordinator", &url, "--name", &format!("a{n}"), "--slots", &all, "--data"]);
-            command.arg(home.path().join(n.to_string()));
+            command.arg(home.path().join(n.to_string())).args(["--containment", word(containment)]);
             if workers > 0 {
                 command.arg("--config").arg(pool_of(home.path(), workers)?);
             }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use prost::Message;
 use windlass_shared::pb;
 use windlass_shared::pb::job::State;
+use windlass_worker_agent::containment::Choice;
 
 use crate::cluster::Cluster;
 use crate::raw::{per_second, spawn_rate};
@@ -23,8 +24,8 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
     // Interleaved: what else the machine does falls on both.
     for _ in 0..args.rounds {
-        limits.push(spawn_rate(AGENTS, SLOTS, args.jobs)?);
-        rates.push(runtime.block_on(round(args.jobs))?);
+        limits.push(spawn_rate(AGENTS, SLOTS, args.jobs, args.containment)?);
+        rates.push(runtime.block_on(round(args.jobs, args.containment))?);
     }
     Ok(vec![Figure::Rate {
         scenario: "exec_true",
@@ -36,8 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
     }])
 }
 
-async fn round(jobs: usize) -> Result<f64, OsString> {
-    let cluster = Cluster::start(AGENTS, SLOTS).await?;
+async fn round(jobs: usize, containment: Choice) -> Result<f64, OsString> {
+    let cluster = Cluster::start_with(AGENTS, SLOTS, 0, containment).await?;
     let exec = pb::Exec { argv: vec!["/bin/true".into()], cwd: "/".into(), ..pb::Exec::default() };
     let spec = pb::JobSpec { work: Some(pb::job_spec::Work::Exec(exec)), ..pb::JobSpec::default() };
     all_succeed(&cluster, &spec, jobs).await

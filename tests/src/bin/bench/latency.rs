@@ -16,6 +16,7 @@ use tonic::Streaming;
 use windlass_shared::ipc;
 use windlass_shared::pb;
 use windlass_shared::pb::job::State;
+use windlass_worker_agent::containment::Choice;
 
 use crate::calls::{call, order};
 use crate::cluster::{Cluster, worker};
@@ -69,7 +70,7 @@ fn bare(mut times: Vec<f64>) -> f64 {
 }
 
 async fn round(times: &mut Times) -> Result<(Cluster, Echo), OsString> {
-    let cluster = Cluster::start_with(AGENTS, 1, WORKERS).await?;
+    let cluster = Cluster::start_with(AGENTS, 1, WORKERS, Choice::Keeper).await?;
     let echo = Echo::start().await?;
     let mut pipe = Pipe::start()?;
     let mut file = tempfile::NamedTempFile::new_in(cluster.home()).map_err(|err| format!("a file to sync: {err}"))?;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use windlass_shared::role::{Role, dispatch};
+use windlass_worker_agent::containment::Choice;
 
 /// Measures Windlass against the raw limits of this machine.
 #[derive(Debug, Parser)]
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Jobs a round.
     #[arg(long, default_value_t = 4_000)]
     jobs: usize,
+    /// What holds the commands of `exec_true`, in the agents and in what they are held against. Not `auto`: a figure says what of.
+    #[arg(long, default_value = "keeper")]
+    containment: Choice,
     /// Rounds; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,

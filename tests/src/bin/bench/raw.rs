@@ -5,18 +5,25 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+use windlass_worker_agent::containment::{Choice, Containment, Setting};
 use windlass_worker_agent::process::{SpawnSpec, Warden, WardenOptions};
+
+use crate::cluster::word;
 
 /// Hidden first argument of this bench's own executable: one process with one warden.
 pub(crate) const ROLE: &str = "__raw";
 
-/// Spawns per second of `processes` agents' worth of wardens with `slots` attempts each, `jobs` in all.
-pub(crate) fn spawn_rate(processes: usize, slots: usize, jobs: usize) -> Result<f64, OsString> {
+/// Time to end what a raw run of the same number has left: there is none.
+const LEFT_MAX: Duration = Duration::from_secs(1);
+
+/// Spawns per second of `processes` agents' worth of wardens with `slots` attempts each, `jobs` in all, in this containment.
+pub(crate) fn spawn_rate(processes: usize, slots: usize, jobs: usize, containment: Choice) -> Result<f64, OsString> {
     let own = std::env::current_exe().map_err(|err| format!("own path: {err}"))?;
     let share = (jobs / processes).to_string();
     let start = |_| {
         let mut command = Command::new(&own);
-        command.args([ROLE, &slots.to_string(), &share]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args([ROLE, &slots.to_string(), &share, word(containment)]).stdin(Stdio::null()).stdout(Stdio::piped());
         command.spawn().map_err(|err| OsString::from(format!("{ROLE}: {err}")))
     };
     let children: Vec<_> = (0..processes).map(start).collect::<Result<_, _>>()?;
@@ -42,7 +49,10 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };
-    match runtime.block_on(spawn_all(slots, jobs)) {
+    let Some(containment) = args.get(2).and_then(|arg| contain(OsStr::to_str(arg)?)) else { return ExitCode::FAILURE };
+    let took = runtime.block_on(spawn_all(slots, jobs, containment.clone()));
+    containment.leave();
+    match took {
         Some(took) => {
             println!("{}", took.as_micros());
             ExitCode::SUCCESS
@@ -51,8 +61,15 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
-async fn spawn_all(slots: usize, jobs: usize) -> Option<Duration> {
-    let (warden, task) = Warden::start(WardenOptions::default()).ok()?;
+/// What an agent of that name would have.
+fn contain(choice: &str) -> Option<Containment> {
+    let setting = Setting { choice: Choice::from_str(choice, false).ok()?, root: None };
+    let (containment, _none) = Containment::start(&setting, &format!("raw-{}", std::process::id()), LEFT_MAX).ok()?;
+    Some(containment)
+}
+
+async fn spawn_all(slots: usize, jobs: usize, containment: Containment) -> Option<Duration> {
+    let (warden, task) = Warden::start(WardenOptions { containment, ..WardenOptions::default() }).ok()?;
     let mut workers = tokio::task::JoinSet::new();
     let mut keeping = tokio::task::JoinSet::new();
     keeping.spawn(task);
