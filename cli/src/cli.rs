@@ -86,6 +86,7 @@ mod tests {
         assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
         assert!(parses("windlass pool list --agent a") && parses("windlass pool scale p --max 4"));
         assert!(parses("windlass pool recycle p --force") && parses("windlass worker logs p-0 --tail 100 --agent a"));
+        assert!(parses("windlass job abandon @last --reason r") && parses("windlass agent force-lost a b"));
         assert!(parses("windlass worker kill p-0 --signal KILL --grace 0s"));
         assert!(parses("windlass job watch") && parses("windlass job watch --after 7 @last -o jsonl"));
     }

@@ -58,6 +58,14 @@ Examples:
   windlass agent drain host-7 --deadline 10m --reason 'new kernel' --wait && ssh host-7 reboot
   windlass agent uncordon host-7                         # also ends a drain that still goes on";
 
+pub(crate) const WORD: &str = "\
+Examples:
+  windlass agent force-lost host-7 --reason 'burnt down'   # what it ran goes on elsewhere, also what would wait for it
+  windlass job abandon @last --reason 'nobody needs it'    # this one job is over, whatever its agent still does
+
+Only of agents out of touch (8: there is nothing unproven): one in touch is drained, its jobs are cancelled. Whoever says so must
+know it: what still runs there is killed when the agent is back, and may overlap until then.";
+
 pub(crate) const POOL: &str = "\
 Examples:
   windlass pool list --agent host-7

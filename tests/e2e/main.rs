@@ -10,3 +10,4 @@ mod proxy;
 mod restarts;
 mod rig;
 mod witness;
+mod words;

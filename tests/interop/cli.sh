@@ -113,6 +113,8 @@ says "what ran waits for a host again, at no cost" 0 'counted +1 interrupted' jo
 says "uncordoned, the agent takes work" 0 ' ACTIVE ' agent uncordon a1
 until_says RUNNING job get @last
 says "and the job begins again" 0 '^2 +RUNNING' job get @last
+says "of an agent in touch nobody has to say that it is lost: 8" 8 'windlass agent drain' agent force-lost a1
+says "nor of its jobs: 8" 8 'job cancel' job abandon @last
 windlass job cancel @last
 
 all_held

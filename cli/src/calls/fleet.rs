@@ -41,6 +41,12 @@ impl Client {
         owed(self.fleet().uncordon_agent(timed(request)).await?.into_inner().agent)
     }
 
+    pub(crate) async fn force_lost(&self, id: &str, reason: &str, request: &str) -> Answer<pb::Agent> {
+        let (agent_id, reason, request_id) = (id.to_owned(), reason.to_owned(), request.to_owned());
+        let request = pb::ForceLostAgentRequest { agent_id, reason, request_id };
+        owed(self.fleet().force_lost_agent(timed(request)).await?.into_inner().agent)
+    }
+
     pub(crate) async fn drain_agent(&self, id: &str, deadline: Option<Duration>, reason: &str) -> Answer<pb::Agent> {
         let request = pb::DrainAgentRequest {
             agent_id: id.to_owned(),

@@ -70,6 +70,12 @@ impl Client {
         owed(self.jobs().cancel_job(timed(request)).await?.into_inner().job)
     }
 
+    pub(crate) async fn abandon_job(&self, id: &str, reason: &str, request: &str) -> Answer<pb::Job> {
+        let (job_id, reason, request_id) = (id.to_owned(), reason.to_owned(), request.to_owned());
+        let request = pb::AbandonJobRequest { job_id, reason, request_id };
+        owed(self.jobs().abandon_job(timed(request)).await?.into_inner().job)
+    }
+
     pub(crate) async fn job_result(&self, id: &str) -> Answer<pb::GetJobResultResponse> {
         let request = pb::GetJobResultRequest { job_id: id.to_owned() };
         Ok(self.jobs().get_job_result(timed(request)).await?.into_inner())

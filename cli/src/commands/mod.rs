@@ -2,12 +2,14 @@
 
 mod agent_cordon;
 mod agent_drain;
+mod agent_force_lost;
 mod agent_get;
 mod agent_list;
 mod agent_uncordon;
 pub(crate) mod completion;
 mod dev;
 mod init;
+mod job_abandon;
 mod job_cancel;
 mod job_get;
 mod job_list;
@@ -105,6 +107,9 @@ pub(crate) enum JobVerb {
     Watch(job_watch::Args),
     /// Stop jobs: signal, grace, kill, to their whole process trees
     Cancel(job_cancel::Args),
+    /// Give jobs up whose agents are out of touch: FAILED, and nothing follows
+    #[command(after_help = help::WORD)]
+    Abandon(job_abandon::Args),
 }
 
 /// What can be done with agents.
@@ -121,6 +126,9 @@ pub(crate) enum AgentVerb {
     /// Give agents nothing new, take back what has not started, and at the deadline stop the rest
     #[command(after_help = help::DRAIN)]
     Drain(agent_drain::Args),
+    /// Take agents out of touch for lost at once: what they ran goes on elsewhere
+    #[command(after_help = help::WORD)]
+    ForceLost(agent_force_lost::Args),
 }
 
 /// What can be done with pools.
@@ -204,6 +212,7 @@ async fn job(client: &Client, global: &Global, verb: JobVerb) -> Result<Exit, Fa
         JobVerb::Logs(args) => job_logs::logs(client, global, &args).await,
         JobVerb::Watch(args) => job_watch::watch(client, global, &args).await,
         JobVerb::Cancel(args) => job_cancel::cancel(client, global, &args).await,
+        JobVerb::Abandon(args) => job_abandon::abandon(client, global, &args).await,
     }
 }
 
@@ -223,6 +232,7 @@ async fn agent(client: &Client, global: &Global, verb: AgentVerb) -> Result<Exit
         AgentVerb::Cordon(args) => agent_cordon::cordon(client, global, &args).await,
         AgentVerb::Uncordon(args) => agent_uncordon::uncordon(client, global, &args).await,
         AgentVerb::Drain(args) => agent_drain::drain(client, global, &args).await,
+        AgentVerb::ForceLost(args) => agent_force_lost::force_lost(client, global, &args).await,
     }
 }
 

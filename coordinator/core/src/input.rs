@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AgentHello, AgentRecord, AttemptRecord, Credit, Event, JobHeader, JobRecord, Lease, Order, Pause, QueueRecord,
-    ReportItem, StopOrder, Welcome,
+    AgentHello, AgentRecord, AttemptRecord, Credit, Event, JobHeader, JobRecord, JobState, Lease, Order, Pause,
+    QueueRecord, ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
@@ -85,6 +85,24 @@ pub enum Input {
         ticket: Ticket,
         /// The agent.
         agent: AgentId,
+    },
+    /// An operator gives a job up whose agent is out of touch.
+    Abandon {
+        /// Who waits.
+        ticket: Ticket,
+        /// The job.
+        job: JobId,
+        /// Why, in the operator's words.
+        detail: Option<Arc<str>>,
+    },
+    /// An operator knows that an agent out of touch is gone, with all that it ran.
+    ForceLost {
+        /// Who waits.
+        ticket: Ticket,
+        /// The agent.
+        agent: AgentId,
+        /// Why, in the operator's words.
+        detail: Option<Arc<str>>,
     },
     /// An agent opened a stream.
     Hello {
@@ -209,6 +227,10 @@ pub enum Reply {
     Submitted(Vec<Result<(), Refusal>>),
     /// The job will get no further attempt; `false`: no live job has this id.
     Cancelled(bool),
+    /// The job is over, or why it is not; `false`: no live job has this id.
+    Abandoned(Result<bool, Refusal>),
+    /// The agent as it is from now on, or why it stays as it was; none: there is none of this id.
+    ForcedLost(Result<Option<Box<AgentRecord>>, Refusal>),
     /// The queue as it is from now on, or why it stays as it was.
     Queue(Result<QueueRecord, Refusal>),
     /// The agent as it is from now on; none: there is none of this id.
@@ -261,6 +283,39 @@ pub enum Refusal {
         /// Where the record ends.
         revision: u64,
     },
+    /// No agent holds the job, so nothing about it is unproven.
+    #[error(
+        "job {job} is {}, held by no agent: there is nothing about it that only an operator can say; `windlass job cancel` ends it",
+        state.name()
+    )]
+    JobNotHeld {
+        /// The job.
+        job: JobId,
+        /// How it stands.
+        state: JobState,
+    },
+    /// The agent that holds the job is in touch and speaks for it.
+    #[error(
+        "agent {agent}, which holds job {job}, is in touch and says itself what becomes of it; `windlass job cancel` stops it there"
+    )]
+    JobInTouch {
+        /// The job.
+        job: JobId,
+        /// The agent's name.
+        agent: Arc<str>,
+    },
+    /// The agent is in touch and speaks for itself.
+    #[error("agent {agent} is in touch and speaks for itself; `windlass agent drain` empties it")]
+    AgentInTouch {
+        /// The agent's name.
+        agent: Arc<str>,
+    },
+    /// The agent is away, and nothing of it is unproven.
+    #[error("agent {agent} is away and holds nothing: there is nothing left that only an operator can say")]
+    AgentHoldsNothing {
+        /// The agent's name.
+        agent: Arc<str>,
+    },
     /// The agent was silent past its lease.
     #[error("the lease ran out; say hello again")]
     LeaseExpired,
@@ -272,7 +327,11 @@ impl Fault for Refusal {
             Self::JobsFull { .. } | Self::AgentsFull { .. } | Self::PausesFull { .. } => Kind::Busy,
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
-            Self::Superseded => Kind::Conflict,
+            Self::Superseded
+            | Self::JobNotHeld { .. }
+            | Self::JobInTouch { .. }
+            | Self::AgentInTouch { .. }
+            | Self::AgentHoldsNothing { .. } => Kind::Conflict,
             Self::LeaseExpired => Kind::Unavailable,
         }
     }
@@ -286,6 +345,8 @@ impl Fault for Refusal {
             Self::PausesFull { .. } => "QUEUE_PAUSES_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
+            Self::JobNotHeld { .. } | Self::AgentHoldsNothing { .. } => "NOTHING_UNPROVEN",
+            Self::JobInTouch { .. } | Self::AgentInTouch { .. } => "AGENT_IN_TOUCH",
             Self::LeaseExpired => "LEASE_EXPIRED",
         }
     }

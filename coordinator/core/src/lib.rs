@@ -31,6 +31,7 @@ mod settle;
 mod submit;
 mod timers;
 mod why;
+mod word;
 
 use std::time::Duration;
 
@@ -155,6 +156,8 @@ impl Core {
             Input::Cordon { ticket, agent, reason } => self.cordon(ticket, agent, reason, out),
             Input::Drain { ticket, agent, deadline, reason } => self.drain(now, ticket, agent, deadline, reason, out),
             Input::Uncordon { ticket, agent } => self.uncordon(ticket, agent, out),
+            Input::Abandon { ticket, job, detail } => self.abandon(now, ticket, job, detail, out),
+            Input::ForceLost { ticket, agent, detail } => self.force_lost(now, ticket, agent, detail.as_ref(), out),
             Input::Hello { session, hello } => self.hello(now, session, &hello, out),
             Input::Alive { session, at } => self.alive(now, session, at),
             Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AgentState, AttemptRecord, AttemptState, JobRecord, JobState, Order, OrderKind, Scheduling,
+    AgentState, AttemptRecord, AttemptState, JobRecord, JobState, Order, OrderKind, Proof, Scheduling,
 };
 use windlass_shared::ids::AgentId;
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -84,7 +84,7 @@ impl Core {
                 let held = self.restore_held(now, slot, &attempt);
                 self.jobs.get_mut(slot).held = Some(held);
             }
-            (_, Some(attempt)) if attempt.state == AttemptState::Lost => {
+            (_, Some(attempt)) if attempt.state == AttemptState::Lost && !is_by_word(&attempt) => {
                 // Known only from what it lost, it is not waited for, and owns neither name nor id.
                 let agent = self.agents.find(attempt.agent);
                 let agent =
@@ -187,6 +187,12 @@ impl Seed {
     fn of_order(id: AgentId, order: &Order) -> Self {
         Self { id, name: order.agent_name.clone(), instance: 0, boot: 0, seen_at: Timestamp::default() }
     }
+}
+
+/// Whether an operator said that it is lost: such an attempt is never taken back.
+fn is_by_word(attempt: &AttemptRecord) -> bool {
+    let exit = attempt.outcome.as_ref().and_then(|outcome| outcome.exit.as_ref());
+    exit.is_some_and(|exit| exit.proof == Proof::Operator)
 }
 
 /// Waited for on the wall clock over the restart, as no other clock runs on; from here on by the monotonic one.

@@ -1,10 +1,11 @@
 //! An attempt is over: what becomes of its job. The three counters are never mixed: own failures, losses to hosts and
 //! supervision, interruptions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, Execution, Exit, ExitStatus, JobState, OnAgentLost, Outcome, Preset, Proof, Reason,
+    AttemptRecord, AttemptState, Execution, Exit, JobState, OnAgentLost, Outcome, Preset, Proof, Reason,
 };
 use windlass_shared::limits::RETRY_AFTER_MAX;
 use windlass_shared::resilience::delay::Delay;
@@ -14,6 +15,7 @@ use crate::jobs::Job;
 use crate::keys::Slot;
 use crate::lease::Held;
 use crate::timers::Timer;
+use crate::word::Word;
 use crate::{Change, Core, Effect};
 
 /// Attempts lost to hosts and supervision before the job itself is the suspect.
@@ -29,6 +31,8 @@ pub(crate) enum End {
     Returned(Reason),
     /// Its agent is silent past its lease, or came back without it.
     Lost,
+    /// By an operator's word, and why.
+    Word(Word, Option<Arc<str>>),
 }
 
 /// What becomes of the job.
@@ -46,6 +50,7 @@ impl Core {
         let lost = matches!(end, End::Lost);
         let detail = match &end {
             End::Outcome(outcome) => outcome.detail.clone(),
+            End::Word(_, why) => why.clone(),
             End::Returned(_) | End::Lost => None,
         };
         let mut attempt = self.ended_attempt(now, slot, &held, end);
@@ -69,14 +74,15 @@ impl Core {
         let random = self.random.f64();
         let job = self.jobs.get_mut(slot);
         let next = match end {
-            End::Returned(_) | End::Lost if job.cancel_requested => {
+            End::Returned(_) | End::Lost | End::Word(..) if job.cancel_requested => {
                 Next::Final(JobState::Cancelled, Some(Reason::CancelRequested))
             }
             End::Returned(reason) => Next::Again(*reason, Duration::ZERO),
-            End::Lost if job.on_agent_lost == OnAgentLost::Fail => {
+            End::Word(Word::Abandon, _) => Next::Final(JobState::Failed, Some(Reason::Abandoned)),
+            End::Lost | End::Word(Word::ForceLost, _) if job.on_agent_lost == OnAgentLost::Fail => {
                 Next::Final(JobState::Failed, Some(Reason::AgentLost))
             }
-            End::Lost => infra_loss(job, Reason::AgentLost, Duration::ZERO),
+            End::Lost | End::Word(Word::ForceLost, _) => infra_loss(job, Reason::AgentLost, Duration::ZERO),
             End::Outcome(outcome) => after_outcome(job, outcome, random),
         };
         match next {
@@ -158,7 +164,16 @@ impl Core {
             End::Returned(reason) => bare(AttemptState::Returned, reason, None),
             End::Lost => {
                 let started = held.started_at.is_some();
-                bare(AttemptState::Lost, Reason::AgentLost, started.then(lease_expired))
+                bare(AttemptState::Lost, Reason::AgentLost, started.then(|| unseen(Proof::LeaseExpired)))
+            }
+            End::Word(word, detail) => {
+                let reason = match word {
+                    Word::Abandon => Reason::Abandoned,
+                    Word::ForceLost => Reason::AgentLost,
+                };
+                // Also where no start was told: that it is by word is what keeps it from being taken back.
+                let end = bare(AttemptState::Lost, reason, Some(unseen(Proof::Operator)));
+                Box::new(Outcome { detail, ..*end })
             }
         };
         let mut attempt = self.attempt(self.jobs.get(slot), held, outcome.state);
@@ -173,16 +188,9 @@ fn bare(state: AttemptState, reason: Reason, exit: Option<Exit>) -> Box<Outcome>
     Box::new(Outcome { exit, ..Outcome::bare(state, Some(reason)) })
 }
 
-// All that is known of a process whose agent fell silent: that nobody may believe it any more.
-fn lease_expired() -> Exit {
-    Exit {
-        status: ExitStatus::Unknown,
-        user_time: Duration::ZERO,
-        system_time: Duration::ZERO,
-        max_rss_bytes: 0,
-        wall_time: Duration::ZERO,
-        proof: Proof::LeaseExpired,
-    }
+// All that is known of a process whose agent fell silent: why nobody may believe it any more.
+fn unseen(proof: Proof) -> Exit {
+    Exit::unknown(proof, Duration::ZERO)
 }
 
 fn after_outcome(job: &mut Job, outcome: &Outcome, random: f64) -> Next {

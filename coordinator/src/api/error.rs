@@ -26,6 +26,8 @@ pub(super) enum ApiError {
     NoResult(JobId),
     #[error("job {0} is {state}; only a job that has SUCCEEDED has a result", state = .1.name())]
     NotSucceeded(JobId, JobState),
+    #[error("job {0} is {state}, and nothing about it is unproven", state = .1.name())]
+    NotUnproven(JobId, JobState),
     #[error("there is no result of job {0} on record")]
     NoSuchResult(JobId),
 }
@@ -39,7 +41,7 @@ impl Fault for ApiError {
             | Self::NoSuchAttempt(..)
             | Self::NoSuchResult(_) => Kind::NotFound,
             Self::StrangeAnswer(_) => Kind::Bug,
-            Self::NoResult(_) | Self::NotSucceeded(..) => Kind::Conflict,
+            Self::NoResult(_) | Self::NotSucceeded(..) | Self::NotUnproven(..) => Kind::Conflict,
             Self::Unreadable(why) => why.kind(),
         }
     }
@@ -52,6 +54,7 @@ impl Fault for ApiError {
             Self::StrangeAnswer(_) => "STRANGE_ANSWER",
             Self::NoSuchAttempt(..) => "ATTEMPT_NOT_FOUND",
             Self::Unreadable(why) => why.reason(),
+            Self::NotUnproven(..) => "NOTHING_UNPROVEN",
             Self::NoResult(_) => "JOB_HAS_NO_RESULT",
             Self::NotSucceeded(..) => "JOB_NOT_SUCCEEDED",
             Self::NoSuchResult(_) => "RESULT_NOT_FOUND",

@@ -103,4 +103,11 @@ impl FleetService for Api {
         let agent = self.order(drain_request(request.get_ref())).await?;
         Ok(Response::new(pb::DrainAgentResponse { agent }))
     }
+
+    async fn force_lost_agent(
+        &self,
+        request: Request<pb::ForceLostAgentRequest>,
+    ) -> Result<Response<pb::ForceLostAgentResponse>, Status> {
+        self.force_lost(request.get_ref()).await.map(Response::new)
+    }
 }

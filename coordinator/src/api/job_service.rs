@@ -145,6 +145,13 @@ impl JobService for Api {
         Ok(Response::new(pb::CancelJobResponse { job: Some(convert::job_to_wire(job)) }))
     }
 
+    async fn abandon_job(
+        &self,
+        request: Request<pb::AbandonJobRequest>,
+    ) -> Result<Response<pb::AbandonJobResponse>, Status> {
+        self.abandon(request.get_ref()).await.map(Response::new)
+    }
+
     async fn get_job_result(
         &self,
         request: Request<pb::GetJobResultRequest>,

@@ -15,6 +15,7 @@ mod push_logs;
 mod queue_service;
 mod submit;
 mod watch;
+mod words;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -59,6 +59,48 @@ impl Fault for SubmitError {
     }
 }
 
+/// An operator's word changes nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WordError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("request_id {id:?} was used for something else; use a new id")]
+    RequestIdTaken { id: Box<str> },
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+}
+
+impl Fault for WordError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(why) => why.kind(),
+            Self::RequestIdTaken { .. } => Kind::Exists,
+            Self::Unreadable(why) => why.kind(),
+            Self::Stopping(why) => why.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(why) => why.reason(),
+            Self::RequestIdTaken { .. } => "REQUEST_ID_TAKEN",
+            Self::Unreadable(why) => why.reason(),
+            Self::Stopping(why) => why.reason(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(why) => why.retry_after(),
+            Self::RequestIdTaken { .. } => None,
+            Self::Unreadable(why) => why.retry_after(),
+            Self::Stopping(why) => why.retry_after(),
+        }
+    }
+}
+
 /// The driver is gone: the process is stopping.
 #[derive(Debug, thiserror::Error)]
 #[error("the coordinator is stopping")]

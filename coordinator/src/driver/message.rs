@@ -10,7 +10,7 @@ use windlass_shared::domain::{AgentHello, AgentRecord, Credit, JobHeader, Pause,
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now};
 
-use super::error::SubmitError;
+use super::error::{SubmitError, WordError};
 /// What must never be shed.
 pub(crate) enum Control {
     Cancel {
@@ -34,6 +34,7 @@ pub(crate) enum Control {
         wish: Wish,
         reply: oneshot::Sender<Option<Box<AgentRecord>>>,
     },
+    Word(Word),
     Hello {
         session: SessionId,
         hello: Box<AgentHello>,
@@ -68,6 +69,35 @@ pub(crate) enum Wish {
     Cordon { reason: Option<Arc<str>> },
     Drain { deadline: Option<Duration>, reason: Option<Arc<str>> },
     Uncordon,
+}
+
+/// What an operator says where nothing can be proven.
+#[derive(Debug)]
+pub(crate) struct Word {
+    pub(crate) about: About,
+    /// Why, in the operator's words.
+    pub(crate) detail: Option<Arc<str>>,
+    /// What makes a repeat safe, where the caller asked for that.
+    pub(crate) request: Option<RequestKey>,
+    pub(crate) reply: oneshot::Sender<Result<Said, WordError>>,
+}
+
+/// What it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// This job is given up.
+    Job(JobId),
+    /// This agent is gone.
+    Agent(AgentId),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It is so from now on, or was already by this very request.
+    Done,
+    /// There is no such live job, or no such agent.
+    Unknown,
 }
 
 /// One job on its way in.

@@ -17,6 +17,7 @@ mod operators;
 mod repeats;
 mod story;
 mod tick;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,9 +30,9 @@ use windlass_shared::clock;
 use windlass_shared::domain::{AgentRecord, QueueRecord};
 
 pub use crash::CrashAt;
-pub(crate) use error::SubmitError;
+pub(crate) use error::{SubmitError, WordError};
 pub(crate) use handle::{DriverHandle, Progress};
-pub(crate) use message::{Control, Incoming, RequestKey, Submit, Wish};
+pub(crate) use message::{About, Control, Incoming, RequestKey, Said, Submit, Wish};
 
 use message::Taken;
 use repeats::Resolved;
@@ -78,6 +79,7 @@ enum Waiting {
     Cancel(oneshot::Sender<bool>),
     Queue(oneshot::Sender<Result<QueueRecord, Refusal>>),
     Agent(oneshot::Sender<Option<Box<AgentRecord>>>),
+    Word(oneshot::Sender<Result<Said, WordError>>),
 }
 
 impl Driver {

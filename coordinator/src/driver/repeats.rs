@@ -64,6 +64,30 @@ impl Repeats {
         Resolved::New(job)
     }
 
+    /// What is known of an operator's word under this request; none: it is new, and remembered as said of `about`.
+    ///
+    /// # Errors
+    /// Where the record cannot be read.
+    pub(super) fn word(
+        &mut self,
+        key: &RequestKey,
+        about: JobId,
+        at: Timestamp,
+        store: &dyn Store,
+    ) -> Result<Option<bool>, SubmitError> {
+        if let Some(known) = self.find(&key.id, store)? {
+            return Ok(Some(known.digest == key.digest));
+        }
+        let request = Request { id: key.id.clone(), digest: key.digest, job: about, at };
+        self.of_this_tick.insert(key.id.clone(), request);
+        Ok(None)
+    }
+
+    /// Forgets one that changed nothing.
+    pub(super) fn forget_word(&mut self, id: &str) {
+        self.of_this_tick.remove(id);
+    }
+
     /// Forgets those whose jobs the core refused: a refused submit may be tried again under the same id.
     pub(super) fn forget(&mut self, refused: impl Fn(JobId) -> bool) {
         self.of_this_tick.retain(|_, request| !refused(request.job));

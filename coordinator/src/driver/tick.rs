@@ -14,6 +14,7 @@ use windlass_shared::time::Now;
 use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
 use super::story;
+use super::words;
 use super::{Control, Driver, Submit, SubmitError, Waiting, Wish};
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
@@ -34,10 +35,13 @@ impl Driver {
                 look(&self.core, now);
             }
         }
-        for message in control.drain(..) {
-            self.on_control(now, message, &mut effects);
-        }
         let (mut batch, mut repeats) = (Batch::default(), Repeats::default());
+        for message in control.drain(..) {
+            match message {
+                Control::Word(word) => self.on_word(now, word, &mut repeats, &mut effects),
+                message => self.on_control(now, message, &mut effects),
+            }
+        }
         for submit in submits.drain(..) {
             self.on_submit(now, submit, &mut repeats, &mut batch, &mut effects);
         }
@@ -60,7 +64,7 @@ impl Driver {
             Control::Cancel { job, detail, reply } => {
                 Input::Cancel { ticket: self.ticket(Waiting::Cancel(reply)), job, detail }
             }
-            Control::Look(_) => return, // answered
+            Control::Look(_) | Control::Word(_) => return, // answered, and taken apart before
             Control::Pause { queue, pause, reply } => {
                 Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
             }
@@ -111,7 +115,7 @@ impl Driver {
         Ticket(self.next_ticket)
     }
 
-    fn ticket(&mut self, waiting: Waiting) -> Ticket {
+    pub(super) fn ticket(&mut self, waiting: Waiting) -> Ticket {
         let ticket = self.next_ticket();
         self.waiting.insert(ticket, waiting);
         ticket
@@ -127,7 +131,7 @@ impl Driver {
                 other => rest.push(other),
             }
         }
-        if !batch.changes.is_empty() || !batch.marks.is_empty() {
+        if !batch.changes.is_empty() || !batch.marks.is_empty() || !batch.requests.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
             let told = story::keep(&batch.changes);
             self.pass(Point::BeforeCommit);
@@ -191,6 +195,10 @@ impl Driver {
             (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
             (Some(Waiting::Queue(to)), Reply::Queue(queue)) => drop(to.send(queue)),
             (Some(Waiting::Agent(to)), Reply::Agent(agent)) => drop(to.send(agent)),
+            (Some(Waiting::Word(to)), Reply::Abandoned(answer)) => drop(to.send(words::said(answer))),
+            (Some(Waiting::Word(to)), Reply::ForcedLost(answer)) => {
+                drop(to.send(words::said(answer.map(|agent| agent.is_some()))));
+            }
             (Some(_) | None, _) => {
                 tracing::error!(?ticket, "a reply nobody waits for");
             }

@@ -151,6 +151,8 @@ fn job_rows() -> Vec<Row> {
     let wait = |id: &str, timeout| pb::WaitJobRequest { job_id: id.into(), timeout };
     let cancel =
         |id: &str, reason: String, request_id: String| pb::CancelJobRequest { job_id: id.into(), reason, request_id };
+    let abandon =
+        |id: &str, reason: String, request_id: String| pb::AbandonJobRequest { job_id: id.into(), reason, request_id };
     let list = |change: fn(&mut pb::ListJobsRequest)| {
         let mut request = pb::ListJobsRequest::default();
         change(&mut request);
@@ -181,6 +183,10 @@ fn job_rows() -> Vec<Row> {
         invalid("JobService/CancelJob", cancel(NOBODY, "x".repeat(1_025), String::new()), &["reason"]),
         invalid("JobService/CancelJob", cancel(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
         row("JobService/CancelJob", cancel(NOBODY, String::new(), String::new()), Code::NotFound, &[]),
+        invalid("JobService/AbandonJob", abandon("7", String::new(), String::new()), &["job_id"]),
+        invalid("JobService/AbandonJob", abandon(NOBODY, "x".repeat(1_025), String::new()), &["reason"]),
+        invalid("JobService/AbandonJob", abandon(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
+        row("JobService/AbandonJob", abandon(NOBODY, String::new(), String::new()), Code::NotFound, &[]),
         invalid("JobService/GetJobResult", pb::GetJobResultRequest { job_id: "7".into() }, &["job_id"]),
         row("JobService/GetJobResult", pb::GetJobResultRequest { job_id: NOBODY.into() }, Code::NotFound, &[]),
     ]
@@ -251,6 +257,11 @@ fn operator_rows() -> Vec<Row> {
         reason: reason.into(),
         request_id: request.into(),
     };
+    let lost = |agent: &str, reason: &str, request: &str| pb::ForceLostAgentRequest {
+        agent_id: agent.into(),
+        reason: reason.into(),
+        request_id: request.into(),
+    };
     let uncordon =
         |agent: &str, request: &str| pb::UncordonAgentRequest { agent_id: agent.into(), request_id: request.into() };
     vec![
@@ -268,6 +279,10 @@ fn operator_rows() -> Vec<Row> {
         invalid("FleetService/UncordonAgent", uncordon("7", ""), &["agent_id"]),
         invalid("FleetService/UncordonAgent", uncordon(NOBODY, &id), &["request_id"]),
         row("FleetService/UncordonAgent", uncordon(NOBODY, ""), Code::NotFound, &[]),
+        invalid("FleetService/ForceLostAgent", lost("7", "", ""), &["agent_id"]),
+        invalid("FleetService/ForceLostAgent", lost(NOBODY, &long, ""), &["reason"]),
+        invalid("FleetService/ForceLostAgent", lost(NOBODY, "", &id), &["request_id"]),
+        row("FleetService/ForceLostAgent", lost(NOBODY, "", ""), Code::NotFound, &[]),
     ]
 }
 

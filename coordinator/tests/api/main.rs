@@ -11,3 +11,4 @@ mod queues;
 mod rig;
 mod sessions;
 mod shell;
+mod words;

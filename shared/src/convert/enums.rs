@@ -146,6 +146,7 @@ pub(super) fn proof_to_wire(proof: Proof) -> pb::exit::Proof {
         Proof::Keeper => pb::exit::Proof::Keeper,
         Proof::Swept => pb::exit::Proof::Swept,
         Proof::LeaseExpired => pb::exit::Proof::LeaseExpired,
+        Proof::Operator => pb::exit::Proof::Operator,
         Proof::None => pb::exit::Proof::None,
     }
 }
@@ -157,7 +158,8 @@ pub(super) fn proof(number: i32) -> Proof {
         Ok(pb::exit::Proof::Keeper) => Proof::Keeper,
         Ok(pb::exit::Proof::Swept) => Proof::Swept,
         Ok(pb::exit::Proof::LeaseExpired) => Proof::LeaseExpired,
-        Ok(pb::exit::Proof::None | pb::exit::Proof::Unspecified) | Err(_) => Proof::None,
+        // No agent speaks for an operator.
+        Ok(pb::exit::Proof::Operator | pb::exit::Proof::None | pb::exit::Proof::Unspecified) | Err(_) => Proof::None,
     }
 }
 
@@ -198,6 +200,6 @@ mod tests {
             assert_eq!(proof_to_wire(proof(number)) as i32, number);
         }
         assert_eq!((job_state(0), job_state(99), reason(0), reason(99)), (None, None, None, None));
-        assert_eq!((proof(0), proof(99)), (Proof::None, Proof::None));
+        assert_eq!((proof(0), proof(99), proof(6)), (Proof::None, Proof::None, Proof::None));
     }
 }

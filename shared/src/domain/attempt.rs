@@ -103,6 +103,8 @@ pub enum Proof {
     Swept,
     /// The agent's lease ran out.
     LeaseExpired,
+    /// An operator said so.
+    Operator,
     /// Something could not be shown to be dead.
     None,
 }

@@ -11,3 +11,4 @@ mod random;
 mod replay;
 mod restarts;
 mod rig;
+mod words;

@@ -206,6 +206,16 @@ impl Rig {
         self.step(Input::Uncordon { ticket, agent: agent(n) })
     }
 
+    pub(crate) fn abandon(&mut self, n: u8) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Abandon { ticket, job: job(n), detail: None })
+    }
+
+    pub(crate) fn force_lost(&mut self, n: u8) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::ForceLost { ticket, agent: agent(n), detail: None })
+    }
+
     pub(crate) fn pause(&mut self, queue: &str) -> Vec<String> {
         let ticket = self.ticket();
         self.step(Input::Pause { ticket, queue: queue.into(), pause: Pause::default() })
@@ -329,6 +339,10 @@ impl Rig {
                 format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
             }
             Effect::Reply(_, Reply::Cancelled(known)) => format!("reply {}", if *known { "ok" } else { "unknown" }),
+            Effect::Reply(_, Reply::Abandoned(answer)) => show_word(answer.clone(), "abandoned"),
+            Effect::Reply(_, Reply::ForcedLost(answer)) => {
+                show_word(answer.clone().map(|agent| agent.is_some()), "forced lost")
+            }
             Effect::Reply(_, Reply::Queue(Ok(queue))) => {
                 let paused = if queue.pause.is_some() { " paused" } else { "" };
                 format!("reply {}{paused} {}+{}", queue.name, queue.queued, queue.running)
@@ -355,5 +369,15 @@ impl Rig {
 
     fn name(&self, session: SessionId) -> &str {
         &self.names[&session]
+    }
+}
+
+/// What came of an operator's word.
+fn show_word(answer: Result<bool, windlass_core::Refusal>, done: &str) -> String {
+    use windlass_shared::fault::Fault;
+    match answer {
+        Ok(true) => format!("reply {done}"),
+        Ok(false) => "reply unknown".into(),
+        Err(refusal) => format!("reply refused {}", refusal.reason()),
     }
 }

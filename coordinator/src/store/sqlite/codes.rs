@@ -56,7 +56,7 @@ codes! {
         9 SupervisorLost, 10 AgentFault, 11 Returned, 12 Poison, 13 Unproven, 14 Rejected, 15 OutOfTouch,
         16 HandlerError, 17 WorkerDied, 18 WorkerProtocol, 19 MemoryLimit, 20 OomKilled, 21 WorkerUnresponsive, 22 Abandoned,
     }
-    Proof { 1 Cgroup, 2 Keeper, 3 Swept, 4 LeaseExpired, 5 None }
+    Proof { 1 Cgroup, 2 Keeper, 3 Swept, 4 LeaseExpired, 5 None, 6 Operator }
     Preset { 1 None, 2 Default, 3 Conservative, 4 Aggressive }
     Execution { 1 AtLeastOnce, 2 AtMostOnce }
     OnAgentLost { 1 Retry, 2 Fail, 3 Wait }
