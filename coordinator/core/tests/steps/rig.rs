@@ -316,10 +316,7 @@ impl Rig {
                 });
                 format!("mark agent {} {order}", id.as_bytes()[0])
             }
-            Effect::Reply(_, Reply::Agent(agent)) => {
-                let shown = agent.as_ref().map_or("unknown".to_owned(), |agent| format!("{:?}", agent.scheduling));
-                format!("reply {shown}")
-            }
+            Effect::Reply(_, reply) => show_reply(reply),
             Effect::Recall(session, leases) => {
                 let leases: Vec<_> =
                     leases.iter().map(|lease| format!("{}.{}", lease.job.as_bytes()[0], lease.attempt)).collect();
@@ -331,23 +328,6 @@ impl Rig {
                 let attempt = change.attempt.as_ref().map(|a| format!(", {} {}", a.number, a.state.name()));
                 format!("record {n} {}{why}{}", change.job.state.name(), attempt.unwrap_or_default())
             }
-            Effect::Reply(_, Reply::Submitted(answers)) => {
-                let show = |answer: &Result<(), windlass_core::Refusal>| match answer {
-                    Ok(()) => "ok".to_owned(),
-                    Err(refusal) => refusal.to_string(),
-                };
-                format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
-            }
-            Effect::Reply(_, Reply::Cancelled(known)) => format!("reply {}", if *known { "ok" } else { "unknown" }),
-            Effect::Reply(_, Reply::Abandoned(answer)) => show_word(answer.clone(), "abandoned"),
-            Effect::Reply(_, Reply::ForcedLost(answer)) => {
-                show_word(answer.clone().map(|agent| agent.is_some()), "forced lost")
-            }
-            Effect::Reply(_, Reply::Queue(Ok(queue))) => {
-                let paused = if queue.pause.is_some() { " paused" } else { "" };
-                format!("reply {}{paused} {}+{}", queue.name, queue.queued, queue.running)
-            }
-            Effect::Reply(_, Reply::Queue(Err(refusal))) => format!("reply {refusal}"),
             Effect::Welcome(session, _) => format!("welcome {}", self.name(*session)),
             Effect::Assign(session, lease) => {
                 let n = lease.job.as_bytes()[0];
@@ -379,5 +359,29 @@ fn show_word(answer: Result<bool, windlass_core::Refusal>, done: &str) -> String
         Ok(true) => format!("reply {done}"),
         Ok(false) => "reply unknown".into(),
         Err(refusal) => format!("reply refused {}", refusal.reason()),
+    }
+}
+
+fn show_reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Agent(agent) => {
+            let shown = agent.as_ref().map_or("unknown".to_owned(), |agent| format!("{:?}", agent.scheduling));
+            format!("reply {shown}")
+        }
+        Reply::Submitted(answers) => {
+            let show = |answer: &Result<(), windlass_core::Refusal>| match answer {
+                Ok(()) => "ok".to_owned(),
+                Err(refusal) => refusal.to_string(),
+            };
+            format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
+        }
+        Reply::Cancelled(known) => format!("reply {}", if *known { "ok" } else { "unknown" }),
+        Reply::Abandoned(answer) => show_word(answer.clone(), "abandoned"),
+        Reply::ForcedLost(answer) => show_word(answer.clone().map(|agent| agent.is_some()), "forced lost"),
+        Reply::Queue(Ok(queue)) => {
+            let paused = if queue.pause.is_some() { " paused" } else { "" };
+            format!("reply {}{paused} {}+{}", queue.name, queue.queued, queue.running)
+        }
+        Reply::Queue(Err(refusal)) => format!("reply {refusal}"),
     }
 }
