@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every worker SDK under clients/ against the worker protocol (`windlass worker check`), and then through a running cluster: one
-# scenario after another, the same for each. Needs all three programs and the Rust SDK's example built, Python 3.8 and Go.
+# scenario after another, the same for each. Needs all three programs and the Rust SDK's example built, Python 3.8, Go, Node 18 with npm, and jq.
 # Arguments: names of folders of clients/, to run only these.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,6 +15,10 @@ build() {
   go)
     (cd tests/interop/scenarios/go && GOTOOLCHAIN=local go build -o "$room/go-worker" .)
     worker=("$room/go-worker")
+    ;;
+  node)
+    clients/node/build.sh
+    worker=("$PWD/clients/node/bin/windlass-node" "$PWD/tests/interop/scenarios/worker.js")
     ;;
   *) echo "no worker is known for $1" >&2 && exit 1 ;;
   esac
@@ -37,7 +41,7 @@ begin() {
 
 start_coordinator
 export WINDLASS_ADDRESS=$address XDG_STATE_HOME=$room/state
-[ $# -gt 0 ] || set -- rust python go
+[ $# -gt 0 ] || set -- rust python go node
 for sdk in "$@"; do
   printf '\n--- %s\n' "$sdk"
   build "$sdk"
@@ -60,4 +64,8 @@ for sdk in "$@"; do
   python3 tests/interop/scenarios.py "$built/windlass" "$sdk" || went=1
   result "$sdk: every scenario" "$went" ""
 done
+# The shell's example is no SDK: it has handlers of its own, and is held against the protocol alone.
+checked=0
+"$built/windlass" worker check --handler words --input '"a b"' -- clients/sh/worker.sh || checked=1
+result "sh: keeps to the worker protocol" "$checked" ""
 all_held

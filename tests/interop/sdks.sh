@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of every worker SDK under clients/, each with its language's own runner, against a scripted agent over real pipes. Needs
-# Python 3.8, Go, and Node 18 with npm; what is missing fails. No part of Windlass needs to be built.
+# Python 3.8, Go, Node 18 with npm, and jq; what is missing fails. No part of Windlass needs to be built.
 # Arguments: names of folders of clients/, to run only these.
 set -euo pipefail
 cd "$(dirname "$0")/../../clients"
@@ -33,14 +33,17 @@ go_sdk() {
 node_sdk() {
   need node npm
   cd node
-  cmp -s package-lock.json node_modules/.locked || { npm ci --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.locked; }
-  rm -rf dist
-  npm run build
+  ./build.sh
   npm test
   cd ..
 }
 
-[ $# -gt 0 ] || set -- python go node
+sh_sdk() {
+  need bash jq
+  sh/test.sh
+}
+
+[ $# -gt 0 ] || set -- python go node sh
 for sdk in "$@"; do
   printf '\n--- %s\n' "$sdk"
   "${sdk}_sdk"
