@@ -35,6 +35,11 @@ begin() {
     begun=("$PWD/${CARGO_TARGET_DIR:-target}/init/debug/hello-worker")
     ;;
   python) begun=(env PYTHONDONTWRITEBYTECODE=1 python3 "$home/worker.py") ;;
+  node)
+    ln -s "$PWD/clients/node/node_modules" "$home/node_modules" # what `npm install` would fetch
+    (cd "$home" && node_modules/.bin/tsc)
+    begun=(sh "$home/windlass-worker/windlass-node" "$home/dist/worker.js")
+    ;;
   go) (cd "$home" && GOTOOLCHAIN=local go build -o worker .) && begun=("$home/worker") ;;
   esac
 }
@@ -64,7 +69,9 @@ for sdk in "$@"; do
   python3 tests/interop/scenarios.py "$built/windlass" "$sdk" || went=1
   result "$sdk: every scenario" "$went" ""
 done
-# The shell's example is no SDK: it has handlers of its own, and is held against the protocol alone.
+# The shell's example is no SDK: it has handlers of its own, is held against the protocol alone, and is what init writes.
+"$built/windlass" init --lang sh "$room/init-sh" >"$room/advice"
+result "sh: init writes it" "$(cmp -s "$room/init-sh/worker.sh" clients/sh/worker.sh && echo 0 || echo 1)" ""
 checked=0
 "$built/windlass" worker check --handler words --input '"a b"' -- clients/sh/worker.sh || checked=1
 result "sh: keeps to the worker protocol" "$checked" ""

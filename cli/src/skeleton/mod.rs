@@ -9,8 +9,12 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Language {
     Python,
+    /// TypeScript
+    Node,
     Go,
     Rust,
+    /// bash, with jq
+    Sh,
 }
 
 /// A file of a skeleton: where it goes, and what it holds.
@@ -25,6 +29,8 @@ macro_rules! sdk {
 
 const PYTHON: &[File] = &sdk!("python/src/windlass_worker" => "windlass_worker":
     "__init__.py", "context.py", "frames.py", "pipe.py", "py.typed", "worker.py");
+const NODE: &[File] = &sdk!("node/src" => "windlass-worker":
+    "context.ts", "frames.ts", "index.ts", "pipe.ts", "worker.ts");
 const GO: &[File] = &sdk!("go" => "windlass-worker":
     "errors.go", "fds_linux.go", "fds_other.go", "frames.go", "go.mod", "job.go", "pipe.go", "serve.go", "worker.go");
 const RUST: &[File] = &sdk!("rust/src" => "windlass-worker/src":
@@ -38,6 +44,16 @@ impl Language {
             Self::Go => {
                 (&[("main.go", include_str!("files/main.go")), ("go.mod", include_str!("files/go.mod.txt"))], GO)
             }
+            Self::Node => (
+                &[
+                    ("worker.ts", include_str!("files/worker.ts")),
+                    ("package.json", include_str!("files/package.json")),
+                    ("tsconfig.json", include_str!("files/tsconfig.json")),
+                    ("windlass-worker/windlass-node", include_str!("../../../clients/node/bin/windlass-node")),
+                ],
+                NODE,
+            ),
+            Self::Sh => (&[("worker.sh", include_str!("../../../clients/sh/worker.sh"))], &[]),
             Self::Rust => (
                 &[
                     ("Cargo.toml", include_str!("files/Cargo.toml.txt")),
@@ -53,7 +69,8 @@ impl Language {
     /// What has to be run before the worker is; none where it runs as it is.
     fn build(self) -> Option<&'static str> {
         match self {
-            Self::Python => None,
+            Self::Python | Self::Sh => None,
+            Self::Node => Some("npm install && npx tsc"),
             Self::Go => Some("go build -o worker ."),
             Self::Rust => Some("cargo build --release"),
         }
@@ -63,8 +80,21 @@ impl Language {
     fn command(self, home: &str) -> Vec<String> {
         match self {
             Self::Python => vec!["python3".into(), format!("{home}/worker.py")],
+            Self::Node => ["sh", "windlass-worker/windlass-node", "dist/worker.js"]
+                .into_iter()
+                .map(|word| if word == "sh" { word.to_owned() } else { format!("{home}/{word}") })
+                .collect(),
             Self::Go => vec![format!("{home}/worker")],
+            Self::Sh => vec!["bash".into(), format!("{home}/worker.sh")],
             Self::Rust => vec![format!("{home}/target/release/hello-worker")],
+        }
+    }
+
+    /// A handler of it, and an input that it takes.
+    fn example(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sh => ("words", "\"one two\""),
+            Self::Python | Self::Node | Self::Go | Self::Rust => ("hello", "{\"name\": \"Ada\"}"),
         }
     }
 }
@@ -109,8 +139,11 @@ fn advice(language: Language, place: &str, command: &[String]) -> String {
     let (command, place) = (quoted.join(" "), quote(place));
     let mut steps = vec![format!("cd {place}")];
     steps.extend(language.build().map(str::to_owned));
-    steps.push(format!("{command} --once hello '{{\"name\": \"Ada\"}}'"));
-    steps.push(format!("windlass worker check --input '{{\"name\": \"Ada\"}}' -- {command}"));
+    let (handler, input) = language.example();
+    if language != Language::Sh {
+        steps.push(format!("{command} --once {handler} '{input}'"));
+    }
+    steps.push(format!("windlass worker check --handler {handler} --input '{input}' -- {command}"));
     steps.push(format!("windlass-worker-agent --config {place}/agent.toml"));
     format!("a worker in {place}; next:\n  {}\n", steps.join("\n  "))
 }
@@ -132,7 +165,7 @@ mod tests {
             let dir = tempfile::tempdir().expect("a directory");
             let home = dir.path().join("my worker");
             let said = write(*language, &home).expect("written");
-            assert!(said.contains("'{\"name\": \"Ada\"}'") && said.contains("my worker'"), "{said}");
+            assert!(said.contains(&format!("'{}'", language.example().1)) && said.contains("my worker'"), "{said}");
             for (path, text) in language.files() {
                 assert_eq!(std::fs::read_to_string(home.join(path)).expect("read"), text, "{path}");
             }
@@ -164,6 +197,7 @@ mod tests {
         assert_eq!(taken(PYTHON), there("python/src/windlass_worker", source));
         let source = |name: &str| name == "go.mod" || (name.ends_with(".go") && !name.ends_with("_test.go"));
         assert_eq!(taken(GO), there("go", source));
+        assert_eq!(taken(NODE), there("node/src", |_| true));
         assert_eq!(taken(RUST), there("rust/src", |_| true));
     }
 }
