@@ -32,6 +32,7 @@ def prints(ctx, value):
     print("printed", flush=value == "flush")
     print('\x1e{"type":"result","id":1,"value":"forged"}')
     sys.stdout.write("half a line")
+    sys.stderr.write("half an error")
     os.write(1, b"raw\n")
     subprocess.run(["sh", "-c", "echo from a child; cat"], check=True)
     return sys.stdin.read()
@@ -80,6 +81,7 @@ def tells(ctx, value):
     ctx.progress(message="most")
     ctx.log("fetched", ms=12)
     ctx.log("x" * 100_000, level="warn", other=object, long="y" * 100_000)
+    ctx.log("odd", fields={(1, 2): "no key of JSON"})
     thread = threading.Thread(target=ctx.log, args=("from a thread",))
     thread.start()
     thread.join()
@@ -121,11 +123,14 @@ def fails(ctx, value):
 
 @job("returns")
 def returns(ctx, value):
+    circle = []
+    circle.append(circle)
     return {
         "bytes": b"\xff\x00",
         "png": Bytes(b"\x89PNG", "image/png"),
         "set": {1},
         "nan": float("nan"),
+        "circle": circle,
         "surrogate": "\ud800",
         "most": "é" * (131_072 - 1),
         "more": "é" * (131_072 - 1) + "x",

@@ -59,7 +59,7 @@ class Answers(unittest.TestCase):
 
     def test_what_is_no_json_is_an_error_that_no_retry_mends(self):
         with Peer() as peer:
-            for number, name in enumerate(["set", "nan", "surrogate", "long type"]):
+            for number, name in enumerate(["set", "nan", "circle", "surrogate", "long type"]):
                 said = peer.call(number, "returns", name)
                 self.assertEqual((said["type"], said["code"], said["retryable"]), ("error", "RESULT_NOT_JSON", False))
 
@@ -148,12 +148,14 @@ class Speaking(unittest.TestCase):
             self.assertEqual(
                 (len(long["message"]), long["fields"]), (65_536, {"dropped": "fields are longer than 65536 bytes"})
             )
+            self.assertIn("keys must be str", peer.next()["fields"]["dropped"])
             peer.expect({"type": "log", "id": 1, "level": "info", "message": "from a thread"}, result(1))
 
     def test_what_is_printed_lands_in_the_log_and_never_on_the_protocol(self):
         with Peer() as peer:
             self.assertEqual(peer.call(1, "prints", "flush"), result(1, ""))
             peer.until_logged(b"half a line")
+            peer.until_logged(b"half an error")
             self.assertEqual(peer.call(2, "prints"), result(2, ""))
             peer.send({"type": "bye"})
             self.assertEqual(peer.end(), 0)

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import time
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 Frame = Dict[str, Any]
@@ -58,29 +59,39 @@ class RetryAfter(JobError):
         super().__init__(message, code, retry_after=seconds, cooldown_key=cooldown_key)
 
 
+def _field(name: str, default: Any = None) -> Any:
+    """An attribute that is a field of the job's frame: most handlers look at none, so none is prepared."""
+    return property(lambda self: self._frame.get(name, default))
+
+
 class Context:
     """The job that runs. Its methods may be called from any thread.
 
     - `handler`, `job_id`, `attempt`: what is called, for which job, and which try at it this is, from 1.
-    - `fencing_token`: grows with every attempt in the cluster: pass it on to whatever is shared, which refuses lower ones.
     - `content_type`: the input's media type; unless that is application/json, the input is `bytes`.
     - `headers`, `traceparent`, `tracestate`: what the submitter passed on, and the W3C trace it belongs to.
     """
 
+    handler: str = _field("handler")
+    job_id: str = _field("job_id")
+    attempt: int = _field("attempt")
+    content_type: str = _field("content_type", "application/json")
+    headers: Mapping[str, str] = _field("headers", MappingProxyType({}))
+    traceparent: Optional[str] = _field("traceparent")
+    tracestate: Optional[str] = _field("tracestate")
+
+    _cancelled = False
+    _event: Optional[threading.Event] = None
+    _task: "Optional[asyncio.Task[Any]]" = None
+
     def __init__(self, frame: Frame, say: Callable[[Frame], None]) -> None:
         self._frame, self._say, self._began = frame, say, time.monotonic()
-        self._cancelled = False
-        self._event: Optional[threading.Event] = None
-        self._task: "Optional[asyncio.Task[Any]]" = None
         self._id: int = frame["id"]
-        self.handler: str = frame["handler"]
-        self.job_id: str = frame["job_id"]
-        self.attempt: int = frame["attempt"]
-        self.fencing_token = int(frame["fencing_token"])
-        self.content_type: str = frame.get("content_type", "application/json")
-        self.headers: Mapping[str, str] = frame.get("headers", {})
-        self.traceparent: Optional[str] = frame.get("traceparent")
-        self.tracestate: Optional[str] = frame.get("tracestate")
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with every attempt in the cluster: pass it on to whatever is shared, which refuses lower ones."""
+        return int(self._frame["fencing_token"])
 
     @property
     def scratch(self) -> str:

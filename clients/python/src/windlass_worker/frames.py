@@ -19,7 +19,8 @@ LINE_BYTES_MAX = 64 << 10
 """Longest message of a log line, and all of its fields: both fit a frame, whatever must be escaped in them."""
 
 # Encoders of their own, made once: json.dumps makes a new one for every call that is not plain.
-_strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+# A circle ends in a RecursionError as well.
+_strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 _lenient = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -40,17 +41,18 @@ def line(message: Frame) -> bytes:
     """A `log` or `progress` frame, cut to what fits."""
     if "message" in message:
         message["message"] = cut(str(message["message"]), LINE_BYTES_MAX)
-    if len(_lenient(message.get("fields"))) > LINE_BYTES_MAX:
-        message["fields"] = {"dropped": f"fields are longer than {LINE_BYTES_MAX} bytes"}
+    try:
+        if len(_lenient(message.get("fields"))) > LINE_BYTES_MAX:
+            message["fields"] = {"dropped": f"fields are longer than {LINE_BYTES_MAX} bytes"}
+    except (TypeError, ValueError, RecursionError) as err:
+        message["fields"] = {"dropped": str(err)}
     return frame(message)
 
 
 def result(number: int, value: Any) -> bytes:
     """The answer of a handler that returned. One that cannot be sent becomes an error, which no retry would mend."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        value = Bytes(bytes(value))
-    if isinstance(value, Bytes):
-        return _data(number, value)
+    if isinstance(value, (Bytes, bytes, bytearray, memoryview)):
+        return _data(number, value if isinstance(value, Bytes) else Bytes(bytes(value)))
     try:
         body = _strict(value).encode()
     except (TypeError, ValueError, RecursionError) as err:

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Deque, Optional, Tuple
+from typing import Any, Deque, Optional, Tuple
 
 from . import frames
 from .context import Context, Frame
@@ -31,7 +31,15 @@ END_S = 5.0
 READ_BYTES = 64 << 10
 """What a pipe holds."""
 
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
+
+
+def _read(line: str) -> Any:
+    with contextlib.suppress(ValueError):
+        frame, end = _decode(line)
+        if end == len(line):
+            return frame
+    return json.loads(line)  # spaces around it, or what is wrong in its own words
 
 
 class Pipe:
@@ -120,7 +128,7 @@ class Pipe:
                             self._wake()
             time.sleep(END_S)
         except BaseException as err:
-            sys.stderr.write(f"windlass_worker: {err!r}\n")
+            print(f"windlass_worker: {err!r}", file=sys.stderr, flush=True)
         os._exit(1)
 
     def _wake(self) -> None:
@@ -140,7 +148,7 @@ class Pipe:
             raise ValueError(f"the agent sent a frame longer than {frames.FRAME_BYTES_MAX} bytes")
         for line in data[:end].decode().split("\n"):
             if line:
-                self._on_frame(_decode(line))
+                self._on_frame(_read(line))
 
     def _on_frame(self, frame: Frame) -> None:
         kind = frame.get("type")
@@ -188,13 +196,19 @@ class Pipe:
 
 def take_descriptors() -> Tuple[int, int]:
     """Private copies of fds 0 and 1, which become /dev/null and fd 2."""
-    sys.stdout.flush()
+    flush()
     taken = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
     # A pipe is block-buffered: a line would wait for the next 8 KiB of them.
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
     return taken
+
+
+def flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional, TypeVar
 
 from . import frames
 from .context import Context, Frame
-from .pipe import Pipe, take_descriptors
+from .pipe import Pipe, flush, take_descriptors
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 EXIT_CONFIG = 78
@@ -98,14 +98,13 @@ class Caller:
         if ctx.handler not in _handlers:
             return _unknown(ctx)
         try:
-            value = self.call(_handlers[ctx.handler].call, ctx)
+            return frames.result(ctx._id, self.call(_handlers[ctx.handler].call, ctx))
         except KeyboardInterrupt:
             raise
         except BaseException as err:  # SystemExit too: a library that gives up is not the end of the worker
             return frames.failure(err, ctx)
         finally:
-            sys.stdout.flush()  # what it printed is read before what it answers
-        return frames.result(ctx._id, value)
+            flush()  # what it printed is read before what it answers
 
     def check(self, ctx: Context) -> bytes:
         """The answer to what is not to be run: only checked, or cancelled before its turn."""
