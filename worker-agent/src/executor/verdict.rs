@@ -117,8 +117,13 @@ pub(super) fn host_failed(what: &str) -> Outcome {
     outcome(AttemptState::Interrupted, Some(Reason::AgentFault), Some(what))
 }
 
-/// The outcome of a process that did not start, in a working directory of the job's choice or of ours.
+/// The outcome of a process that did not start, in a working directory of the job's choice or of ours; or that nobody saw start.
 pub(super) fn spawn_failed(wanted: Wanted<'_>, cwd_is_the_jobs: bool, error: &SpawnError) -> Outcome {
+    if may_have_run(error) {
+        let detail = format!("who was starting {} died, and it may have run: {error}", wanted.program);
+        let lost = outcome(AttemptState::Interrupted, Some(Reason::SupervisorLost), Some(&detail));
+        return Outcome { exit: Some(Exit::unknown(proof_of(error.proof), Duration::ZERO)), ..lost };
+    }
     let (state, reason) = if is_hosts_doing(error, cwd_is_the_jobs) {
         (AttemptState::Interrupted, Reason::AgentFault)
     } else {
@@ -128,6 +133,11 @@ pub(super) fn spawn_failed(wanted: Wanted<'_>, cwd_is_the_jobs: bool, error: &Sp
     let left = (error.proof == process::Proof::None).then_some(Exit::unknown(Proof::None, Duration::ZERO));
     let failure = SpawnFailure { stage: error.stage.as_str().into(), errno: error.errno };
     Outcome { exit: left, spawn_failure: Some(failure), ..outcome(state, Some(reason), Some(&error.sentence(wanted))) }
+}
+
+/// Whether warden or keeper died before it had said that the program runs: a job can kill them in its first instruction.
+fn may_have_run(error: &SpawnError) -> bool {
+    error.stage == Stage::Warden && [libc::ECONNRESET, libc::EOWNERDEAD].contains(&error.errno)
 }
 
 /// What the host owes every job, as opposed to what the job asked for.
@@ -155,13 +165,17 @@ const fn stopped(reason: Reason) -> (AttemptState, Option<Reason>) {
     (state, Some(reason))
 }
 
-fn exit(end: &End) -> Exit {
-    let proof = match end.proof {
+const fn proof_of(proof: process::Proof) -> Proof {
+    match proof {
         process::Proof::Cgroup => Proof::Cgroup,
         process::Proof::Keeper => Proof::Keeper,
         process::Proof::Swept => Proof::Swept,
         process::Proof::None => Proof::None,
-    };
+    }
+}
+
+fn exit(end: &End) -> Exit {
+    let proof = proof_of(end.proof);
     match end.leader {
         LeaderEnd::Exited(ExitInfo { status, user_time, system_time, max_rss_bytes, wall_time }) => Exit {
             status: status_of(status),
@@ -267,7 +281,7 @@ mod tests {
         assert_eq!(failed(Stage::Exec, libc::ENOENT), job);
         assert_eq!(failed(Stage::Chdir, libc::ENOENT), job);
         assert_eq!(failed(Stage::Exec, libc::ENOMEM), host);
-        assert_eq!(failed(Stage::Warden, libc::ECONNRESET), host);
+        assert_eq!(failed(Stage::Warden, libc::EMFILE), host);
         assert_eq!(failed(Stage::Fork, libc::EAGAIN), host);
         assert_eq!(failed(Stage::User, libc::EPERM), host);
         let scratch = spawn_failed(wanted, false, &SpawnError::early(Stage::Chdir, libc::EACCES));
@@ -275,6 +289,17 @@ mod tests {
         let outcome = spawn_failed(wanted, true, &SpawnError::early(Stage::Exec, libc::ENOENT));
         assert_eq!(outcome.detail.as_deref(), Some("cannot run prog: No such file or directory (ENOENT)"));
         assert_eq!(outcome.exit, None);
+    }
+
+    #[test]
+    fn a_program_whose_supervision_died_before_it_was_seen_to_start_is_not_said_to_have_failed_to() {
+        for errno in [libc::ECONNRESET, libc::EOWNERDEAD] {
+            let error = SpawnError { stage: Stage::Warden, errno, proof: process::Proof::Swept };
+            let wanted = Wanted { program: "prog", cwd: std::path::Path::new("/d"), uid: None };
+            let outcome = spawn_failed(wanted, true, &error);
+            assert_eq!((outcome.state, outcome.reason), (AttemptState::Interrupted, Some(Reason::SupervisorLost)));
+            assert_eq!((outcome.exit.unwrap().proof, outcome.spawn_failure), (Proof::Swept, None));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::Shutdown;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
@@ -98,6 +98,18 @@ impl Link {
     pub(super) fn hang_up(&self) {
         // Gone already: nobody is left to be told.
         let _ = rustix::net::shutdown(self.socket.as_fd(), Shutdown::Write);
+    }
+
+    /// Lets a warden that was stopped go on; whether it was. A job of the same user can do that to it, and a stopped warden
+    /// neither starts nor reports nor fences.
+    pub(super) fn wake(&self) -> bool {
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let is_stopped = matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), stopped), Ok(Some(_)));
+        if is_stopped {
+            warn!(warden = self.pid.as_raw_pid(), "warden was stopped: it is made to go on");
+            let _ = sys::signal::send(self.pidfd.as_fd(), libc::SIGCONT);
+        }
+        is_stopped
     }
 
     /// Ends the warden itself, when it does not answer.

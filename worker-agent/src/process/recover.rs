@@ -38,6 +38,10 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// A warden that lived this long died of something else than starting: no pause before the next.
 const HEALTHY: Duration = Duration::from_secs(10);
 
+/// Looks in a row that found the warden stopped before it is killed: whoever stops it again and again is one of its own jobs,
+/// which ends with it, and until then no job on this host can begin or end.
+const STOPPED_LOOKS_MAX: u32 = 10;
+
 /// Pauses between starts of wardens that die at once: 0.1 s, doubled up to 5 s.
 const RESTART_FIRST: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(5);
@@ -114,7 +118,7 @@ impl Watch {
         let mut look_after = interval(LOOK_AFTER);
         look_after.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reports = Vec::new();
-        let mut give_up = None;
+        let (mut give_up, mut stopped_looks) = (None, 0);
         loop {
             let event = tokio::select! {
                 open = link.receive(&mut reports) => Event::Reports { open },
@@ -128,10 +132,14 @@ impl Watch {
                     link.hang_up();
                     give_up = Some(Instant::now() + self.shared.options.proof_timeout * 2);
                 }
-                Event::Tick if give_up.is_some_and(|at| at < Instant::now()) => {
-                    return Served::WardenStays;
+                Event::Tick if give_up.is_some_and(|at| at < Instant::now()) => return Served::WardenStays,
+                Event::Tick => {
+                    stopped_looks = if link.wake() { stopped_looks + 1 } else { 0 };
+                    if stopped_looks >= STOPPED_LOOKS_MAX {
+                        link.kill();
+                    }
+                    self.look_after(link.pid());
                 }
-                Event::Tick => self.look_after(link.pid()),
             }
         }
     }
@@ -242,7 +250,7 @@ fn pause(failures: u32) -> Duration {
 fn no_child_is_left() -> bool {
     loop {
         match reap_any() {
-            Ok(Reaped::Child(..)) => {}
+            Ok(Reaped::Child(..) | Reaped::Stopped(_)) => {}
             Ok(Reaped::Empty) => return true,
             Ok(Reaped::Busy) | Err(_) => return false,
         }

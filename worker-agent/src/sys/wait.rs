@@ -10,6 +10,8 @@ use rustix::process::Pid;
 pub(crate) enum Reaped {
     /// This one ended and is gone now; its number may be reused from here on.
     Child(Pid, Ended),
+    /// This one stands still, and is told of once for each time that it was stopped. It is not traced by us any more.
+    Stopped(Pid),
     /// There are children, none of which has ended.
     Busy,
     /// The kernel says there is no child: ECHILD, the only proof that a tree is empty.
@@ -42,7 +44,7 @@ pub(crate) fn reap_any() -> io::Result<Reaped> {
 
 /// Reaps `child` if it has ended, without waiting; whether nothing of it is left to reap.
 pub(crate) fn reap_one(child: Pid) -> bool {
-    !matches!(reap(child.as_raw_pid()), Ok(Reaped::Busy))
+    !matches!(reap(child.as_raw_pid()), Ok(Reaped::Busy | Reaped::Stopped(_)))
 }
 
 fn reap(which: libc::pid_t) -> io::Result<Reaped> {
@@ -51,11 +53,16 @@ fn reap(which: libc::pid_t) -> io::Result<Reaped> {
     // SIGCHLD, and a tree that holds one is not empty.
     let (pid, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        let pid = libc::wait4(which, &raw mut status, libc::WNOHANG | libc::__WALL, &raw mut usage);
+        let options = libc::WNOHANG | libc::WUNTRACED | libc::__WALL;
+        let pid = libc::wait4(which, &raw mut status, options, &raw mut usage);
         (pid, usage)
     };
     match (pid, Pid::from_raw(pid.max(0))) {
         (0, _) => Ok(Reaped::Busy),
+        (_, Some(pid)) if libc::WIFSTOPPED(status) => {
+            let_go(pid, libc::WSTOPSIG(status));
+            Ok(Reaped::Stopped(pid))
+        }
         (_, Some(pid)) => Ok(Reaped::Child(pid, ended(status, &usage))),
         (_, None) => match io::Error::last_os_error() {
             error if error.raw_os_error() == Some(libc::ECHILD) => Ok(Reaped::Empty),
@@ -63,6 +70,15 @@ fn reap(which: libc::pid_t) -> io::Result<Reaped> {
             error => Err(error),
         },
     }
+}
+
+/// Ends the tracing of a child that made us its tracer (PTRACE_TRACEME), which would stand still at every signal until we said
+/// otherwise. It gets the signal that it was stopped for, but for the trap of exec, which nobody sent.
+fn let_go(child: Pid, signo: libc::c_int) {
+    let signo = if signo == libc::SIGTRAP { 0 } else { signo };
+    // SAFETY: PTRACE_DETACH touches no memory of ours: its last argument is a number in a pointer's place. ESRCH: we do not
+    // trace it, and it was stopped by a plain signal.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, child.as_raw_pid(), 0_usize, signo as usize) };
 }
 
 fn ended(status: libc::c_int, usage: &libc::rusage) -> Ended {

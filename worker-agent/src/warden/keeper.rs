@@ -113,7 +113,8 @@ impl<'a> Keeper<'a> {
     fn start(inherited: &'a Inherited<'a>, errand: &Errand) -> io::Result<Self> {
         rustix::thread::set_name(c"windlass-keeper")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+        // The socket tells of the warden's end. What it takes is that we run: a job may have stopped us.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         // Died before the line above: no signal will come.
         if rustix::process::getppid() != Some(inherited.warden) {
             return Err(io::Error::from_raw_os_error(libc::EOWNERDEAD));
@@ -308,6 +309,8 @@ impl<'a> Keeper<'a> {
                     exit = Some(exit_info(&ended, self.forked.elapsed()));
                 }
                 Ok(Reaped::Child(..)) => self.hurry(),
+                // A job may stand still as it likes.
+                Ok(Reaped::Stopped(_)) => {}
                 Ok(Reaped::Empty) if self.is_uncaged() => {
                     self.tell_empty(exit);
                     return true;

@@ -13,12 +13,17 @@
 //! |---|---|---|
 //! | leader | its keeper | survivors get a grace, then are killed until ECHILD: proof Keeper |
 //! | keeper | warden (SIGCHLD) | leader dies by PDEATHSIG; the warden inherits the rest and sweeps: proof Swept |
-//! | warden | keepers (PDEATHSIG, socket) and agent | keepers kill their trees; the agent inherits and sweeps: proof Swept |
+//! | warden | keepers (socket) and agent | keepers kill their trees; the agent inherits and sweeps: proof Swept |
 //! | agent | warden (socket) | every keeper is told to kill; the warden leaves when it has no child left |
 //! | warden and agent | keepers | each kills its tree and leaves |
 //!
 //! A control group may hold a tree as well ([`containment`](crate::containment)); agent, warden and keeper hold it too, and each kills
 //! by it. Keepers are in none of those: they outlive the kill, and say how the leader ended.
+//!
+//! Who is stopped (SIGSTOP), which a job can do to whatever runs as its user, is made to go on: a keeper by the warden, the warden by
+//! the agent, and either by the kernel when its parent dies (PDEATHSIG is SIGCONT). Whoever is stopped without end is given up, with
+//! what it supervised, as if it had died. A stopped *agent* is left as it is: that may be an operator's wish, and what must not outlive
+//! it is fenced.
 //!
 //! What is fenced does not outlive the agent's lease, whatever the agent does: [`fence`].
 //!
@@ -59,7 +64,7 @@ pub(crate) const AGENT_FD: i32 = FIRST_PASSED_FD;
 /// Where it finds the agent's lock, if it was given one.
 pub(crate) const LOCK_FD: i32 = FIRST_PASSED_FD + 1;
 
-/// Tells a keeper to kill its tree. SIGTERM, so that PDEATHSIG, an operator and the agent all say the same.
+/// Tells a keeper to kill its tree. SIGTERM, so that an operator and the agent say the same.
 pub(crate) const KILL_TREE: i32 = libc::SIGTERM;
 
 /// Tells a keeper to signal its tree with the number queued beside it.
@@ -124,6 +129,9 @@ fn run(limits: Limits) -> io::Result<()> {
     // Held by the warden and every keeper, and so until the last tree is gone: whoever gets it next finds the host clean.
     let lock = thread.inherited(LOCK_FD).ok();
     thread.close_from(LOCK_FD + 1);
+    // The socket tells of the agent's end. What it takes is that we run: a job may have stopped us. That the signal also comes when
+    // only the thread ends that started us does no harm.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
     // Not in the way of a umount, and no job can come to depend on it.
     rustix::process::chdir("/")?;
     rustix::thread::set_name(c"windlass-warden")?;

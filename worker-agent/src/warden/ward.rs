@@ -24,6 +24,9 @@ use crate::sys::wait::{Reaped, reap_any};
 
 /// Requests taken before the other descriptors get their turn.
 const REQUESTS_A_TURN: usize = 8;
+/// Times that a keeper is made to go on after it was stopped, which only its own job does. One that is stopped more often
+/// supervises nothing any more: it is killed, its leader dies with it, and the rest of its tree is swept.
+const WAKES_MAX: u8 = 100;
 
 /// How far an attempt has come, as far as the agent has been told.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ struct Attempt {
     leader_told: bool,
     /// The last word was said.
     over: bool,
+    /// How often its keeper was stopped, and made to go on.
+    wakes: u8,
 }
 
 /// See the module.
@@ -226,7 +231,8 @@ impl Ward {
                     send_to_child(keeper, libc::SIGKILL);
                 }
                 let guard = if fenced { Guard::Fenced } else { Guard::Free };
-                let attempt = Attempt { ticket, guard, leaf, pidfd, started: false, leader_told: false, over: false };
+                let attempt =
+                    Attempt { ticket, guard, leaf, pidfd, started: false, leader_told: false, over: false, wakes: 0 };
                 self.keepers.insert(keeper, attempt);
                 self.tickets.insert(ticket, keeper);
             }
@@ -291,10 +297,16 @@ impl Ward {
 
     fn reap(&mut self) -> io::Result<()> {
         while self.signals.read().is_some() {}
-        let mut dead = Vec::new();
-        while let Reaped::Child(pid, _) = reap_any()? {
-            dead.push(pid);
+        let (mut dead, mut stopped) = (Vec::new(), Vec::new());
+        loop {
+            match reap_any()? {
+                Reaped::Child(pid, _) => dead.push(pid),
+                Reaped::Stopped(pid) => stopped.push(pid),
+                Reaped::Busy | Reaped::Empty => break,
+            }
         }
+        // After the loop: one that is stopped again at once must not keep us in it.
+        stopped.into_iter().for_each(|pid| self.wake(pid));
         // What a keeper wrote before it died is in the socket by now; only after that can its silence be judged.
         self.read_reports()?;
         for pid in dead {
@@ -307,6 +319,13 @@ impl Ward {
             }
         }
         Ok(())
+    }
+
+    /// A keeper was stopped: it would neither hear its leader's end nor prove anything.
+    fn wake(&mut self, pid: Pid) {
+        let Some(attempt) = self.keepers.get_mut(&pid) else { return };
+        attempt.wakes = attempt.wakes.saturating_add(1);
+        send_to_child(pid, if attempt.wakes > WAKES_MAX { libc::SIGKILL } else { libc::SIGCONT });
     }
 
     /// A keeper died before its last word. Its leader dies by PDEATHSIG and the rest of the tree is our child now.

@@ -11,6 +11,7 @@ mod confinement;
 mod disk;
 mod fake;
 mod fencing;
+mod hostile;
 mod leaving;
 mod lives;
 mod logs;

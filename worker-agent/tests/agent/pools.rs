@@ -51,7 +51,7 @@ async fn sh_pool(script: &str) -> (Fake, Agent, Stream) {
 }
 
 /// Waits until the pool takes calls; what it takes.
-async fn offered(stream: &mut Stream) -> u32 {
+pub(crate) async fn offered(stream: &mut Stream) -> u32 {
     let told = stream.hello.credit.pools[0].capacity;
     if told > 0 {
         return told;

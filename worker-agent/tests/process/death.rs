@@ -82,14 +82,37 @@ alone! {
         assert_only_the_warden_is_left(&warden).await;
     }
 
-    async fn a_stopped_warden_is_replaced_when_a_spawn_has_waited_long_enough() {
-        let warden = start(WardenOptions { start_timeout: Duration::from_millis(100), proof_timeout: Duration::from_secs(1), ..options() });
+    async fn a_stopped_warden_is_made_to_go_on_and_does_what_it_was_asked_meanwhile() {
+        let warden = start(options());
         let stopped = warden.pid();
         kill(warden_pid(&warden), Signal::STOP);
+        let ended = within(Duration::from_secs(5), run(&warden, sh("exit 3"))).await;
+        assert_eq!((status(ended.leader), ended.proof), (ExitKind::Code(3), Proof::Keeper));
+        assert_eq!(warden.pid(), stopped);
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    async fn a_warden_that_is_stopped_again_and_again_is_replaced() {
+        let warden = start(options());
+        let stopped = warden.pid();
+        let stopper = Stopper::start(warden_pid(&warden));
+        eventually("there is another", || warden.pid().is_some() && warden.pid() != stopped).await;
+        drop(stopper);
+        within(Duration::from_secs(10), run(&warden, sh("true"))).await;
+        assert_only_the_warden_is_left(&warden).await;
+    }
+
+    async fn a_warden_that_does_not_answer_is_replaced_when_a_spawn_has_waited_long_enough() {
+        let dir = scratch();
+        let silent = dir.path().join("silent");
+        std::fs::write(&silent, "#!/bin/sh\nexec cat <&3 >/dev/null\n").unwrap();
+        std::fs::set_permissions(&silent, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let limits = WardenOptions { start_timeout: Duration::from_millis(100), proof_timeout: Duration::from_secs(1), ..options() };
+        let warden = start(WardenOptions { executable: silent, ..limits });
+        let first = warden.pid();
         let error = within(Duration::from_secs(15), warden.spawn(sh("true"))).await.unwrap_err();
         assert_eq!((error.stage, error.errno, error.proof), (Stage::Warden, libc::ECONNRESET, Proof::Swept));
-        within(Duration::from_secs(10), run(&warden, sh("true"))).await;
-        assert_ne!(warden.pid(), stopped);
+        eventually("there is another", || warden.pid().is_some() && warden.pid() != first).await;
         assert_only_the_warden_is_left(&warden).await;
     }
 
@@ -184,6 +207,10 @@ impl Agent {
         Self { process, warden, below }
     }
 
+    fn keepers(&self) -> Vec<i32> {
+        self.below.iter().copied().filter(|pid| parent(*pid) == Some(self.warden)).collect()
+    }
+
     fn assert_nothing_is_left(self) {
         let nothing = || !self.below.iter().any(|pid| exists(*pid));
         let gone = eventually("no process of the agent is left", nothing);
@@ -195,6 +222,25 @@ impl Agent {
 fn a_killed_agent_leaves_none_of_its_processes() {
     let mut agent = Agent::start();
     agent.process.kill().unwrap();
+    agent.process.wait().unwrap();
+    agent.assert_nothing_is_left();
+}
+
+#[test]
+fn an_agent_that_dies_while_its_warden_is_stopped_leaves_none_of_its_processes() {
+    let mut agent = Agent::start();
+    kill(agent.warden, Signal::STOP);
+    agent.process.kill().unwrap();
+    agent.process.wait().unwrap();
+    agent.assert_nothing_is_left();
+}
+
+#[test]
+fn keepers_that_are_stopped_when_agent_and_warden_die_leave_none_of_their_processes() {
+    let mut agent = Agent::start();
+    agent.keepers().into_iter().chain([agent.warden]).for_each(|pid| kill(pid, Signal::STOP));
+    agent.process.kill().unwrap();
+    kill(agent.warden, Signal::KILL);
     agent.process.wait().unwrap();
     agent.assert_nothing_is_left();
 }

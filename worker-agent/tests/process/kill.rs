@@ -1,10 +1,8 @@
 //! Signals and kills from the agent's side.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use windlass_worker_agent::process::{ExitKind, Proof, Stage, WardenOptions};
 
 use crate::support::*;
@@ -170,32 +168,5 @@ alone! {
         }
         assert!(proofs.contains(&Proof::Swept) && !proofs.contains(&Proof::None), "{proofs:?}");
         assert_only_the_warden_is_left(&warden).await;
-    }
-}
-
-/// Stops a process again and again until dropped; it stays stopped.
-struct Stopper {
-    done: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Stopper {
-    fn start(pid: i32) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&done);
-        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
-        let thread = std::thread::spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                let _ = pidfd_send_signal(&pidfd, Signal::STOP); // gone, if it was quicker
-            }
-        });
-        Self { done, thread: Some(thread) }
-    }
-}
-
-impl Drop for Stopper {
-    fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
     }
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use windlass_worker_agent::process::{
     ExitInfo, ExitKind, LeaderEnd, PipeReader, Process, Proof, SpawnSpec, Warden, WardenOptions,
 };
@@ -206,8 +209,8 @@ pub(crate) fn fds(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-pub(crate) fn kill(pid: i32, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 /// A process that is stopped until this is dropped, also by a test that fails meanwhile: stopped, it would stay for ever.
@@ -215,14 +218,14 @@ pub(crate) struct Stopped(i32);
 
 impl Stopped {
     pub(crate) fn new(pid: i32) -> Self {
-        kill(pid, rustix::process::Signal::STOP);
+        kill(pid, Signal::STOP);
         Self(pid)
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        kill(self.0, rustix::process::Signal::CONT);
+        kill(self.0, Signal::CONT);
     }
 }
 
@@ -262,4 +265,31 @@ fn table() -> String {
     let output =
         Command::new("ps").args(["-o", "pid,ppid,pgid,sid,stat,args", "-p", &pids.join(",")]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Stops a process again and again until dropped; it stays stopped.
+pub(crate) struct Stopper {
+    done: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Stopper {
+    pub(crate) fn start(pid: i32) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&done);
+        let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        let thread = std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                let _ = pidfd_send_signal(&pidfd, Signal::STOP); // gone, if it was quicker
+            }
+        });
+        Self { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
 }
