@@ -18,6 +18,8 @@ use crate::{Args, Figure, median};
 const AGENTS: usize = 2;
 /// One worker for each core of the machine the floor was set on.
 const WORKERS: usize = 1;
+/// Calls in a worker's pipe.
+const AHEAD: usize = 64;
 /// Calls for each job that `--jobs` asks for: a call is that much cheaper than a process.
 const CALLS_EACH: usize = 25;
 /// 100 bytes of spec, input and all.
@@ -77,7 +79,7 @@ fn pipe_rate(workers: usize, calls: usize) -> Result<f64, OsString> {
     let feeders: Vec<_> = (0..workers)
         .map(|_| {
             let path = path.clone();
-            std::thread::spawn(move || feed(Command::new(path), share))
+            std::thread::spawn(move || feed(Command::new(path), share, AHEAD, || {}))
         })
         .collect();
     for feeder in feeders {
@@ -86,8 +88,8 @@ fn pipe_rate(workers: usize, calls: usize) -> Result<f64, OsString> {
     Ok(per_second(share * workers, began.elapsed()))
 }
 
-fn feed(mut worker: Command, calls: usize) -> std::io::Result<()> {
-    const AHEAD: usize = 64;
+/// Puts so many calls to a worker, so many of them ahead of their answers; `greeted` is told when it has said hello.
+pub(crate) fn feed(mut worker: Command, calls: usize, ahead: usize, mut greeted: impl FnMut()) -> std::io::Result<()> {
     let mut worker = worker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let (Some(mut stdin), Some(mut stdout)) = (worker.stdin.take(), worker.stdout.take()) else {
         return Err(std::io::Error::other("no pipes"));
@@ -95,8 +97,12 @@ fn feed(mut worker: Command, calls: usize) -> std::io::Result<()> {
     let (mut given, mut done, mut out, mut read) = (0, 0, Vec::new(), vec![0; 64 << 10]);
     // A hello, and then two lines for each call: started and its result.
     let mut lines = 0;
+    while lines == 0 {
+        lines = stdout.read(&mut read)?.min(1);
+    }
+    greeted();
     while done < calls {
-        while given < calls && given - done < AHEAD {
+        while given < calls && given - done < ahead {
             given += 1;
             ipc::job(&mut out, &order(given as u64));
         }

@@ -55,7 +55,7 @@ pub(crate) fn word(containment: Choice) -> &'static str {
     }
 }
 
-fn sibling(name: &str) -> Result<PathBuf, OsString> {
+pub(crate) fn sibling(name: &str) -> Result<PathBuf, OsString> {
     let own = std::env::current_exe().map_err(|err| format!("own path: {err}"))?;
     let path = own.with_file_name(name);
     if path.exists() {

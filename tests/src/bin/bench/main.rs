@@ -14,6 +14,7 @@ mod exec_true;
 mod latency;
 mod million;
 mod raw;
+mod sdks;
 mod submit;
 
 use std::ffi::OsString;
@@ -141,10 +142,11 @@ pub(crate) fn alone<T>(work: impl Future<Output = Result<T, OsString>>) -> Resul
     runtime.map_err(|err| format!("a runtime: {err}"))?.block_on(work)
 }
 
-const ROLES: [Role; 3] = [
+const ROLES: [Role; 4] = [
     Role { name: "__warden", run: windlass_worker_agent::warden::main },
     Role { name: raw::ROLE, run: raw::main },
     Role { name: echo::ROLE, run: echo::main },
+    Role { name: sdks::ROLE, run: sdks::main },
 ];
 
 /// What is run at once, and the figures it prints.
@@ -153,10 +155,12 @@ struct Scenario {
     run: fn(&Args) -> Result<Vec<Figure>, OsString>,
 }
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 8] = [
     Scenario { prints: &["exec_true"], run: exec_true::run },
     Scenario { prints: &["call_throughput"], run: calls::run },
     Scenario { prints: &["call_idle_latency"], run: latency::run },
+    Scenario { prints: &["sdk_rust"], run: sdks::rust },
+    Scenario { prints: &["sdk_python"], run: sdks::python },
     Scenario { prints: &["submit_unary"], run: submit::unary },
     Scenario { prints: &["submit_batch"], run: submit::batch },
     Scenario { prints: &["memory_1m", "memory_1m_restarted", "restart_1m"], run: million::run },
