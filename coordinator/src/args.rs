@@ -14,7 +14,7 @@ use crate::driver::CrashAt;
 #[derive(Debug, Parser)]
 #[command(name = "windlass-coordinator", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// TOML file with these flags as keys: listen, data, ephemeral, lease_ttl_ms, jobs_live_max. A flag wins over the file.
+    /// TOML file with these flags as keys: listen, data, ephemeral, lease_ttl_ms, jobs_live_max, quarantine_after_s. A flag wins over the file.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Address to serve at [default: 127.0.0.1:7070]. Port 0 takes any free one; the first line on standard output says which.
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Jobs held that are not final [default: 2000000].
     #[arg(long, value_name = "N")]
     pub(crate) jobs_live_max: Option<usize>,
+    /// Seconds that something may be stuck on an agent, killed and not gone, before the agent gets nothing new [default: 60].
+    #[arg(long, value_name = "S")]
+    pub(crate) quarantine_after_s: Option<u64>,
     /// Directory of the record. Made where it is missing; one coordinator at a time.
     #[arg(long, value_name = "DIR", env = "WINDLASS_DATA")]
     pub(crate) data: Option<PathBuf>,
@@ -98,6 +101,7 @@ impl Args {
         fill(&mut self.listen, file.listen, "listen", from_file);
         fill(&mut self.lease_ttl_ms, file.lease_ttl_ms, "lease_ttl_ms", from_file);
         fill(&mut self.jobs_live_max, file.jobs_live_max, "jobs_live_max", from_file);
+        fill(&mut self.quarantine_after_s, file.quarantine_after_s, "quarantine_after_s", from_file);
         // Two answers to one question, where the record is: a flag that gives one overrides both keys. An ephemeral coordinator
         // removes the directory that it was given, which must never be the one of a file.
         if self.data.is_none() && !self.ephemeral {
@@ -121,6 +125,7 @@ impl Args {
             crash_at: self.crash_at.clone(),
             listen: self.listen.unwrap_or(default.listen),
             lease_ttl: self.lease_ttl_ms.map_or(default.lease_ttl, Duration::from_millis),
+            quarantine_after: self.quarantine_after_s.map_or(default.quarantine_after, Duration::from_secs),
             jobs_live_max: self.jobs_live_max.unwrap_or(default.jobs_live_max),
             ..default
         };
@@ -189,6 +194,7 @@ mod tests {
             ("listen = 7\n", "listen", "correct it"),
             ("data = \"/d\"\nlisten = \"0.0.0.0:7070\"\n", "listen", "loopback"),
             ("data = \"/d\"\nlease_ttl_ms = 1\n", "lease_ttl_ms", "500 ms"),
+            ("data = \"/d\"\nquarantine_after_s = 0\n", "quarantine_after_s", "1 s to 1 day"),
             ("data = \"/d\"\nephemeral = true\n", "ephemeral", "correct it"),
             ("listen = \n", "listen", "correct it"),
         ] {

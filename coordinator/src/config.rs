@@ -11,6 +11,9 @@ use crate::store::StoreOptions;
 /// Longest lease that can be set.
 pub(crate) const LEASE_TTL_MAX: Duration = Duration::from_secs(3600);
 
+/// Longest time that something may be stuck.
+const QUARANTINE_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -28,6 +31,9 @@ pub enum ConfigError {
     /// Out of its bounds.
     #[error("--lease-ttl-ms {}: must be 500 ms to 1 h", .0.as_millis())]
     LeaseTtl(Duration),
+    /// Out of its bounds.
+    #[error("--quarantine-after-s {}: must be 1 s to 1 day", .0.as_secs())]
+    QuarantineAfter(Duration),
     /// The file of the settings is not there, or not to be read.
     #[error("--config {}: {_1}; name a file that can be read, or leave the flag out", .0.display())]
     FileUnreadable(PathBuf, #[source] std::io::Error),
@@ -52,6 +58,7 @@ impl ConfigError {
         match self {
             Self::NotLoopback(_) => Some("listen"),
             Self::LeaseTtl(_) => Some("lease_ttl_ms"),
+            Self::QuarantineAfter(_) => Some("quarantine_after_s"),
             Self::NoData | Self::FileUnreadable(..) | Self::BadFile(..) | Self::InFile { .. } => None,
         }
     }
@@ -66,6 +73,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Silence after which an agent gets nothing new.
     pub lease_ttl: Duration,
+    /// Time that something may be stuck on an agent before it gets nothing new.
+    pub quarantine_after: Duration,
     /// Jobs held that are not final; at about 200 bytes each in memory the default of 2,000,000 is 400 MB.
     pub jobs_live_max: usize,
     /// What the store keeps, and how much room it leaves.
@@ -86,6 +95,7 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             data: None,
             lease_ttl: Duration::from_secs(15),
+            quarantine_after: windlass_core::Options::QUARANTINE_AFTER,
             jobs_live_max: 2_000_000,
             store: StoreOptions::default(),
             logs: LogLimits::default(),
@@ -108,6 +118,10 @@ impl Options {
         // Below 500 ms a busy machine loses agents that are well; above an hour nobody would wait for a dead one.
         if self.lease_ttl < Duration::from_millis(500) || self.lease_ttl > LEASE_TTL_MAX {
             return Err(ConfigError::LeaseTtl(self.lease_ttl));
+        }
+        // A kill that a busy disk holds up takes seconds; above a day nobody would see what it was about.
+        if self.quarantine_after < Duration::from_secs(1) || self.quarantine_after > QUARANTINE_AFTER_MAX {
+            return Err(ConfigError::QuarantineAfter(self.quarantine_after));
         }
         Ok(self)
     }

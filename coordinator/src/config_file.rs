@@ -17,6 +17,7 @@ pub(crate) struct ConfigFile {
     pub(crate) ephemeral: Option<bool>,
     pub(crate) lease_ttl_ms: Option<u64>,
     pub(crate) jobs_live_max: Option<usize>,
+    pub(crate) quarantine_after_s: Option<u64>,
 }
 
 impl ConfigFile {

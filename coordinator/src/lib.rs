@@ -174,6 +174,7 @@ fn core_options(options: &Options, incarnation: u64, epoch: u64) -> windlass_cor
         seed: random(),
         lease_ttl: options.lease_ttl,
         jobs_live_max: options.jobs_live_max,
+        quarantine_after: options.quarantine_after,
         ..windlass_core::Options::default()
     }
 }

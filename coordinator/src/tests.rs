@@ -44,7 +44,7 @@ fn hello(session: u64) -> Box<AgentHello> {
         boot_id: "boot".into(),
         session,
         slots: 1,
-        credit: Credit { capacity: 1, pools: Vec::new() },
+        credit: Credit { capacity: 1, ..Credit::default() },
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),

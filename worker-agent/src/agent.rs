@@ -101,6 +101,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         identity,
         slots,
         stuck,
+        withheld,
         pools: pools.clone(),
         desk,
         outbox: outbox.clone(),

@@ -69,7 +69,7 @@ fn is_over(agent: &pb::Agent) -> Result<bool, Failure> {
         Scheduling::Drained => Ok(true),
         _ if agent.state() == pb::agent::State::Gone => Ok(true),
         Scheduling::Draining => Ok(false),
-        Scheduling::Active | Scheduling::Cordoned | Scheduling::Unspecified => {
+        Scheduling::Active | Scheduling::Cordoned | Scheduling::Quarantined | Scheduling::Unspecified => {
             let what = format!("the drain of {} was ended before it was done", agent.name);
             Err(Failure::new(Exit::PRECONDITION, "DRAIN_ENDED", what).remedy("windlass agent get"))
         }

@@ -42,6 +42,10 @@ pub(crate) fn agent_sheet(agent: &pb::Agent) -> String {
     line("state", state(agent));
     line("scheduling", scheduling(agent));
     line("reason", &one_line(&agent.reason, usize::MAX));
+    if agent.stuck > 0 {
+        line("stuck", &format!("{} slots or workers that cannot be killed", agent.stuck));
+        line("since", &show_instant(agent.quarantine_time.as_ref()));
+    }
     line("stops at", &show_instant(agent.drain_time.as_ref()));
     line("busy", &format!("{} of {} slots, {} held", agent.running, agent.slots, agent.held));
     line("host", &agent.host);

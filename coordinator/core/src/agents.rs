@@ -20,6 +20,7 @@ use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::names::Names;
 use crate::orders::Standing;
+use crate::quarantine::Stuck;
 use crate::rooms::{Room, RoomId, Rooms};
 use crate::scheduling::Classes;
 use crate::{Core, Timer};
@@ -38,6 +39,8 @@ pub(crate) struct Agent {
     pub(crate) scheduling: Scheduling,
     /// By an operator's.
     pub(crate) order: Option<Standing>,
+    /// By what it cannot kill.
+    pub(crate) stuck: Stuck,
     pub(crate) rooms: Rooms,
     pub(crate) held: BTreeSet<Slot>,
     pub(crate) running: u32,
@@ -64,7 +67,8 @@ impl Agent {
 
     /// Whether it gets anything new, where it has room.
     pub(crate) fn is_open(&self) -> bool {
-        self.state == AgentState::Connected && self.scheduling == Scheduling::Active && self.order.is_none()
+        let active = self.scheduling == Scheduling::Active && self.order.is_none() && !self.stuck.is_quarantined();
+        self.state == AgentState::Connected && active
     }
 
     /// Whether a room of it gets anything new now.
@@ -83,6 +87,7 @@ impl Agent {
             (Some(OrderKind::Drain(_)), _) if self.held.is_empty() => Scheduling::Drained,
             (Some(OrderKind::Drain(_)), _) | (Some(OrderKind::Cordon), Scheduling::Draining) => Scheduling::Draining,
             (Some(OrderKind::Cordon), _) => Scheduling::Cordoned,
+            (None, Scheduling::Active) if self.stuck.is_quarantined() => Scheduling::Quarantined,
             (None, own) => own,
         }
     }
@@ -103,7 +108,12 @@ impl Agent {
             connected_at: self.connected_at,
             heard_at: self.heard_at,
             pools: self.rooms.pools(names),
-            reason: self.order.as_ref().and_then(|standing| standing.order.reason.clone()),
+            reason: match &self.order {
+                Some(standing) => standing.order.reason.clone(),
+                None => self.stuck.reason(),
+            },
+            stuck: self.stuck.count,
+            quarantined_at: self.stuck.since(),
             drain_at: self.order.as_ref().and_then(|standing| match standing.order.kind {
                 OrderKind::Drain(until) => until,
                 OrderKind::Cordon => None,
@@ -256,9 +266,10 @@ impl Core {
         }
     }
 
-    pub(crate) fn credit(&mut self, session: SessionId, credit: &Credit) {
+    pub(crate) fn credit(&mut self, now: Now, session: SessionId, credit: &Credit) {
         let Some(ix) = self.agents.speaker(session) else { return };
         self.with_agent(ix, |agent, jobs| agent.rooms.offer(credit, &mut jobs.names));
+        self.note_stuck(now, ix, credit.stuck);
     }
 
     pub(crate) fn draining(&mut self, session: SessionId) {

@@ -11,6 +11,7 @@ use windlass_shared::time::Now;
 use crate::agents::{Agent, boot_mark};
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
+use crate::quarantine::Stuck;
 use crate::rooms::Rooms;
 use crate::settle::End;
 use crate::{Core, Effect, Refusal};
@@ -29,6 +30,7 @@ impl Core {
         }
         out.push(Effect::Welcome(session, self.welcome(hello.session)));
         self.take_inventory(now, ix, session, same_instance, &hello.inventory, out);
+        self.note_stuck(now, ix, hello.credit.stuck);
         self.enforce(ix, out);
         self.watch_lease(ix, now.mono.after(self.options.lease_ttl));
     }
@@ -67,6 +69,7 @@ impl Core {
             state: AgentState::Connected,
             scheduling: Scheduling::Active,
             order: None,
+            stuck: Stuck::default(),
             rooms,
             held,
             running,
@@ -83,9 +86,10 @@ impl Core {
             // A process that drains goes on draining, whatever happens to its streams.
             let draining = agent.instance == hello.instance && before == Scheduling::Draining;
             let (rooms, held) = (std::mem::take(&mut agent.rooms), std::mem::take(&mut agent.held));
-            let order = agent.order.take();
+            let (order, stuck) = (agent.order.take(), std::mem::take(&mut agent.stuck));
             *agent = fresh(rooms, held, agent.running);
             agent.order = order;
+            agent.stuck = stuck;
             agent.session = session;
             agent.lease_due = lease_due;
             if draining {

@@ -21,6 +21,7 @@ mod keys;
 mod lease;
 mod names;
 mod orders;
+mod quarantine;
 mod queues;
 mod readopt;
 mod report;
@@ -66,6 +67,8 @@ pub struct Options {
     pub jobs_live_max: usize,
     /// Agents known, lost and gone ones included; the longest gone are forgotten first.
     pub agents_max: usize,
+    /// Time that something may be stuck on an agent before it gets nothing new.
+    pub quarantine_after: Duration,
 }
 
 impl Default for Options {
@@ -78,6 +81,7 @@ impl Default for Options {
             lease_ttl_before: Duration::ZERO,
             jobs_live_max: 2_000_000,
             agents_max: 10_000,
+            quarantine_after: Self::QUARANTINE_AFTER,
         }
     }
 }
@@ -161,7 +165,7 @@ impl Core {
             Input::Hello { session, hello } => self.hello(now, session, &hello, out),
             Input::Alive { session, at } => self.alive(now, session, at),
             Input::Report { session, sequence, items } => self.report(now, session, sequence, items, out),
-            Input::Credit { session, credit } => self.credit(session, &credit),
+            Input::Credit { session, credit } => self.credit(now, session, &credit),
             Input::Draining { session } => self.draining(session),
             Input::Goodbye { session } => self.goodbye(now, session, out),
             Input::Closed { session } => self.closed(session),
@@ -213,6 +217,7 @@ impl Core {
                 Timer::Ready(slot) => self.make_ready(now, slot, out),
                 Timer::Lease(agent) => self.judge(now, agent, out),
                 Timer::Drain(agent) => self.drain_due(agent, out),
+                Timer::Quarantine(agent) => self.quarantine(now, agent),
             }
         }
     }

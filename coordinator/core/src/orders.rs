@@ -68,6 +68,9 @@ impl Core {
             self.set_order(ix, None);
             out.push(Effect::Mark(Mark::Agent { id: agent, order: None }));
         }
+        if let Some(ix) = self.agents.find(agent) {
+            self.pardon(ix);
+        }
         self.reply_agent(ticket, agent, out);
     }
 

@@ -17,6 +17,7 @@ use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
 use crate::orders::{Due, Standing};
+use crate::quarantine::Stuck;
 use crate::rooms::{RoomId, Rooms};
 use crate::timers::Timer;
 use crate::{Core, Mark, Options};
@@ -155,6 +156,7 @@ impl Core {
             state,
             scheduling: Scheduling::Active,
             order: None,
+            stuck: Stuck::default(),
             rooms: Rooms::default(),
             held: BTreeSet::new(),
             running: 0,

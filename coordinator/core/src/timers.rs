@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Lease(AgentIx),
     /// A draining agent's time is over.
     Drain(AgentIx),
+    /// Something is stuck on an agent for too long.
+    Quarantine(AgentIx),
 }
 
 #[derive(Debug, Default)]

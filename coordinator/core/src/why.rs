@@ -47,7 +47,11 @@ impl Core {
             Class::Exec => "slots".to_owned(),
             Class::Call(handler) => format!("workers of {}", self.jobs.names.get(handler)),
         };
+        let quarantined = able.iter().any(|agent| agent.stuck.is_quarantined());
         let open: Vec<&Agent> = able.into_iter().filter(|agent| agent.is_open()).collect();
+        if open.is_empty() && quarantined {
+            return Some(format!("every agent with {what} is cordoned, draining or quarantined"));
+        }
         if open.is_empty() {
             return Some(format!("every agent with {what} is cordoned or draining"));
         }

@@ -50,7 +50,14 @@ impl Api {
 fn refused(refusal: &PoolRefusal) -> Status {
     match refusal {
         // By the field's path, as every other wrong field.
-        PoolRefusal::OutOfRange { field, limit } => to_status(&Invalid::one(*field, format!("must be {limit}"))),
+        PoolRefusal::OutOfRange { field, limit } => {
+            let field = match *field {
+                "min" => "min_workers",
+                "max" => "max_workers",
+                field => field,
+            };
+            to_status(&Invalid::one(field, format!("must be {limit}")))
+        }
         refusal => to_status(refusal),
     }
 }

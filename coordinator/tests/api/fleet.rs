@@ -36,7 +36,7 @@ async fn get(rig: &Rig, n: u8) -> pb::Agent {
 /// Two places, one slot: job 1 runs, job 2 waits there.
 async fn busy(rig: &Rig) -> (Agent, Vec<windlass_shared::domain::Lease>) {
     let mut two = hello(1, 1);
-    two.credit = Credit { capacity: 2, pools: Vec::new() };
+    two.credit = Credit { capacity: 2, ..Credit::default() };
     let (mut agent, _) = rig.greet(two).await;
     let mut leases = Vec::new();
     for _ in 0..2 {

@@ -144,7 +144,7 @@ async fn what_an_agent_refuses_is_told_by_its_name_and_by_its_field() {
         assert_eq!((status.code(), &*reason(&status)), (code, name));
     }
     let scale = pb::ScalePoolRequest { min_workers: Some(1), max_workers: Some(9), ..scale_of(id(1)) };
-    let limit = PoolRefusal::OutOfRange { field: "max_workers", limit: "1 to 2, the slots of this agent".into() };
+    let limit = PoolRefusal::OutOfRange { field: "max", limit: "1 to 2, the slots of this agent".into() };
     let (done, ()) =
         tokio::join!(pools.scale_pool(scale), answer(&mut agent, PoolAsk::ScaleTo { min: 1, max: 9 }, Err(limit)));
     let status = done.expect_err("refused");

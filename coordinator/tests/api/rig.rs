@@ -157,7 +157,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         boot_id: "boot".into(),
         session: 1,
         slots,
-        credit: Credit { capacity: slots, pools: Vec::new() },
+        credit: Credit { capacity: slots, ..Credit::default() },
         inventory: Vec::new(),
         host: "host".into(),
         version: "0".into(),
@@ -168,7 +168,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
 
 /// An agent with a pool and no slots for commands.
 pub(crate) fn hello_with(n: u8, pools: &[PoolOffer]) -> AgentHello {
-    AgentHello { credit: Credit { capacity: 0, pools: pools.to_vec() }, ..hello(n, 0) }
+    AgentHello { credit: Credit { pools: pools.to_vec(), ..Credit::default() }, ..hello(n, 0) }
 }
 
 pub(crate) fn pool(name: &str, handler: &str, workers: u32) -> PoolOffer {

@@ -24,6 +24,8 @@ pub fn agent_to_wire(agent: &AgentRecord) -> pb::Agent {
         reason: agent.reason.as_deref().unwrap_or_default().to_owned(),
         pools: agent.pools.iter().map(pool).collect(),
         drain_time: agent.drain_at.map(timestamp),
+        stuck: agent.stuck,
+        quarantine_time: agent.quarantined_at.map(timestamp),
     }
 }
 

@@ -13,8 +13,8 @@ use pb::ask::Ask as Asked;
 use pb::pool_ask::Ask as OfPool;
 use pb::pool_refusal::Refusal;
 
-/// Fields that a pool may find out of range, as the requests of the API name them.
-const FIELDS: [&str; 5] = ["min_workers", "max_workers", "signal", "grace", "tail_bytes"];
+/// Fields that a pool may find out of range, as it names them.
+const FIELDS: [&str; 5] = ["min", "max", "signal", "grace", "tail_bytes"];
 
 pub(super) fn ask_to_wire(id: u64, ask: &AgentAsk) -> pb::Ask {
     let ask = match ask {
@@ -226,7 +226,7 @@ mod tests {
             Ok(PoolAnswer::Logs(WorkerLogs { data: "x".into(), bytes_before: 2 })),
             Err(PoolRefusal::NoPool("p".into())),
             Err(PoolRefusal::NoWorker("p-9".into())),
-            Err(PoolRefusal::OutOfRange { field: "max_workers", limit: "1 to 8".into() }),
+            Err(PoolRefusal::OutOfRange { field: "max", limit: "1 to 8".into() }),
             Err(PoolRefusal::NotNow("it has no process".into())),
             Err(PoolRefusal::Unsupported("no breaker".into())),
             Err(PoolRefusal::Busy),

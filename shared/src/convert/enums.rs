@@ -178,6 +178,7 @@ pub(super) fn scheduling_to_wire(scheduling: Scheduling) -> pb::agent::Schedulin
         Scheduling::Cordoned => pb::agent::Scheduling::Cordoned,
         Scheduling::Draining => pb::agent::Scheduling::Draining,
         Scheduling::Drained => pb::agent::Scheduling::Drained,
+        Scheduling::Quarantined => pb::agent::Scheduling::Quarantined,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Scheduling {
     Draining,
     /// Drained: holds nothing.
     Drained,
+    /// Takes nothing new: something on it cannot be killed.
+    Quarantined,
 }
 
 /// An agent as the coordinator knows it.
@@ -60,10 +62,14 @@ pub struct AgentRecord {
     pub heard_at: Timestamp,
     /// Its pools, by name.
     pub pools: Vec<PoolRecord>,
-    /// Why it is cordoned or draining, in the operator's words.
+    /// Why it is cordoned or draining, in the operator's words; or why it is quarantined.
     pub reason: Option<Arc<str>>,
     /// When what still runs will be stopped, where it drains with a deadline.
     pub drain_at: Option<Timestamp>,
+    /// Slots and workers that it cannot prove to be free.
+    pub stuck: u32,
+    /// Since when it is quarantined for that.
+    pub quarantined_at: Option<Timestamp>,
 }
 
 /// What one pool of an agent takes: calls of any of its handlers.

@@ -43,6 +43,8 @@ pub struct Credit {
     pub capacity: u32,
     /// Calls, by pool.
     pub pools: Vec<PoolOffer>,
+    /// Slots and workers that it cannot prove to be free: something in them was killed and is not gone.
+    pub stuck: u32,
 }
 
 /// How far somebody has seen a coordinator's record. One that is behind this has lost something.

@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) slots: u32,
     /// How many of them something unkillable has since.
     pub(crate) stuck: StuckSlots,
+    /// Slots that something unkillable of a former life has, for this life.
+    pub(crate) withheld: u32,
     pub(crate) pools: Pools,
     pub(crate) desk: Desk,
     pub(crate) outbox: Outbox,
@@ -140,7 +142,12 @@ impl Session {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
         }
-        Credit { capacity, pools }
+        Credit { capacity, pools, stuck: self.stuck_in_all() }
+    }
+
+    /// Slots and workers that cannot be proven free, those that a former life left included.
+    fn stuck_in_all(&self) -> u32 {
+        self.withheld.saturating_add(*self.stuck.borrow()).saturating_add(self.pools.stuck())
     }
 
     // A copy: a borrow held on to would block whoever changes the plan.
@@ -213,7 +220,7 @@ impl Session {
 
     /// What the hello says it takes. No command is prefetched: one waits here only while its slot is being cleared.
     fn said_credit(&self) -> Credit {
-        Credit { capacity: self.said_slots(), pools: self.pools.offers() }
+        Credit { capacity: self.said_slots(), pools: self.pools.offers(), stuck: self.stuck_in_all() }
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {

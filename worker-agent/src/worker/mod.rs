@@ -146,6 +146,8 @@ pub(crate) struct PoolHandle {
     offer: watch::Receiver<PoolOffer>,
     /// Workers that live.
     living: watch::Receiver<usize>,
+    /// Workers that were killed and are not proven gone.
+    stuck: watch::Receiver<u32>,
     fenced: bool,
 }
 

@@ -139,6 +139,11 @@ impl Pool {
         }
     }
 
+    /// Workers that were killed and are not proven gone.
+    pub(super) fn stuck(&self) -> u32 {
+        u32::try_from(self.count(|seat| seat.state == State::Stuck)).unwrap_or(u32::MAX)
+    }
+
     /// Workers whose process is not proven gone.
     pub(super) fn lives(&self) -> usize {
         let lives = |seat: &Seat| {

@@ -84,6 +84,11 @@ impl Pools {
         offers
     }
 
+    /// Workers that were killed and are not proven gone.
+    pub(crate) fn stuck(&self) -> u32 {
+        self.0.handles.iter().map(|pool| *pool.stuck.borrow()).fold(0, u32::saturating_add)
+    }
+
     /// Asks the pool of this name, which answers between two steps of its work.
     pub(crate) async fn ask(&self, pool: &str, ask: PoolAsk) -> PoolReply {
         let named = self.0.handles.iter().find(|handle| *handle.offer.borrow().pool == *pool);

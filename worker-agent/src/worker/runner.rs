@@ -72,6 +72,7 @@ pub(super) struct Runner {
     asks: mpsc::Receiver<Asked>,
     offer: watch::Sender<PoolOffer>,
     lives: watch::Sender<usize>,
+    stuck: watch::Sender<u32>,
     words: mpsc::Receiver<(usize, Word)>,
     speaker: mpsc::Sender<(usize, Word)>,
     outgoing: Vec<Mailbox<Vec<u8>>>,
@@ -95,10 +96,11 @@ impl Runner {
         let pool = Pool::new(options, policy, parts.logs.clone(), calls_max, Instant::now());
         let (offer, offered) = watch::channel(pool.offer());
         let (lives, living) = watch::channel(0);
+        let (stuck, stuck_told) = watch::channel(0);
         let (speaker, words) = mpsc::channel(WORDS);
         let orders = Mailbox::default();
         let (asker, asks) = asks();
-        let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, fenced };
+        let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, stuck: stuck_told, fenced };
         let (outgoing, controls, weights) = (Vec::new(), Vec::new(), Vec::new());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
         let runner = Self {
@@ -111,6 +113,7 @@ impl Runner {
             asks,
             offer,
             lives,
+            stuck,
             words,
             speaker,
             outgoing,
@@ -220,6 +223,9 @@ impl Runner {
             self.start(ix);
         }
         self.lives.send_replace(self.pool.lives());
+        if self.stuck.send_replace(self.pool.stuck()) != self.pool.stuck() {
+            self.changed.notify_one();
+        }
         let offer = self.pool.offer();
         if *self.offer.borrow() != offer {
             self.offer.send_replace(offer);

@@ -47,8 +47,9 @@ impl Drop for Freezer {
     }
 }
 
-fn takes(capacity: u32) -> FromAgent {
-    FromAgent::Credit(Credit { capacity, pools: Vec::new() })
+/// It takes so much, while so much of it is stuck.
+fn takes(capacity: u32, stuck: u32) -> FromAgent {
+    FromAgent::Credit(Credit { capacity, stuck, ..Credit::default() })
 }
 
 /// So many news, and in between or around them the word that it takes `capacity`; nothing else.
@@ -60,7 +61,7 @@ async fn news_and_credit(stream: &mut Stream, count: usize, capacity: u32) -> Ve
                 stream.ack(number, &[]).await;
                 news.extend(items);
             }
-            Some(said) if said == takes(capacity) => told = true,
+            Some(said) if said == takes(capacity, 1) => told = true,
             other => panic!("{other:?}"),
         }
     }
@@ -102,7 +103,7 @@ async fn a_slot_that_something_unkillable_has_is_offered_to_nobody_until_that_is
     assert_eq!(third.state, AttemptState::Succeeded);
 
     freezer.set("THAWED");
-    assert_eq!(stream.next().await, Some(takes(2)));
+    assert_eq!(stream.next().await, Some(takes(2, 0)));
     agent.finish(&mut stream).await;
 }
 
@@ -124,6 +125,6 @@ async fn what_waits_for_a_slot_that_gets_stuck_goes_back() {
     assert_eq!((news[0].lease, outcome(&news[0]).exit.as_ref().unwrap().proof), (lease(1), Proof::None));
     assert_eq!((news[1].lease, &news[1].news), (lease(2), &News::Returned(Reason::Returned)));
     freezer.set("THAWED");
-    assert_eq!(stream.next().await, Some(takes(1)));
+    assert_eq!(stream.next().await, Some(takes(1, 0)));
     agent.finish(&mut stream).await;
 }

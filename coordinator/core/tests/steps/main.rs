@@ -6,6 +6,7 @@ mod order;
 mod orders;
 mod outcomes;
 mod pools;
+mod quarantine;
 mod queues;
 mod random;
 mod replay;

@@ -17,7 +17,7 @@ fn last(lines: &[String]) -> &str {
 
 /// What agent 1 says of its pools, on session `session`.
 fn credit(rig: &mut Rig, session: u64, pools: &[PoolOffer]) -> Vec<String> {
-    let credit = Credit { capacity: 0, pools: pools.to_vec() };
+    let credit = Credit { pools: pools.to_vec(), ..Credit::default() };
     rig.step(Input::Credit { session: SessionId(session), credit })
 }
 

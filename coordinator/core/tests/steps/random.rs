@@ -71,7 +71,7 @@ impl World {
             held: BTreeMap::new(),
             outbox: Vec::new(),
             reports: 0,
-            offers: Credit { capacity: 2, pools: Vec::new() },
+            offers: Credit { capacity: 2, ..Credit::default() },
         };
         Self {
             seed,
@@ -205,7 +205,7 @@ impl World {
                 pools.push(pool(name, &[handler], self.random.u32(..3)));
             }
         }
-        Credit { capacity: self.random.u32(..4), pools }
+        Credit { capacity: self.random.u32(..4), pools, stuck: self.random.u32(..6) / 5 }
     }
 
     fn greet(&mut self, at: usize) {
@@ -400,7 +400,7 @@ impl World {
             let ticket = self.ticket();
             self.give(Input::Uncordon { ticket, agent: agent(self.hosts[at].n) });
             self.close(at);
-            self.hosts[at].offers = Credit { capacity: 2, pools: vec![pool("p", &HANDLERS, 2)] };
+            self.hosts[at].offers = Credit { capacity: 2, pools: vec![pool("p", &HANDLERS, 2)], stuck: 0 };
         }
         for _ in 0..3_000 {
             for at in 0..usize::from(HOSTS) {

@@ -70,7 +70,7 @@ pub(crate) fn pool(name: &str, handlers: &[&str], workers: u32) -> PoolOffer {
 
 /// An agent that has pools, and no slots for commands.
 pub(crate) fn hello_with(n: u8, pools: &[PoolOffer]) -> AgentHello {
-    AgentHello { credit: Credit { capacity: 0, pools: pools.to_vec() }, ..hello(n, 0) }
+    AgentHello { credit: Credit { pools: pools.to_vec(), ..Credit::default() }, ..hello(n, 0) }
 }
 
 /// A call, with as many attempts as it may need.
@@ -81,7 +81,7 @@ pub(crate) fn call(handler: &str, priority: i8) -> JobHeader {
 
 /// Credit for that many commands.
 pub(crate) fn takes(capacity: u32) -> Credit {
-    Credit { capacity, pools: Vec::new() }
+    Credit { capacity, ..Credit::default() }
 }
 
 pub(crate) fn outcome(state: AttemptState, reason: Option<Reason>) -> Box<Outcome> {

@@ -114,7 +114,7 @@ impl World {
             boot_id: "boot".into(),
             session: session.0,
             slots: 4,
-            credit: Credit { capacity: self.random.u32(1..10), pools: Vec::new() },
+            credit: Credit { capacity: self.random.u32(1..10), ..Credit::default() },
             inventory,
             host: "host".into(),
             version: "0".into(),

@@ -44,7 +44,7 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
         Up::Heartbeat(beat) => FromAgent::Heartbeat(beat.sequence),
         Up::Report(report) => FromAgent::Report(report.sequence, items(report.items)?),
         Up::Credit(wire) => {
-            FromAgent::Credit(credit_from(wire.capacity, wire.pools).map_err(|err| err.within("credit"))?)
+            FromAgent::Credit(credit_from(wire.capacity, wire.pools, wire.stuck).map_err(|err| err.within("credit"))?)
         }
         Up::Draining(draining) => FromAgent::Draining(reason(draining.reason).unwrap_or(Reason::Drain)),
         Up::Goodbye(pb::Goodbye {}) => FromAgent::Goodbye,
@@ -55,7 +55,7 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
     })
 }
 
-fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>) -> Result<Credit, Invalid> {
+fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>, stuck: u32) -> Result<Credit, Invalid> {
     let mut invalid = Invalid::default();
     let max = limits::AGENT_CAPACITY_MAX;
     let takes = pools.iter().fold(capacity, |sum, pool| sum.saturating_add(pool.capacity));
@@ -78,7 +78,7 @@ fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>) -> Result<Credit, Inval
         invalid.add("pools", format!("the handler {} is in two of them", twice[0]));
     }
     invalid.check()?;
-    Ok(Credit { capacity, pools })
+    Ok(Credit { capacity, pools, stuck })
 }
 
 fn offer_from(at: usize, wire: pb::PoolOffer, invalid: &mut Invalid) -> PoolOffer {
@@ -120,7 +120,7 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
         boot_id: wire.boot_id.into(),
         session: wire.session,
         slots: wire.slots,
-        credit: credit_from(wire.capacity, wire.pools)?,
+        credit: credit_from(wire.capacity, wire.pools, wire.stuck)?,
         inventory: leases("inventory", wire.inventory)?,
         host: wire.host.into(),
         version: wire.version.into(),
@@ -156,6 +156,7 @@ pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
         seen_epoch: hello.seen.map_or(0, |seen| seen.epoch),
         seen_revision: hello.seen.map_or(0, |seen| seen.revision),
         answers_asks: hello.answers_asks,
+        stuck: hello.credit.stuck,
     }))
 }
 
@@ -184,7 +185,7 @@ fn offer(offer: &PoolOffer) -> pb::PoolOffer {
 #[must_use]
 pub fn credit(credit: &Credit) -> pb::ConnectRequest {
     let pools = credit.pools.iter().map(offer).collect();
-    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools }))
+    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools, stuck: credit.stuck }))
 }
 
 /// The agent takes nothing new and will leave.
@@ -225,7 +226,7 @@ mod tests {
             boot_id: longest.clone(),
             session: u64::MAX,
             slots: limits::AGENT_CAPACITY_MAX,
-            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new() },
+            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new(), stuck: u32::MAX },
             inventory: vec![lease; limits::INVENTORY_ITEMS_MAX],
             host: longest.clone(),
             version: longest,
