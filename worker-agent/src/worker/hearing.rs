@@ -28,6 +28,7 @@ impl Pool {
             Heard::Output(stream, bytes) => self.on_output(ix, stream, &bytes),
             Heard::Broke(why) => self.seats[ix].break_off(WorkerExit::Protocol, why),
             Heard::NotStarted(error) => self.on_not_started(ix, &error, now),
+            Heard::OomKilled => self.seats[ix].life.oom_killed = true,
             Heard::Ended { leader, proof, fenced } => self.on_ended(ix, leader, proof, fenced, now),
             Heard::Proven => self.seats[ix].stands(State::Off, now),
         }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use libc::SIGKILL;
 use tokio::time::Instant;
 use windlass_shared::domain::WorkerExit;
 use windlass_shared::ipc::EXIT_CONFIG;
@@ -49,6 +50,10 @@ pub(super) struct Life {
     pub(super) rss: Option<u64>,
     /// Another is to take its place, for this reason.
     pub(super) due: Option<WorkerExit>,
+    /// The kernel keeps its memory limit, more exactly than a look can.
+    pub(super) limited: bool,
+    /// The kernel killed in its tree, by the word of its control group.
+    pub(super) oom_killed: bool,
     /// It was told to end, or killed, for this reason.
     pub(super) told: Option<WorkerExit>,
     jobs_max: u64,
@@ -71,6 +76,8 @@ impl Life {
             done: 0,
             rss: None,
             due: None,
+            limited: false,
+            oom_killed: false,
             told: None,
             jobs_max: bounds.jobs_max.map_or(u64::MAX, jobs),
             jobs_from: now + bounds.jobs_from,
@@ -107,6 +114,7 @@ impl Life {
             _ if fenced => WorkerExit::Fenced,
             (None, None) => WorkerExit::SupervisorLost,
             (None, Some(ExitKind::Code(EXIT_CONFIG))) => WorkerExit::BadConfig,
+            (None, Some(ExitKind::Signal { signo: SIGKILL, .. })) if self.oom_killed => WorkerExit::OomKilled,
             (None, Some(_)) if self.ready_at.is_none() => WorkerExit::BootFailed,
             (None, Some(ExitKind::Code(0))) if !called => WorkerExit::ExitedIdle,
             (None, Some(ExitKind::Code(_))) => WorkerExit::Exited,

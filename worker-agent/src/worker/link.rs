@@ -33,6 +33,8 @@ pub(super) enum Heard {
     /// It cannot be understood any more.
     Broke(String),
     NotStarted(SpawnError),
+    /// The kernel killed in its tree at its memory limit; its end follows.
+    OomKilled,
     /// Its last word was heard.
     Ended {
         leader: LeaderEnd,
@@ -76,7 +78,9 @@ impl Link {
         self.follow(Pipes::new(stdin, stdout, stderr), &mut events).await;
         let leader = events.leader_exit().await;
         let (proof, fenced) = (events.tree_end().await.proof, events.is_fenced());
-        self.tell(Word::Heard(vec![Heard::Ended { leader, proof, fenced }])).await;
+        let oom_killed = events.is_oom_killed().then_some(Heard::OomKilled);
+        let heard = oom_killed.into_iter().chain([Heard::Ended { leader, proof, fenced }]);
+        self.tell(Word::Heard(heard.collect())).await;
         if proof == Proof::None && events.proven().await != Proof::None {
             self.tell(Word::Heard(vec![Heard::Proven])).await;
         }

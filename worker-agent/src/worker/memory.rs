@@ -97,7 +97,7 @@ impl Pool {
         if seat.life.told == Some(WorkerExit::MemoryLimit) {
             // It had from one look to the next.
             seat.kill(WorkerExit::MemoryLimit);
-        } else if bounds.memory_limit.is_some_and(|limit| bytes > limit) {
+        } else if !seat.life.limited && bounds.memory_limit.is_some_and(|limit| bytes > limit) {
             tracing::warn!(
                 pool = &*self.name,
                 worker = ix,

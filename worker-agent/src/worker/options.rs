@@ -78,7 +78,7 @@ pub struct PoolOptions {
     /// Memory of a worker's tree above which it is replaced after its call, such as 512000000 or "512MiB". Absent: four fifths of
     /// `memory_limit`, where there is one.
     pub max_rss: Option<Bytes>,
-    /// Memory of a worker's tree above which it is stopped with its call. Absent: none.
+    /// Memory of a worker's tree above which it is stopped with its call; where control groups keep it, by the kernel. Absent: none.
     pub memory_limit: Option<Bytes>,
     /// Calls that may wait in a worker's pipe beside the one it works on, 0 to 32, where the worker is able to give them back.
     /// Absent: 32; how many of them are worth it follows from how long calls take.
@@ -205,7 +205,7 @@ impl PoolOptions {
         }
         self.confine.check()?;
         if self.confine.limits.memory_bytes.is_some() {
-            return Err("limits.memory_bytes is for commands: leave it out".into());
+            return Err("limits.memory_bytes is for commands: say memory_limit, which is a worker's".into());
         }
         if self.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
             return Err("cwd must be absolute".into());

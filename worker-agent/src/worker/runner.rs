@@ -18,7 +18,7 @@ use super::seat::State;
 use super::step::{Now, Strike};
 use super::{News, Order, PoolHandle, PoolOptions};
 use crate::confine::{Confined, merged};
-use crate::containment::{Sampler, Watched};
+use crate::containment::{Limits, Sampler, Watched};
 use crate::logs::Logs;
 use crate::process::{Control, SpawnSpec, Stdin, Warden};
 
@@ -184,7 +184,8 @@ impl Runner {
     fn on_word(&mut self, ix: usize, word: Word) {
         match word {
             Word::Runs(control, pid) => {
-                self.pool.seats[ix].life.pid = Some(pid);
+                let life = &mut self.pool.seats[ix].life;
+                (life.pid, life.limited) = (Some(pid), control.limits_memory());
                 if self.pool.weighs() {
                     self.weights[ix] = Some(self.parts.sampler.watch(control.tree()));
                 }
@@ -264,7 +265,7 @@ impl Runner {
             cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
             stdin: Stdin::Pipe,
             confinement: self.confined.confinement.clone(),
-            limits: self.confined.limits,
+            limits: Limits { memory_bytes: options.memory_limit.map(|limit| limit.0), ..self.confined.limits },
         }
     }
 }

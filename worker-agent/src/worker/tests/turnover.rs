@@ -106,6 +106,29 @@ fn a_worker_at_its_memory_limit_is_told_and_at_the_next_look_killed_with_its_cal
 }
 
 #[test]
+fn what_the_kernel_limits_is_not_judged_by_looks_and_its_kill_is_named_for_the_call() {
+    let mut pool = Bench::ready("max = 1\nmemory_limit = \"100MiB\"", ALL);
+    pool.pool.recycling.rss_max = None;
+    pool.pool.seats[0].life.limited = true;
+    pool.run(call(1));
+    pool.say(0, [Answer::Started(1)]);
+    let now = pool.moment();
+    pool.pool.on_memory(0, 101 << 20, now);
+    pool.settle();
+    assert_eq!(std::mem::take(&mut pool.done), [""; 0], "what its processes share counts once for each in a look");
+    assert_eq!(pool.hear(0, [Heard::OomKilled, exited(1)]), ["0: start", "1 died, begin untold"]);
+    assert_eq!(pool.exits(), [(WorkerExit::Exited, 1)], "it left by itself, though the kernel had killed in its tree");
+    assert_eq!(pool.hear(0, [hello(ALL)]), ["0: welcome"]);
+    assert_eq!(pool.run(call(2)), ["0: job 2"]);
+    pool.say(0, [Answer::Started(2)]);
+    let (status, none) = (ExitKind::Signal { signo: 9, core_dumped: false }, Duration::ZERO);
+    let killed = ExitInfo { status, user_time: none, system_time: none, max_rss_bytes: 0, wall_time: none };
+    let ended = Heard::Ended { leader: LeaderEnd::Exited(killed), proof: Proof::Cgroup, fenced: false };
+    assert_eq!(pool.hear(0, [Heard::OomKilled, ended]).last().unwrap(), "2 died, begin untold");
+    assert_eq!(pool.exits(), [(WorkerExit::Exited, 1), (WorkerExit::OomKilled, 1)]);
+}
+
+#[test]
 fn five_boots_that_fail_open_the_breaker_with_the_last_words_and_a_probe_closes_it() {
     let mut pool = Bench::new("max = 2");
     for ix in [0, 1, 0, 1] {
