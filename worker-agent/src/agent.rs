@@ -180,6 +180,8 @@ fn start_warden(
         survivors_grace: SURVIVORS_GRACE,
         proof_timeout: PROOF_TIMEOUT,
         lock: Some(data.lock()),
+        // The agent starts nothing but its warden.
+        adopts: true,
         containment,
         ..WardenOptions::default()
     })?;

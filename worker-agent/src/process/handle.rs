@@ -14,6 +14,7 @@ use super::link::{Link, Sent};
 use super::recover;
 use super::shared::{Life, Shared, WardenOptions};
 use super::spec::{Pipes, Prepared, SpawnSpec};
+use super::strangers::Strangers;
 use super::table::{Started, Table};
 use super::{PipeReader, PipeWriter, SpawnError, Stage};
 use crate::containment::Hold;
@@ -59,6 +60,7 @@ impl Warden {
     /// What posix_spawn gives, or no descriptors.
     pub fn start(options: WardenOptions) -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let strangers = Strangers::new(options.adopts);
         let link = Arc::new(Link::start(&options)?);
         let shared = Arc::new(Shared {
             options,
@@ -67,7 +69,7 @@ impl Warden {
             stage: watch::Sender::new(Life::Running),
             lease: AtomicU64::new(0),
         });
-        let task = recover::run(recover::Watch::new(Arc::clone(&shared)), link);
+        let task = recover::run(recover::Watch::new(Arc::clone(&shared), strangers), link);
         Ok((Self(shared), task))
     }
 

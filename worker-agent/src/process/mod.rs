@@ -27,6 +27,7 @@ mod pipe;
 mod recover;
 mod shared;
 mod spec;
+mod strangers;
 mod table;
 
 pub use confinement::{Confinement, Limit, Resource, User};

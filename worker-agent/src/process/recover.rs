@@ -20,9 +20,9 @@ use tracing::{info, warn};
 use super::Proof;
 use super::link::Link;
 use super::shared::{Life, Shared};
+use super::strangers::Strangers;
 use super::table::{Attempt, Next};
 use crate::sys::boottime::Boottime;
-use crate::sys::wait::{Reaped, reap_any};
 use crate::warden::{Request, Swept, sweep};
 
 /// What keepers get to kill their own trees before we do it for them, and kill them too: 20 looks, 5 ms apart.
@@ -51,6 +51,7 @@ pub(super) struct Watch {
     shared: Arc<Shared>,
     /// Attempts of a dead warden that are not proven gone.
     leftovers: Vec<Attempt>,
+    strangers: Strangers,
     /// The last field, so that whoever waits for the end finds nothing held by us, the agent's lock included.
     _over: Over,
 }
@@ -103,9 +104,9 @@ pub(super) async fn run(mut watch: Watch, first: Arc<Link>) {
 }
 
 impl Watch {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, strangers: Strangers) -> Self {
         let over = Over(shared.stage.clone());
-        Self { shared, leftovers: Vec::new(), _over: over }
+        Self { shared, leftovers: Vec::new(), strangers, _over: over }
     }
 
     fn stopping(&self) -> bool {
@@ -123,6 +124,7 @@ impl Watch {
             let event = tokio::select! {
                 open = link.receive(&mut reports) => Event::Reports { open },
                 _ = life.wait_for(|life| *life != Life::Running), if give_up.is_none() => Event::Stop,
+                () = self.strangers.end() => Event::ChildEnded,
                 _ = look_after.tick() => Event::Tick,
             };
             match event {
@@ -140,6 +142,7 @@ impl Watch {
                     }
                     self.look_after(link.pid());
                 }
+                Event::ChildEnded => self.strangers.reap(link.pid()),
             }
         }
     }
@@ -161,7 +164,8 @@ impl Watch {
             self.shared.table.kill_silent_keepers(now, since);
         }
         self.shared.options.containment.tend();
-        if !self.leftovers.is_empty() && is_clean(&HashSet::from([warden])) {
+        self.strangers.reap(warden);
+        if !self.leftovers.is_empty() && is_clean(&self.strangers.spared(Some(warden))) {
             self.give_last_word(Proof::Swept);
         }
     }
@@ -175,7 +179,8 @@ impl Watch {
         }
         let until = Instant::now() + self.shared.options.proof_timeout;
         while Instant::now() < until {
-            if (no_child_is_left() || is_clean(&HashSet::new())) && self.give_last_word(Proof::Swept) {
+            let clean = self.strangers.no_child_is_left() || is_clean(&self.strangers.spared(None));
+            if clean && self.give_last_word(Proof::Swept) {
                 return;
             }
             sleep(SWEEP_AGAIN).await;
@@ -184,9 +189,9 @@ impl Watch {
     }
 
     /// The keepers have become our children and are killing: whether they are through with it in the short time they get.
-    async fn keepers_finish(&self) -> bool {
+    async fn keepers_finish(&mut self) -> bool {
         for _ in 0..KEEPERS_LOOKS {
-            if no_child_is_left() {
+            if self.strangers.no_child_is_left() {
                 return true;
             }
             sleep(KEEPERS_PAUSE).await;
@@ -229,6 +234,7 @@ enum Event {
     Reports { open: bool },
     Stop,
     Tick,
+    ChildEnded,
 }
 
 /// How serving a warden ended.
@@ -243,17 +249,6 @@ fn pause(failures: u32) -> Duration {
     match failures.checked_sub(1) {
         None => Duration::ZERO,
         Some(doublings) => RESTART_MAX.min(RESTART_FIRST * 2u32.pow(doublings.min(10))),
-    }
-}
-
-/// Reaps what has ended; whether the kernel says that this process has no child.
-fn no_child_is_left() -> bool {
-    loop {
-        match reap_any() {
-            Ok(Reaped::Child(..) | Reaped::Stopped(_)) => {}
-            Ok(Reaped::Empty) => return true,
-            Ok(Reaped::Busy) | Err(_) => return false,
-        }
     }
 }
 

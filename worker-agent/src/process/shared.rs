@@ -27,6 +27,9 @@ pub struct WardenOptions {
     /// An open, locked file that the warden and every keeper hold as well: the lock is free again only when the last tree
     /// is gone, which may be after this process.
     pub lock: Option<Arc<OwnedFd>>,
+    /// Reap every child but the warden, for a process that starts none itself and may inherit those of others, as PID 1 does.
+    /// Default: no, so that whoever starts children can wait for them.
+    pub adopts: bool,
     /// What holds trees beside their keepers. Default: nothing.
     pub containment: Containment,
 }
@@ -39,6 +42,7 @@ impl Default for WardenOptions {
             survivors_grace: Duration::from_secs(2),
             proof_timeout: Duration::from_secs(10),
             lock: None,
+            adopts: false,
             containment: Containment::Keeper,
         }
     }

@@ -37,6 +37,18 @@ impl Ended {
     }
 }
 
+/// A child that has ended and is there to be reaped, whichever the kernel names first.
+pub(crate) fn ended_child() -> Option<Pid> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: all zeroes is a valid siginfo_t, which waitid fills in or leaves; si_pid is a field of what it fills in, and of zeroes.
+    let pid = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let done = libc::waitid(libc::P_ALL, 0, &raw mut info, options);
+        if done == 0 { info.si_pid() } else { 0 }
+    };
+    Pid::from_raw(pid)
+}
+
 /// Reaps one child of any kind, without waiting.
 pub(crate) fn reap_any() -> io::Result<Reaped> {
     reap(-1)

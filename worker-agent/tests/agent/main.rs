@@ -12,6 +12,7 @@ mod disk;
 mod fake;
 mod fencing;
 mod hostile;
+mod init;
 mod leaving;
 mod lives;
 mod logs;
