@@ -72,12 +72,15 @@ export class Context {
   /** The submitter's W3C trace context. */
   readonly traceparent?: string;
   readonly tracestate?: string;
+  /** @internal */
+  readonly frame: Frame;
   readonly #began = Date.now();
   #abort?: AbortController;
   #cancelled?: Error;
 
   /** @internal */
-  constructor(readonly frame: Frame, private readonly say: (message: object) => void) {
+  constructor(frame: Frame, private readonly say: (message: object) => void) {
+    this.frame = frame;
     this.handler = frame.handler;
     this.jobId = frame.job_id;
     this.attempt = frame.attempt;
