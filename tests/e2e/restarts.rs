@@ -11,20 +11,21 @@ use crate::witness::Witness;
 
 const SHORT_LEASE: [&str; 2] = ["--lease-ttl-ms", "1000"];
 
-fn long() -> bool {
+/// Whether the long forms are to run.
+pub(crate) fn long() -> bool {
     std::env::var_os("WINDLASS_LONG").is_some()
 }
 
-struct Cluster {
-    rig: Rig,
-    witness: Witness,
+pub(crate) struct Cluster {
+    pub(crate) rig: Rig,
+    pub(crate) witness: Witness,
     coordinator: Running,
-    agents: Vec<Running>,
+    pub(crate) agents: Vec<Running>,
     args: Vec<&'static str>,
 }
 
 impl Cluster {
-    fn new(agents: usize, slots: u32, args: &[&'static str]) -> Self {
+    pub(crate) fn new(agents: usize, slots: u32, args: &[&'static str]) -> Self {
         let rig = Rig::new();
         let witness = Witness::new(rig.dir.path());
         let coordinator = rig.coordinator_at("127.0.0.1:0", args);
@@ -32,7 +33,7 @@ impl Cluster {
         Self { rig, witness, coordinator, agents, args: args.to_vec() }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.coordinator.url.clone()
     }
 
@@ -48,16 +49,21 @@ impl Cluster {
         self.coordinator = self.rig.coordinator_at(&listen, &args);
     }
 
-    fn windlass(&self, args: &[&str]) -> crate::rig::Finished {
+    pub(crate) fn windlass(&self, args: &[&str]) -> crate::rig::Finished {
         self.rig.windlass(["-a", &self.url()].iter().chain(args))
     }
 
     /// `windlass submit --each -` of the items 1 to `items`, going on while the coordinator comes and goes.
     fn submitting(&self, items: usize, seconds: &str) -> std::thread::JoinHandle<String> {
+        self.submitting_script(items, &self.witness.script(seconds))
+    }
+
+    /// The same with a script of one's own; what it starts carries the mark.
+    pub(crate) fn submitting_script(&self, items: usize, script: &str) -> std::thread::JoinHandle<String> {
         let lines: String = (1..=items).map(|n| format!("{n}\n")).collect();
         let mut command = self.rig.command("windlass");
-        let script = self.witness.script(seconds);
-        command.args(["-a", &self.url(), "-o", "id", "submit", "--each", "-", "--", "sh", "-c", &script]);
+        command.args(["-a", &self.url(), "-o", "id", "submit", "--each", "-", "--env", &self.rig.mark_env()]);
+        command.args(["--", "sh", "-c", script]);
         std::thread::spawn(move || {
             use std::io::Write;
             use std::process::Stdio;
@@ -70,7 +76,7 @@ impl Cluster {
     }
 
     /// Every job on record, by state.
-    fn states(&self) -> Vec<String> {
+    pub(crate) fn states(&self) -> Vec<String> {
         let listed = self.windlass(&["-o", "jsonl", "job", "list", "--limit", "100000"]).expect(0);
         let state = |line: &str| {
             let job: serde_json::Value = serde_json::from_str(line).expect("a job");

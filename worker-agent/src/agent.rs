@@ -62,7 +62,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     // From here on without a pause: whoever cancels a start must not find it half done.
     let (containment, withheld) = clear(options, &data, &identity, &confining)?;
     let slots = (options.slots() - options.pool_slots()).saturating_sub(withheld);
-    let (outbox, logs) = (data.outbox()?, Logs::new(options.log_buffer_bytes));
+    let (outbox, logs) = (data.outbox()?, Logs::new(&options.logs));
     let tasks = Tasks::new(CancellationToken::new());
     let warden = start_warden(options, &data, containment.clone(), &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");

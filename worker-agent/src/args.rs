@@ -7,6 +7,9 @@
 //! [exec]
 //! run_as = "jobs"
 //!
+//! [logs]
+//! spool_bytes = 16777216
+//!
 //! [[pool]]
 //! name = "resize"
 //! command = ["python3", "/srv/resize.py"]
@@ -24,6 +27,7 @@ use serde::Deserialize;
 
 use crate::config::{ConfigError, Options};
 use crate::confine::ConfineOptions;
+use crate::logs::LogOptions;
 use crate::worker::PoolOptions;
 
 /// What a file may say. Unknown keys are refused by name: a misspelt limit is no limit.
@@ -38,11 +42,12 @@ struct File {
     detach_max: Option<String>,
     start_timeout: Option<String>,
     lock_timeout: Option<String>,
-    log_buffer_bytes: Option<u64>,
     containment: Option<String>,
     cgroup_root: Option<String>,
     #[serde(default)]
     exec: ConfineOptions,
+    #[serde(default)]
+    logs: LogOptions,
     #[serde(default)]
     pool: Vec<PoolOptions>,
 }
@@ -56,8 +61,8 @@ impl Options {
         let name = OsString::from("windlass-worker-agent");
         let bad = |err: ConfigError| Self::command().error(ErrorKind::InvalidValue, err);
         let (args, tables) = with_file(args).map_err(bad)?;
-        let Tables { exec, pools } = tables;
-        Ok(Self { exec, pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
+        let Tables { exec, logs, pools } = tables;
+        Ok(Self { exec, logs, pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
     }
 }
 
@@ -65,6 +70,7 @@ impl Options {
 #[derive(Debug, Default)]
 struct Tables {
     exec: ConfineOptions,
+    logs: LogOptions,
     pools: Vec<PoolOptions>,
 }
 
@@ -86,7 +92,6 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
         ("--detach-max", file.detach_max),
         ("--start-timeout", file.start_timeout),
         ("--lock-timeout", file.lock_timeout),
-        ("--log-buffer-bytes", number(file.log_buffer_bytes)),
         ("--containment", file.containment),
         ("--cgroup-root", file.cgroup_root),
     ] {
@@ -96,7 +101,7 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
             args.push(format!("{flag}={value}").into());
         }
     }
-    Ok((args, Tables { exec: file.exec, pools: file.pool }))
+    Ok((args, Tables { exec: file.exec, logs: file.logs, pools: file.pool }))
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
@@ -149,6 +154,7 @@ mod tests {
         assert!(
             problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\nmaximum = 2\n").contains("unknown field `maximum`")
         );
+        assert!(problem("[logs]\nspool = 2\n").contains("unknown field `spool`"));
         assert!(problem("[exec]\nnise = 2\n").contains("unknown field `nise`"));
         assert!(problem("[exec.limits]\ncpu = 2\n").contains("unknown field `cpu`"));
         let no_text = with_file(&[OsString::from_vec(b"--config=/no/\xff".to_vec())]);

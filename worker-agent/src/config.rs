@@ -10,6 +10,7 @@ pub(crate) use windlass_shared::limits::is_name;
 
 use crate::confine::ConfineOptions;
 use crate::containment::Choice;
+use crate::logs::LogOptions;
 use crate::worker::{PoolOptions, check_pools};
 
 /// A drain longer than a day is a unit mistaken.
@@ -22,10 +23,6 @@ const START_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const START_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// What has not ended by then is not going to.
 const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
-/// One full pipe and what is being read of the next.
-const LOG_BUFFER_BYTES_MIN: u64 = 128 << 10;
-/// More would be the agent's memory rather than a buffer.
-const LOG_BUFFER_BYTES_MAX: u64 = 1 << 30;
 
 /// Time for TCP to connect: well above any round trip, well below the lease.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -116,10 +113,6 @@ pub struct Options {
     // 15 s: what its warden takes to kill and to prove it, 10 s, and a little.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_time)]
     pub lock_timeout: Duration,
-    /// Bytes of output kept for each attempt until the coordinator has them; past it the oldest are dropped.
-    // 16 MiB: what the coordinator keeps of one log anyway; half a minute of a fast printer during an outage.
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
-    pub log_buffer_bytes: u64,
     /// File with these flags under their own names (`drain_timeout = "1m"`), and with pools of workers (`[[pool]]`). What is
     /// on the command line as well counts there.
     #[arg(long, value_name = "FILE")]
@@ -134,6 +127,9 @@ pub struct Options {
     /// How commands are confined: only a file says it.
     #[arg(skip)]
     pub exec: ConfineOptions,
+    /// How much is kept of what jobs write: only a file says it.
+    #[arg(skip)]
+    pub logs: LogOptions,
     /// Pools of workers, each with slots of its own: only a file has them.
     #[arg(skip)]
     pub pools: Vec<PoolOptions>,
@@ -189,9 +185,7 @@ impl Options {
         if self.drain_timeout > DRAIN_TIMEOUT_MAX {
             return bad("drain-timeout", "must be at most 24h".into());
         }
-        if !(LOG_BUFFER_BYTES_MIN..=LOG_BUFFER_BYTES_MAX).contains(&self.log_buffer_bytes) {
-            return bad("log-buffer-bytes", format!("must be {LOG_BUFFER_BYTES_MIN} to {LOG_BUFFER_BYTES_MAX}"));
-        }
+        self.logs.check().map_err(|problem| ConfigError::new("config", format!("[logs]: {problem}")))?;
         if self.cgroup_root.as_ref().is_some_and(|root| !root.is_absolute()) {
             return bad("cgroup-root", "must be an absolute path".into());
         }
@@ -273,7 +267,6 @@ mod tests {
         assert_eq!(flag(&root), Err("--cgroup-root must be an absolute path".into()));
         let keeper = flag(&["--cgroup-root", "/sys", "--containment", "keeper"]).unwrap_err();
         assert!(keeper.starts_with("--cgroup-root is of no use"), "{keeper}");
-        assert!(flag(&["--log-buffer-bytes", "1"]).unwrap_err().starts_with("--log-buffer-bytes must be"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub use confine::{ConfineOptions, LimitOptions};
 pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;
+pub use logs::LogOptions;
 pub use session::Refused;
 pub use worker::{Bytes, Mode, PoolOptions};
 

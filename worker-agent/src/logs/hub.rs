@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use windlass_shared::domain::{Lease, LogChunk, LogStream, PushedLog};
 
 use super::Offsets;
+use super::options::{Bounds, LogOptions};
 use super::reel::Reel;
 use crate::config::{LOG_BUFFERS_ENDED, LOG_MESSAGE_BYTES_MAX, LOGS_UNACKED_BYTES_MAX};
 
@@ -25,7 +26,7 @@ pub(crate) struct Logs(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     hub: Mutex<Hub>,
-    bytes_max: usize,
+    bounds: Bounds,
     waiting: Notify,
     emptied: Notify,
 }
@@ -43,16 +44,16 @@ struct Hub {
 }
 
 impl Logs {
-    /// At most `bytes_max` are kept for each attempt that runs, and [`LOG_BUFFERS_ENDED`] times as much for all that ended.
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        Self(Arc::new(Shared { hub: Mutex::default(), bytes_max, waiting: Notify::new(), emptied: Notify::new() }))
+    /// Keeps so much of each attempt that runs, and [`LOG_BUFFERS_ENDED`] times as much of all that ended.
+    pub(crate) fn new(options: &LogOptions) -> Self {
+        let bounds = options.bounds();
+        Self(Arc::new(Shared { hub: Mutex::default(), bounds, waiting: Notify::new(), emptied: Notify::new() }))
     }
 
     /// Takes what was read of a stream, leaving `read` empty.
     pub(super) fn append(&self, lease: Lease, stream: LogStream, read: &mut BytesMut) {
         let mut hub = self.hub();
-        let append = hub.reels.entry(lease).or_default().append(stream, read, self.0.bytes_max);
+        let append = hub.reels.entry(lease).or_default().append(stream, read, &self.0.bounds);
         if append.queue {
             hub.line.push_back((lease, stream));
             hub.tidy_line();
@@ -62,7 +63,7 @@ impl Logs {
             self.0.waiting.notify_one();
         }
         if append.first_loss {
-            tracing::warn!(job = %lease.job, attempt = lease.attempt, "output comes faster than it ships: bytes are dropped");
+            tracing::warn!(job = %lease.job, attempt = lease.attempt, "output is more than is kept, or comes faster than it ships: its middle is dropped");
         }
     }
 
@@ -73,8 +74,8 @@ impl Logs {
 
     /// Nothing more comes from this attempt.
     pub(crate) fn close(&self, lease: &Lease) {
-        let ended_max = self.0.bytes_max.saturating_mul(usize::try_from(LOG_BUFFERS_ENDED).unwrap_or(usize::MAX));
-        self.change(|hub| hub.close(lease, ended_max));
+        self.change(|hub| hub.close(lease, &self.0.bounds));
+        self.0.waiting.notify_one();
     }
 
     /// Nobody wants what this attempt wrote, nor what it still writes.
@@ -143,9 +144,9 @@ impl Logs {
 }
 
 impl Hub {
-    fn close(&mut self, lease: &Lease, ended_max: usize) {
+    fn close(&mut self, lease: &Lease, bounds: &Bounds) {
         let Some(reel) = self.reels.get_mut(lease) else { return };
-        reel.close();
+        self.line.extend(reel.close(bounds).map(|stream| (*lease, stream)));
         if reel.is_done() {
             self.reels.remove(lease);
             return;
@@ -153,6 +154,7 @@ impl Hub {
         let cost = reel.kept() + REEL_BYTES;
         self.ended.push_back((*lease, cost));
         self.ended_bytes += cost;
+        let ended_max = bounds.spool.saturating_mul(usize::try_from(LOG_BUFFERS_ENDED).unwrap_or(usize::MAX));
         while self.ended_bytes > ended_max && self.ended.len() > 1 {
             self.drop_oldest();
         }
@@ -234,6 +236,10 @@ mod tests {
         Lease { job, generation: 1, attempt: 1, incarnation: 1, epoch: 1, fencing_token: token }
     }
 
+    fn logs(spool_bytes: u64) -> Logs {
+        Logs::new(&LogOptions { spool_bytes, ..LogOptions::default() })
+    }
+
     fn write(logs: &Logs, token: u64, data: &[u8]) {
         logs.append(lease(token), LogStream::Stdout, &mut BytesMut::from(data));
     }
@@ -245,7 +251,7 @@ mod tests {
 
     #[test]
     fn short_outputs_of_many_attempts_go_in_one_message() {
-        let logs = Logs::new(1 << 20);
+        let logs = logs(1 << 20);
         for token in 1..=3 {
             write(&logs, token, b"hello\n");
         }
@@ -255,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_flood_takes_turns_and_stops_at_the_window() {
-        let logs = Logs::new(64 << 20);
+        let logs = logs(64 << 20);
         write(&logs, 1, &vec![b'x'; 32 << 20]);
         write(&logs, 2, b"y");
         assert_eq!(batch(&logs)[..2], [(1, 0, TURN_BYTES), (2, 0, 1)]);
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_reel_goes_when_the_attempt_is_over_and_the_coordinator_has_everything() {
-        let logs = Logs::new(1 << 20);
+        let logs = logs(1 << 20);
         write(&logs, 1, b"abc");
         assert_eq!(batch(&logs), [(1, 0, 3)]);
         logs.ack(&lease(1), LogStream::Stdout, 3);
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_was_under_way_on_a_broken_stream_is_shipped_again_from_the_acknowledged_offset() {
-        let logs = Logs::new(1 << 20);
+        let logs = logs(1 << 20);
         write(&logs, 1, b"abc");
         assert_eq!(batch(&logs), [(1, 0, 3)]);
         logs.ack(&lease(1), LogStream::Stdout, 3);
@@ -298,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_is_dropped_also_when_it_comes_later() {
-        let logs = Logs::new(1 << 20);
+        let logs = logs(1 << 20);
         write(&logs, 1, b"abc");
         logs.discard(&lease(1));
         write(&logs, 1, b"def");
@@ -308,8 +314,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_held_back_until_the_end_is_handed_out_then() {
+        let logs = logs(1 << 20);
+        write(&logs, 1, &vec![b'x'; 3 << 20]);
+        let front = (1 << 20) - (256 << 10);
+        let shipped: usize = std::iter::from_fn(|| logs.take_batch()).flatten().map(|log| log.chunk.data.len()).sum();
+        assert_eq!(shipped, front);
+        logs.close(&lease(1));
+        assert!(logs.is_waiting());
+        assert_eq!(batch(&logs), [(1, (3 << 20) - (256 << 10), 256 << 10)]);
+        logs.ack(&lease(1), LogStream::Stdout, 3 << 20);
+        assert!(logs.is_empty());
+    }
+
+    #[test]
     fn ended_attempts_that_nobody_fetches_are_bounded_and_the_oldest_go() {
-        let logs = Logs::new(1 << 20);
+        let logs = logs(1 << 20);
         for token in 1..=6 {
             write(&logs, token, &vec![b'x'; 1 << 20]);
             logs.close(&lease(token));

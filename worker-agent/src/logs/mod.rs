@@ -5,15 +5,20 @@
 //!                       ▲    [ acknowledged │ under way │ waits ]           │
 //!                       └────────────── acknowledged offsets ───────────────┘
 //! ```
-//! The pipe is always read: a job never waits for the coordinator. What does not fit the buffer is dropped from its old end,
-//! and the offsets show the gap. A job that writes nothing never enters the hub.
+//! The pipe is always read: a job never waits for the coordinator. Of an output that is longer than the spool the first bytes are
+//! shipped as they come and the last ones at its end; where a coordinator is away for longer than the spool lasts, the oldest
+//! bytes after the head go. Offsets count what is dropped, so that a reader sees the gap and its size. A job that writes nothing never
+//! enters the hub.
 
 mod capture;
 mod hub;
+mod options;
 mod reel;
+mod ring;
 mod ship;
 mod tape;
 
 pub(crate) use capture::{Capture, Offsets};
 pub(crate) use hub::Logs;
+pub use options::LogOptions;
 pub(crate) use ship::Shipper;

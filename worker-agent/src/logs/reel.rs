@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use windlass_shared::domain::LogStream;
 
 use super::Offsets;
+use super::options::Bounds;
 use super::tape::Tape;
 
 #[derive(Debug, Default)]
@@ -21,23 +22,26 @@ pub(super) struct Reel {
 
 impl Reel {
     /// Takes what was read; whether the stream is to be put into the line.
-    pub(super) fn append(&mut self, stream: LogStream, read: &mut BytesMut, bytes_max: usize) -> Append {
+    pub(super) fn append(&mut self, stream: LogStream, read: &mut BytesMut, bounds: &Bounds) -> Append {
         if self.unwanted {
             read.clear();
             return Append::default();
         }
-        self.tape(stream).append(read);
-        let lost = self.trim(bytes_max);
-        let first_loss = lost > 0 && !std::mem::replace(&mut self.lossy, true);
+        let kept = self.tape(stream).append(read, bounds);
+        let lost = self.trim(bounds);
+        let first_loss = (lost > 0 || !kept) && !std::mem::replace(&mut self.lossy, true);
+        if !kept {
+            return Append { queue: false, first_loss };
+        }
         Append { queue: !std::mem::replace(&mut self.queued[index(stream)], true), first_loss }
     }
 
     // The fuller of the two pays, so that a flood on one does not cost the other its lines.
-    fn trim(&mut self, bytes_max: usize) -> u64 {
+    fn trim(&mut self, bounds: &Bounds) -> u64 {
         let [out, err] = &mut self.tapes;
-        let over = (out.kept() + err.kept()).saturating_sub(bytes_max);
+        let over = (out.kept() + err.kept()).saturating_sub(bounds.spool);
         let fuller = if out.kept() >= err.kept() { out } else { err };
-        if over == 0 { 0 } else { fuller.trim(fuller.kept().saturating_sub(over)) }
+        if over == 0 { 0 } else { fuller.trim(fuller.kept().saturating_sub(over), bounds.head) }
     }
 
     /// The next bytes of a stream in the line, and whether it stays there.
@@ -55,9 +59,16 @@ impl Reel {
     /// A new stream to the coordinator; which of the two must stand in the line for it.
     pub(super) fn rewind(&mut self) -> impl Iterator<Item = LogStream> + use<> {
         self.tapes.iter_mut().for_each(Tape::rewind);
-        self.queued = [self.tapes[0].has_unsent(), self.tapes[1].has_unsent()];
-        let queued = self.queued;
-        [LogStream::Stdout, LogStream::Stderr].into_iter().filter(move |stream| queued[index(*stream)])
+        self.queued = [false, false];
+        self.line_up()
+    }
+
+    /// Those that have something to ship and do not stand in the line: they do now.
+    fn line_up(&mut self) -> impl Iterator<Item = LogStream> + use<> {
+        let waits = [self.tapes[0].has_unsent(), self.tapes[1].has_unsent()];
+        let before = std::mem::replace(&mut self.queued, waits);
+        let fresh = [waits[0] && !before[0], waits[1] && !before[1]];
+        [LogStream::Stdout, LogStream::Stderr].into_iter().filter(move |stream| fresh[index(*stream)])
     }
 
     /// Nobody wants what is here or comes; how many bytes were under way.
@@ -67,8 +78,11 @@ impl Reel {
         flying
     }
 
-    pub(super) fn close(&mut self) {
+    /// Nothing more comes; which of the two must stand in the line for what was held back until now.
+    pub(super) fn close(&mut self, bounds: &Bounds) -> impl Iterator<Item = LogStream> + use<> {
         self.closed = true;
+        self.tapes.iter_mut().for_each(|tape| tape.close(bounds));
+        self.line_up()
     }
 
     /// Whether nothing is left to do for it.
@@ -95,7 +109,7 @@ impl Reel {
 pub(super) struct Append {
     /// The stream has something to ship and does not stand in the line.
     pub(super) queue: bool,
-    /// The first bytes of the attempt were dropped.
+    /// The attempt writes more than will be kept, for the first time.
     pub(super) first_loss: bool,
 }
 

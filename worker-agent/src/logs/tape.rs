@@ -4,21 +4,24 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::options::Bounds;
+use super::ring::Ring;
+
 /// Smaller pieces are copied together: each piece costs about a hundred bytes beside its own.
-const PIECE_BYTES: usize = 16 << 10;
+pub(super) const PIECE_BYTES: usize = 16 << 10;
 
 /// ```text
 ///            start          sent                 end
-///  dropped or │  under way   │  waits              │
-///  acknowl'd  │ piece│piece│ │ piece│piece│ [tail] │ next append
+///  dropped or │  under way   │  waits              │        until nothing more comes
+///  acknowl'd  │ piece│piece│ │ piece│piece│ [tail] │ next append ──► or, past the front, ring
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Tape {
-    /// Pieces without a gap between them.
+    /// Pieces in their order, with a gap where bytes between head and tail were dropped.
     pieces: VecDeque<Piece>,
     /// What came after them, still growing.
     tail: BytesMut,
-    /// Offset of the next byte.
+    /// Offset of the byte after them.
     end: u64,
     /// Everything before it was handed out.
     sent: u64,
@@ -28,6 +31,8 @@ pub(super) struct Tape {
     kept: usize,
     /// Everything before it is with the coordinator.
     acked: u64,
+    /// What came after the front, of which only the end will be shipped.
+    ring: Ring,
 }
 
 #[derive(Debug)]
@@ -43,8 +48,38 @@ impl Piece {
 }
 
 impl Tape {
-    /// Takes what was read, leaving `read` empty.
-    pub(super) fn append(&mut self, read: &mut BytesMut) {
+    /// Takes what was read, leaving `read` empty; whether it is to be shipped now. What is past the front waits for the end, to be
+    /// known by then to be its last or not.
+    pub(super) fn append(&mut self, read: &mut BytesMut, bounds: &Bounds) -> bool {
+        let room = if self.ring.is_untouched() { bounds.front().saturating_sub(self.end) } else { 0 };
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(read.len());
+        let rest = read.split_off(room);
+        if !rest.is_empty() {
+            self.ring.push(rest, bounds.tail);
+        }
+        if room > 0 {
+            self.take(read);
+        }
+        room > 0
+    }
+
+    /// Nothing more comes: the tail is to be shipped too, where there is one.
+    pub(super) fn close(&mut self, bounds: &Bounds) {
+        if self.ring.is_untouched() {
+            return;
+        }
+        self.cut();
+        let (dropped, pieces) = self.ring.take(bounds.tail);
+        self.end += dropped;
+        for data in pieces {
+            let (offset, bytes) = (self.end, data.len());
+            self.pieces.push_back(Piece { offset, data });
+            self.end += bytes as u64;
+            self.kept += bytes;
+        }
+    }
+
+    fn take(&mut self, read: &mut BytesMut) {
         let bytes = read.len();
         if bytes >= PIECE_BYTES {
             self.cut();
@@ -68,17 +103,39 @@ impl Tape {
         }
     }
 
-    /// Drops the oldest bytes until at most `max` are kept; how many were dropped that nobody was given.
-    pub(super) fn trim(&mut self, max: usize) -> u64 {
-        if self.kept <= max {
+    /// Drops the oldest bytes after the first `head` of the stream until at most `max` are kept, or nothing else is; how many were
+    /// dropped that nobody was given.
+    pub(super) fn trim(&mut self, max: usize, head: u64) -> u64 {
+        let mut over = self.kept.saturating_sub(max);
+        if over == 0 {
             return 0;
         }
         self.cut();
-        let start = self.end - max as u64;
-        self.release(start);
-        let lost = start.saturating_sub(self.sent);
-        self.sent = self.sent.max(start);
+        self.split_at(head);
+        let at = self.pieces.partition_point(|piece| piece.offset < head);
+        let mut lost = 0;
+        while let Some(piece) = self.pieces.get_mut(at).filter(|_| over > 0) {
+            let bytes = piece.data.len().min(over);
+            let from = piece.offset.max(self.sent);
+            piece.offset += bytes as u64;
+            lost += piece.offset.saturating_sub(from);
+            drop(piece.data.split_to(bytes));
+            (self.kept, over) = (self.kept - bytes, over - bytes);
+            if piece.data.is_empty() {
+                self.pieces.remove(at);
+            }
+        }
         lost
+    }
+
+    /// Makes two pieces of the one that reaches over `offset`.
+    fn split_at(&mut self, offset: u64) {
+        let at = self.pieces.partition_point(|piece| piece.end() <= offset);
+        let Some(piece) = self.pieces.get_mut(at).filter(|piece| piece.offset < offset) else { return };
+        let before = usize::try_from(offset - piece.offset).unwrap_or(usize::MAX).min(piece.data.len());
+        let head = Piece { offset: piece.offset, data: piece.data.split_to(before) };
+        piece.offset = offset;
+        self.pieces.insert(at, head);
     }
 
     /// Lets go of everything before `offset`.
@@ -104,10 +161,10 @@ impl Tape {
         self.cut();
         let at = self.pieces.partition_point(|piece| piece.end() <= self.sent);
         let piece = self.pieces.get(at)?;
-        let from = usize::try_from(self.sent.saturating_sub(piece.offset)).unwrap_or(0);
-        let data = piece.data.slice(from..piece.data.len().min(from + max));
-        let offset = self.sent;
-        self.sent += data.len() as u64;
+        let offset = piece.offset.max(self.sent);
+        let from = usize::try_from(offset - piece.offset).unwrap_or(0);
+        let data = piece.data.slice(from..piece.data.len().min(from.saturating_add(max)));
+        self.sent = offset + data.len() as u64;
         self.flying.push_back((self.sent, data.len()));
         Some((offset, data))
     }
@@ -136,7 +193,7 @@ impl Tape {
     /// What is under way is lost with its stream: it is handed out again.
     pub(super) fn rewind(&mut self) {
         self.flying.clear();
-        self.sent = self.end - self.kept as u64;
+        self.sent = self.pieces.front().map_or(self.end - self.tail.len() as u64, |first| first.offset);
     }
 
     /// Whether the coordinator has everything.
@@ -148,6 +205,7 @@ impl Tape {
         self.acked
     }
 
+    /// Bytes that are shipped or to be shipped now.
     pub(super) fn kept(&self) -> usize {
         self.kept
     }
@@ -162,12 +220,22 @@ impl Tape {
 mod tests {
     use super::*;
 
+    const ROOMY: Bounds = Bounds { spool: 1 << 20, head: 0, tail: 0 };
+
     fn tape(writes: &[&[u8]]) -> Tape {
+        bounded(writes, &ROOMY)
+    }
+
+    fn bounded(writes: &[&[u8]], bounds: &Bounds) -> Tape {
         let mut tape = Tape::default();
         for write in writes {
-            tape.append(&mut BytesMut::from(*write));
+            tape.append(&mut BytesMut::from(*write), bounds);
         }
         tape
+    }
+
+    fn all(tape: &mut Tape) -> Vec<(u64, Vec<u8>)> {
+        std::iter::from_fn(|| next(tape, usize::MAX)).collect()
     }
 
     fn next(tape: &mut Tape, max: usize) -> Option<(u64, Vec<u8>)> {
@@ -178,7 +246,7 @@ mod tests {
     fn small_writes_travel_together_in_order() {
         let mut tape = tape(&[b"ab", b"c", b"def"]);
         assert_eq!(next(&mut tape, 4), Some((0, b"abcd".to_vec())));
-        tape.append(&mut BytesMut::from(&b"gh"[..]));
+        tape.append(&mut BytesMut::from(&b"gh"[..]), &ROOMY);
         assert_eq!(next(&mut tape, 9), Some((4, b"ef".to_vec())));
         assert_eq!(next(&mut tape, 9), Some((6, b"gh".to_vec())));
         assert_eq!(next(&mut tape, 9), None);
@@ -199,7 +267,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_the_oldest_go_and_the_offset_shows_the_gap() {
         let mut tape = tape(&[b"0123456789"]);
-        assert_eq!(tape.trim(4), 6);
+        assert_eq!(tape.trim(4, 0), 6);
         assert_eq!(tape.kept(), 4);
         assert_eq!(next(&mut tape, 9), Some((6, b"6789".to_vec())));
     }
@@ -208,7 +276,7 @@ mod tests {
     fn what_is_under_way_counts_as_lost_only_if_its_stream_is() {
         let mut tape = tape(&[b"0123456789"]);
         assert_eq!(next(&mut tape, 8), Some((0, b"01234567".to_vec())));
-        assert_eq!(tape.trim(4), 0);
+        assert_eq!(tape.trim(4, 0), 0);
         assert_eq!(next(&mut tape, 9), Some((8, b"89".to_vec())));
         assert_eq!((tape.ack(8), tape.ack(10)), (8, 2));
         assert!(tape.is_empty());
@@ -221,6 +289,57 @@ mod tests {
         assert_eq!(next(&mut tape, 9), Some((7, b"789".to_vec())));
         assert_eq!(tape.ack(u64::MAX), 3);
         assert!(tape.is_empty());
+    }
+
+    #[test]
+    fn past_the_front_only_the_last_bytes_are_shipped_and_only_at_the_end() {
+        let bounds = Bounds { spool: 8, head: 0, tail: 3 };
+        let mut tape = bounded(&[b"0123", b"456789", b"abc", b"d"], &bounds);
+        assert_eq!(all(&mut tape), [(0, b"01234".to_vec())]);
+        assert_eq!((tape.ack(5), tape.is_empty()), (5, true));
+        tape.close(&bounds);
+        assert_eq!(all(&mut tape), [(11, b"bcd".to_vec())], "and the gap is where the middle was");
+        assert_eq!((tape.ack(14), tape.acked(), tape.is_empty()), (3, 14, true));
+    }
+
+    #[test]
+    fn what_fits_is_shipped_without_a_gap_and_once_whatever_breaks() {
+        let bounds = Bounds { spool: 8, head: 0, tail: 3 };
+        let mut tape = bounded(&[b"0123", b"4567"], &bounds);
+        assert_eq!(all(&mut tape), [(0, b"01234".to_vec())]);
+        tape.close(&bounds);
+        assert_eq!(all(&mut tape), [(5, b"567".to_vec())]);
+        tape.ack(5);
+        tape.rewind();
+        assert_eq!(all(&mut tape), [(5, b"567".to_vec())]);
+        tape.close(&bounds);
+        assert_eq!(all(&mut tape), [], "closed again, nothing comes again");
+    }
+
+    #[test]
+    fn a_stream_that_broke_is_gone_on_with_before_and_behind_the_gap() {
+        let bounds = Bounds { spool: 8, head: 0, tail: 2 };
+        let mut tape = bounded(&[b"0123456789abcdef"], &bounds);
+        tape.close(&bounds);
+        let shipped = [(0, b"012345".to_vec()), (14, b"ef".to_vec())];
+        assert_eq!(all(&mut tape), shipped);
+        tape.rewind();
+        assert_eq!(all(&mut tape), shipped);
+        assert_eq!(tape.ack(6), 6);
+        tape.rewind();
+        assert_eq!(all(&mut tape), [(14, b"ef".to_vec())]);
+    }
+
+    #[test]
+    fn the_head_is_kept_when_the_oldest_after_it_go() {
+        let mut tape = tape(&[b"0123456789"]);
+        assert_eq!(tape.trim(5, 2), 5);
+        assert_eq!(tape.kept(), 5);
+        let shipped = [(0, b"01".to_vec()), (7, b"789".to_vec())];
+        assert_eq!(all(&mut tape), shipped);
+        tape.rewind();
+        assert_eq!(all(&mut tape), shipped);
+        assert_eq!((tape.trim(2, 2), tape.ack(10), tape.is_empty()), (0, 5, true));
     }
 
     #[test]

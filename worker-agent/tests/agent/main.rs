@@ -8,6 +8,7 @@ mod as_root;
 mod asks;
 mod cgroups;
 mod confinement;
+mod cycles;
 mod disk;
 mod fake;
 mod fencing;

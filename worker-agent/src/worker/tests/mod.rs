@@ -91,7 +91,7 @@ impl Bench {
         let text = format!("name = \"p\"\ncommand = [\"w\"]\n{rest}\n");
         let options: PoolOptions = toml::from_str(&text).unwrap();
         let (now, policy) = (Instant::now(), options.policy(4));
-        let pool = Pool::new(options, policy, Logs::new(1 << 20), 1_000, now);
+        let pool = Pool::new(options, policy, Logs::new(&crate::logs::LogOptions::default()), 1_000, now);
         let mut bench = Self { pool, now, done: Vec::new() };
         bench.settle();
         bench

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::row::Row;
 use super::site::Site;
 
-const FLOOD: u64 = 256 << 20;
+const FLOOD: u64 = 1 << 30;
 /// What an agent may grow by, whatever is written.
 const GROWTH_KIB: u64 = 64 << 10;
 /// What one that has done nothing yet takes.
@@ -14,22 +14,22 @@ const IDLE_KIB: u64 = 32 << 10;
 pub(super) fn rows() -> Vec<Row> {
     let flood = Duration::from_secs(60);
     vec![
-        Row::command("writes_without_end", &["head", "-c", "268435456", "/dev/zero"]).within(flood).looks(
+        Row::command("writes_a_gibibyte", &["head", "-c", "1073741824", "/dev/zero"]).within(flood).looks(
             |site, outcome| {
                 assert_eq!(outcome.stdout_bytes, FLOOD);
                 is_small(site);
             },
         ),
-        Row::sh("writes_without_end_in_one_line", "head -c 268435456 /dev/zero | tr '\\0' x >&2").within(flood).looks(
+        Row::sh("writes_a_gibibyte_in_one_line", "head -c 1073741824 /dev/zero | tr '\\0' x >&2").within(flood).looks(
             |site, outcome| {
                 assert_eq!(outcome.stderr_bytes, FLOOD);
                 is_small(site);
             },
         ),
-        Row::sh("writes_on_both_at_once", "head -c 268435456 /dev/zero & head -c 268435456 /dev/zero >&2; wait")
+        Row::sh("writes_on_both_at_once", "head -c 536870912 /dev/zero & head -c 536870912 /dev/zero >&2; wait")
             .within(flood)
             .looks(|site, outcome| {
-                assert_eq!((outcome.stdout_bytes, outcome.stderr_bytes), (FLOOD, FLOOD));
+                assert_eq!((outcome.stdout_bytes, outcome.stderr_bytes), (FLOOD / 2, FLOOD / 2));
                 is_small(site);
             }),
         Row::sh("writes_byte_by_byte", "i=0; while [ $i -lt 5000 ]; do printf x; i=$((i+1)); done").looks(

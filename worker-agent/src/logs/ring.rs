@@ -1,0 +1,99 @@
+//! The newest bytes of an output that has said more than is shipped of it.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::tape::PIECE_BYTES;
+
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    pieces: VecDeque<Bytes>,
+    /// What came after them, still growing.
+    growing: BytesMut,
+    /// Bytes in both.
+    kept: usize,
+    /// Bytes let go before them.
+    dropped: u64,
+}
+
+impl Ring {
+    /// Whether nothing was ever put into it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.kept == 0 && self.dropped == 0
+    }
+
+    /// Takes bytes, and lets go of the oldest where more than `max` would stay without them.
+    pub(super) fn push(&mut self, bytes: BytesMut, max: usize) {
+        self.kept += bytes.len();
+        if bytes.len() >= PIECE_BYTES {
+            self.cut();
+            self.pieces.push_back(bytes.freeze());
+        } else {
+            self.growing.extend_from_slice(&bytes);
+        }
+        if self.growing.len() >= PIECE_BYTES {
+            self.cut();
+        }
+        while let Some(oldest) = self.pieces.front().filter(|oldest| self.kept - oldest.len() >= max) {
+            self.kept -= oldest.len();
+            self.dropped += oldest.len() as u64;
+            self.pieces.pop_front();
+        }
+    }
+
+    fn cut(&mut self) {
+        if !self.growing.is_empty() {
+            self.pieces.push_back(self.growing.split().freeze());
+        }
+    }
+
+    /// The last `max` bytes, and how many went before them; it is untouched then.
+    pub(super) fn take(&mut self, max: usize) -> (u64, VecDeque<Bytes>) {
+        self.cut();
+        let mut over = self.kept.saturating_sub(max);
+        let Self { mut pieces, dropped, .. } = std::mem::take(self);
+        let dropped = dropped + over as u64;
+        while let Some(oldest) = pieces.front_mut() {
+            if oldest.len() > over {
+                drop(oldest.split_to(over));
+                break;
+            }
+            over -= oldest.len();
+            pieces.pop_front();
+        }
+        (dropped, pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(pieces: VecDeque<Bytes>) -> Vec<u8> {
+        pieces.into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn it_keeps_exactly_the_last_bytes_however_they_came() {
+        for step in [1, 7, 1_000, PIECE_BYTES, 50_000] {
+            let all: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+            let mut ring = Ring::default();
+            for part in all.chunks(step) {
+                ring.push(BytesMut::from(part), 10_000);
+                assert!(ring.kept < 10_000 + PIECE_BYTES + step, "{step}: {}", ring.kept);
+            }
+            let (dropped, pieces) = ring.take(10_000);
+            assert_eq!((dropped, text(pieces)), (190_000, all[190_000..].to_vec()), "{step}");
+            assert!(ring.is_untouched());
+        }
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        let mut ring = Ring::default();
+        ring.push(BytesMut::from(&b"abc"[..]), 3);
+        let (dropped, pieces) = ring.take(3);
+        assert_eq!((dropped, text(pieces)), (0, b"abc".to_vec()));
+    }
+}
