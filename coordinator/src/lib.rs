@@ -14,6 +14,7 @@ mod args;
 mod bells;
 mod config;
 mod config_file;
+mod counters;
 mod driver;
 mod lease_file;
 mod logs;
@@ -43,6 +44,7 @@ pub use store::{OpenError, Retention, StoreOptions};
 
 use api::Api;
 use bells::Bells;
+use counters::Counters;
 use driver::{Driver, Parts};
 use logs::Logs;
 use records::Records;
@@ -116,7 +118,9 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
     let outlived = core_options.recovery_window() + core_options.lease_margin();
     let core = Core::restore(core_options, clock::now(), opened.revision, opened.live, opened.marks);
     let record = server::Record { incarnation: opened.incarnation, epoch, watch: watch.clone() };
-    let parts = Parts { store: opened.store.clone(), registry: registry.clone(), watch: watch.clone() };
+    let counters = Arc::<Counters>::default();
+    let (store, counted) = (opened.store.clone(), counters.clone());
+    let parts = Parts { store, registry: registry.clone(), watch: watch.clone(), counters: counted };
     let (driver, handle) = Driver::new(core, parts, beat, options.crash_at.clone());
     let failed = CancellationToken::new();
     tasks.spawn("driver", drive(driver, stop.clone(), failed.clone()));
@@ -129,6 +133,7 @@ pub async fn start(options: Options, stop: CancellationToken) -> Result<Running,
         tasks: tasks.clone(),
         lease_ttl: options.lease_ttl,
         ids: Arc::default(),
+        counters,
     };
     if let Some(dir) = options.data.clone() {
         tasks.spawn("lease", outlive(dir, options.lease_ttl, outlived, stop.clone()));

@@ -22,7 +22,7 @@ async fn a_failed_commit_stops_everything_and_nobody_hears_of_what_it_held() {
         let store: Arc<dyn store::Store> = Arc::new(FaultyStore::new(opened.store, [(1, fault)]));
         let bells = Bells::default();
         let watch = Arc::new(Watch::resume(0, Vec::new(), 100, bells));
-        let parts = Parts { store, registry: Arc::default(), watch: watch.clone() };
+        let parts = Parts { store, registry: Arc::default(), watch: watch.clone(), counters: Arc::default() };
         let options = core_options(&Options::default(), 7, 1);
         let beat = options.heartbeat_interval();
         let (driver, handle) = Driver::new(Core::new(options), parts, beat, None);
@@ -65,7 +65,12 @@ impl Bed {
     fn new() -> Self {
         let store = Arc::new(FaultyStore::new(store::memory(Retention::in_memory(), 7).store, []));
         let (registry, watch) = (Arc::new(Registry::default()), Watch::resume(0, Vec::new(), 100, Bells::default()));
-        let parts = Parts { store: store.clone(), registry: registry.clone(), watch: Arc::new(watch) };
+        let parts = Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            watch: Arc::new(watch),
+            counters: Arc::default(),
+        };
         let options = core_options(&Options::default(), 7, 1);
         let beat = options.heartbeat_interval();
         let (driver, handle) = Driver::new(Core::new(options), parts, beat, None);

@@ -182,6 +182,20 @@ expect "a queue can be resumed" 'not a["queue"]["paused"]'
 wait_for "$held"
 expect "and its job runs" 'a["job"]["state"] == "STATE_SUCCEEDED"'
 
+# ---- pools and words -------------------------------------------------------------------------------------------------
+
+call windlass.v1.PoolService/ListPools '{}'
+expect "the agents' pools are listed, as they answer" 'all("error" not in one for one in a["agents"])'
+call windlass.v1.FleetService/GetCounters '{}'
+expect "what happened is counted" \
+  'any(c["name"] == "windlass_jobs_submitted_total" and int(c["value"]) > 0 for c in a["counters"])'
+refused "a pool that is not there" 5 'details["ErrorInfo"]["reason"] == "POOL_NOT_FOUND"' \
+  PoolService/GetPool "{\"agent_id\": \"$agent_id\", \"pool\": \"nobody\"}"
+refused "of an agent in touch nobody has to say that it is lost" 9 'details["ErrorInfo"]["reason"] == "AGENT_IN_TOUCH"' \
+  FleetService/ForceLostAgent "{\"agent_id\": \"$agent_id\"}"
+refused "nor is there anything to abandon of a job that is over" 9 'details["ErrorInfo"]["reason"] == "NOTHING_UNPROVEN"' \
+  JobService/AbandonJob "{\"job_id\": \"$hello\"}"
+
 # ---- an agent out of service -----------------------------------------------------------------------------------------
 
 call windlass.v1.FleetService/CordonAgent "{\"agent_id\": \"$agent_id\", \"reason\": \"new disk\"}"

@@ -22,6 +22,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from windlass.v1 import agents_pb2, fleet_service_pb2 as fleet, fleet_service_pb2_grpc
 from windlass.v1 import job_service_pb2 as jobs, job_service_pb2_grpc, jobs_pb2
+from windlass.v1 import pool_service_pb2 as pools, pool_service_pb2_grpc
 from windlass.v1 import queue_service_pb2 as queues, queue_service_pb2_grpc
 
 ADDRESS, PROGRAM, ROOM, *WANTED = sys.argv[1:]
@@ -37,6 +38,7 @@ channel = grpc.insecure_channel(
 )
 job_service = job_service_pb2_grpc.JobServiceStub(channel)
 fleet_service = fleet_service_pb2_grpc.FleetServiceStub(channel)
+pool_service = pool_service_pb2_grpc.PoolServiceStub(channel)
 queue_service = queue_service_pb2_grpc.QueueServiceStub(channel)
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
@@ -502,7 +504,20 @@ def drains():
     expect("an unknown agent is NOT_FOUND", refusal.code == CODES["NOT_FOUND"], refusal)
 
 
-PARTS = [submits, batch, lists, filters, waits, logs, watches, errors, handlers, pauses, drains]
+def words():
+    agent_id = until(the_agent, lambda agent: agent.id).id
+    state = pool_service.GetPool(pools.GetPoolRequest(agent_id=agent_id, pool="demo"), timeout=PATIENCE_S).pool
+    expect("a pool is shown as its agent answers", (state.name, state.max_workers) == ("demo", 1), state)
+    request = pools.ListWorkersRequest(agent_id=agent_id, pool="demo")
+    workers = pool_service.ListWorkers(request, timeout=PATIENCE_S).workers
+    expect("and its workers by their ids", [worker.id for worker in workers] == ["demo-0"], workers)
+    refusal = refused(fleet_service.ForceLostAgent, fleet.ForceLostAgentRequest(agent_id=agent_id))
+    expect("an agent in touch speaks for itself", refusal.code == CODES["FAILED_PRECONDITION"], refusal)
+    refusal = refused(job_service.AbandonJob, jobs.AbandonJobRequest(job_id=UNKNOWN))
+    expect("an unknown job is NOT_FOUND", refusal.code == CODES["NOT_FOUND"], refusal)
+
+
+PARTS = [submits, batch, lists, filters, waits, logs, watches, errors, handlers, pauses, drains, words]
 
 until(the_agent, lambda agent: agent.id)
 for part in [part for part in PARTS if not WANTED or part.__name__ in WANTED]:

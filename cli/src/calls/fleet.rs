@@ -47,6 +47,12 @@ impl Client {
         owed(self.fleet().force_lost_agent(timed(request)).await?.into_inner().agent)
     }
 
+    /// The coordinator's counters, or, by its id, those of an agent.
+    pub(crate) async fn counters(&self, agent: &str) -> Answer<Vec<pb::Counter>> {
+        let request = pb::GetCountersRequest { agent_id: agent.to_owned() };
+        Ok(self.fleet().get_counters(timed(request)).await?.into_inner().counters)
+    }
+
     pub(crate) async fn drain_agent(&self, id: &str, deadline: Option<Duration>, reason: &str) -> Answer<pb::Agent> {
         let request = pb::DrainAgentRequest {
             agent_id: id.to_owned(),

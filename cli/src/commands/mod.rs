@@ -7,6 +7,7 @@ mod agent_get;
 mod agent_list;
 mod agent_uncordon;
 pub(crate) mod completion;
+mod counters;
 mod dev;
 mod init;
 mod job_abandon;
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     /// Write a worker to begin with, its SDK beside it
     #[command(after_help = help::INIT)]
     Init(init::Args),
+    /// Show what happened since the coordinator started, or an agent did, as numbers
+    Counters(OnArgs),
     /// Print the completion script for a shell
     #[command(
         after_help = "Example:\n  windlass completion bash > ~/.local/share/bash-completion/completions/windlass"
@@ -197,6 +200,7 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Agent(verb) => agent(client, global, verb).await,
         Command::Pool(verb) => pool(client, global, verb).await,
         Command::Worker(verb) => worker(client, global, verb).await,
+        Command::Counters(args) => counters::counters(client, global, &args).await,
         Command::Run(_) | Command::Dev(_) | Command::Init(_) | Command::Completion(_) => {
             unreachable!("they make their own way")
         }

@@ -22,6 +22,7 @@ macro_rules! documents {
 
 documents!(Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
 documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
+documents!(Counter, GetCountersResponse);
 documents!(PoolState, AgentPools, ListPoolsResponse, WorkerState, ListWorkersResponse, WorkerLogs);
 
 /// Writes messages as JSON.
@@ -111,6 +112,8 @@ mod tests {
         assert_eq!(json.document(&pb::ListQueuesResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::ListPoolsResponse::default()).expect("json"), "{}\n");
         assert_eq!(json.document(&pb::ListWorkersResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.document(&pb::GetCountersResponse::default()).expect("json"), "{}\n");
+        assert_eq!(json.lines([&pb::Counter::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::PoolState::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::AgentPools::default()]).expect("json"), "{}\n");
         assert_eq!(json.lines([&pb::WorkerState::default()]).expect("json"), "{}\n");

@@ -17,7 +17,7 @@ use crate::humane::one_line;
 
 pub(crate) use agent::{agent_sheet, agent_table};
 pub(crate) use json::{Document, Json, failure};
-pub(crate) use pool::{pool_sheet, pool_table, worker_table};
+pub(crate) use pool::{counter_table, pool_sheet, pool_table, worker_table};
 pub(crate) use screen::{Screen, interject};
 pub(crate) use table::{event_head, event_lines, job_sheet, job_table, queue_table};
 

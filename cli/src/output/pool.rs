@@ -74,6 +74,15 @@ pub(crate) fn worker_table(workers: &[pb::WorkerState]) -> String {
     render(["ID", "STATUS", "SINCE", "PID", "DONE", "RSS", "GENERATION", "CALL"], rows)
 }
 
+/// Counters, a line each.
+pub(crate) fn counter_table(counters: &[pb::Counter]) -> String {
+    let rows = counters.iter().map(|counter| {
+        let labels = counter.labels.iter().map(|(label, text)| format!("{label}={}", one_line(text, usize::MAX)));
+        [counter.name.clone(), labels.collect::<Vec<_>>().join(" "), counter.value.to_string()]
+    });
+    render(["NAME", "LABELS", "VALUE"], rows)
+}
+
 fn call(worker: &pb::WorkerState) -> String {
     let Some(current) = &worker.current else { return "-".into() };
     let waiting = if worker.waiting == 0 { String::new() } else { format!(", {} wait", worker.waiting) };

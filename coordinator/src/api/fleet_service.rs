@@ -110,4 +110,11 @@ impl FleetService for Api {
     ) -> Result<Response<pb::ForceLostAgentResponse>, Status> {
         self.force_lost(request.get_ref()).await.map(Response::new)
     }
+
+    async fn get_counters(
+        &self,
+        request: Request<pb::GetCountersRequest>,
+    ) -> Result<Response<pb::GetCountersResponse>, Status> {
+        self.counters(request.get_ref()).await.map(Response::new)
+    }
 }

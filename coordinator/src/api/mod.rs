@@ -3,6 +3,7 @@
 
 mod agent_service;
 mod asking;
+mod counters;
 mod error;
 mod fleet_service;
 mod ids;
@@ -31,6 +32,7 @@ pub(crate) use ids::JobIds;
 #[cfg(test)]
 pub(crate) use push_logs::Taker;
 
+use crate::counters::Counters;
 use crate::driver::DriverHandle;
 use crate::logs::Logs;
 use crate::records::Records;
@@ -52,6 +54,7 @@ pub(crate) struct Api {
     pub(crate) tasks: Tasks,
     pub(crate) lease_ttl: Duration,
     pub(crate) ids: Arc<JobIds>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Api {

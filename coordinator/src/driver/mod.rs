@@ -37,6 +37,7 @@ pub(crate) use message::{About, Control, Incoming, RequestKey, Said, Submit, Wis
 use message::Taken;
 use repeats::Resolved;
 
+use crate::counters::Counters;
 use crate::sessions::Registry;
 use crate::store::{CommitError, Store};
 use crate::watch::Watch;
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Everything the task owns.
@@ -63,6 +65,7 @@ pub(crate) struct Driver {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     watch: Arc<Watch>,
+    counters: Arc<Counters>,
     control: mpsc::Receiver<Control>,
     submits: mpsc::Receiver<Submit>,
     progress: Arc<Progress>,
@@ -89,10 +92,22 @@ impl Driver {
         let (submit_tx, submits) = mpsc::channel(SUBMIT_INBOX);
         let progress = Arc::new(Progress::new());
         let handle = DriverHandle::new(control_tx, submit_tx, parts.store.clone(), progress.clone());
-        let Parts { store, registry, watch } = parts;
+        let Parts { store, registry, watch, counters } = parts;
         let waiting = HashMap::new();
-        let driver =
-            Self { core, store, registry, watch, control, submits, progress, beat, crash_at, waiting, next_ticket: 0 };
+        let driver = Self {
+            core,
+            store,
+            registry,
+            watch,
+            counters,
+            control,
+            submits,
+            progress,
+            beat,
+            crash_at,
+            waiting,
+            next_ticket: 0,
+        };
         (driver, handle)
     }
 

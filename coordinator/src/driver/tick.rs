@@ -16,6 +16,7 @@ use super::repeats::{Repeats, Resolved};
 use super::story;
 use super::words;
 use super::{Control, Driver, Submit, SubmitError, Waiting, Wish};
+use crate::counters::Tally;
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
 
@@ -134,10 +135,12 @@ impl Driver {
         if !batch.changes.is_empty() || !batch.marks.is_empty() || !batch.requests.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
             let told = story::keep(&batch.changes);
+            let tally = Tally::of(&batch.changes);
             self.pass(Point::BeforeCommit);
             self.store.commit(batch).await?;
             self.pass(Point::AfterCommit);
             story::on_record(&told);
+            self.counters.count(&tally);
             self.watch.publish(events);
         }
         Ok(rest)

@@ -283,6 +283,8 @@ fn operator_rows() -> Vec<Row> {
         invalid("FleetService/ForceLostAgent", lost(NOBODY, &long, ""), &["reason"]),
         invalid("FleetService/ForceLostAgent", lost(NOBODY, "", &id), &["request_id"]),
         row("FleetService/ForceLostAgent", lost(NOBODY, "", ""), Code::NotFound, &[]),
+        invalid("FleetService/GetCounters", pb::GetCountersRequest { agent_id: "7".into() }, &["agent_id"]),
+        row("FleetService/GetCounters", pb::GetCountersRequest { agent_id: NOBODY.into() }, Code::NotFound, &[]),
     ]
 }
 

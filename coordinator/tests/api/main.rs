@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calls;
+mod counters;
 mod fleet;
 mod import;
 mod jobs;

@@ -3,6 +3,7 @@
 
 mod agents;
 mod asks;
+mod counters;
 mod dress;
 mod enums;
 mod jobs;
@@ -15,6 +16,7 @@ mod sessions;
 mod spec;
 
 pub use agents::agent_to_wire;
+pub use counters::counter_to_wire;
 pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};

@@ -3,6 +3,7 @@
 mod agent;
 mod ask;
 mod attempt;
+mod counter;
 mod job;
 mod log;
 mod pool;
@@ -16,6 +17,7 @@ pub use ask::{AgentAnswer, AgentAsk};
 pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
 };
+pub use counter::Counter;
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
 pub use pool::{
