@@ -8,7 +8,7 @@
 //! The pipe is always read: a job never waits for the coordinator. Of an output that is longer than the spool the first bytes are
 //! shipped as they come and the last ones at its end; where a coordinator is away for longer than the spool lasts, the oldest
 //! bytes after the head go. Offsets count what is dropped, so that a reader sees the gap and its size. A job that writes nothing never
-//! enters the hub.
+//! enters the hub. Why so: docs/adr/0016-logs-keep-head-and-tail.md.
 
 mod capture;
 mod hub;
