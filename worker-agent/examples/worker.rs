@@ -3,7 +3,7 @@
 //!
 //! Handlers: `echo` answers its input; `sleep` sleeps that many milliseconds; `fail` answers an error with its input as message;
 //! `exit` ends the process with its input as code, in the middle of the job; `noise` prints every kind of junk, then answers;
-//! `shaky` does the same, but dies where its fencing token is a multiple of 200.
+//! `hog` takes that many MiB of memory and keeps them for a minute; `shaky` does the same, but dies where its fencing token is a multiple of 200.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -43,8 +43,10 @@ struct Desk {
 fn main() -> ExitCode {
     let desk = Arc::new(Desk::default());
     let reader = Arc::clone(&desk);
-    say(&json!({"type": "hello", "protocol": 1, "handlers": ["echo", "sleep", "fail", "exit", "noise", "shaky"],
-                "features": ["started", "recall", "cancel"]}));
+    say(
+        &json!({"type": "hello", "protocol": 1, "handlers": ["echo", "sleep", "fail", "exit", "noise", "shaky", "hog"],
+                "features": ["started", "recall", "cancel"]}),
+    );
     std::thread::spawn(move || read(&reader));
     let mut out = Vec::new();
     while let Some(order) = next(&desk, &mut out) {
@@ -98,6 +100,12 @@ fn run(desk: &Desk, id: u64, order: &Order, out: &mut Vec<u8>) -> Option<u8> {
         }
         Some("exit") => return Some(input.parse().unwrap_or(1)),
         Some("noise") => noise(id, input, out),
+        Some("hog") => {
+            // Written to, a page is there.
+            let hoard = vec![1_u8; input.parse::<usize>().unwrap_or(0) << 20];
+            sleep(desk, id, "60000", out);
+            drop(hoard);
+        }
         Some("shaky") => {
             let token = order.fencing_token.as_ref().and_then(|token| token.parse::<u64>().ok());
             if token.is_some_and(|token| token % 200 == 0) {

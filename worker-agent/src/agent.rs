@@ -19,14 +19,17 @@ use crate::identity::{Claim, DataDir, DataError, Identity};
 use crate::leftovers;
 use crate::logs::{Logs, Shipper};
 use crate::process::{Warden, WardenOptions};
+use crate::reload::Reloader;
 use crate::session::{Horizon, Plan, Refused, Session};
 use crate::touch::Touch;
-use crate::worker::{self, Pools};
+use crate::worker::{self, Pools, Slots};
 
 /// An agent at work.
 pub struct Running {
     /// Tells it to leave.
     pub stop: Stopper,
+    /// Takes another configuration.
+    pub reload: Reloader,
     /// Ends when it has left. It does the leaving itself, so it must be awaited for `stop` to have an effect.
     pub done: Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>>,
 }
@@ -61,7 +64,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
     let (containment, withheld) = clear(options, &data, &identity, &confining)?;
-    let slots = (options.slots() - options.pool_slots()).saturating_sub(withheld);
+    let slots = Slots::new(options.slots(), withheld);
     let (outbox, logs) = (data.outbox()?, Logs::new(&options.logs));
     let tasks = Tasks::new(CancellationToken::new());
     let warden = start_warden(options, &data, containment.clone(), &tasks)?;
@@ -72,11 +75,11 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let overrun = Arc::new(Notify::new());
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
     let sampler = start_sampler(&tasks);
-    let parts = worker::Parts::new(&warden, &logs, &tasks, &sampler, surroundings.worker_env(), data.path());
+    let parts = worker::Parts::new(&warden, &logs, &tasks, &sampler, surroundings.worker_env(), data.pools());
     let workers = options.pools.iter().cloned().zip(confining.workers).collect();
-    let (pools, called) = Pools::start(workers, slots, &parts);
+    let (pools, called) = Pools::start(workers, &slots, parts);
     let (orchestrator, active, stuck) = Orchestrator::new(Parts {
-        slots,
+        slots: slots.commands(),
         pools: pools.clone(),
         surroundings,
         warden: warden.clone(),
@@ -99,7 +102,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let session = Session {
         dialer,
         identity,
-        slots,
+        slots: slots.commands(),
         stuck,
         withheld,
         pools: pools.clone(),
@@ -114,11 +117,11 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     };
     let (refused, over) = start_session(session, &tasks);
 
-    let (stop, drain_timeout) = (Stopper::new(), options.drain_timeout);
+    let (stop, (reload, drain_timeout)) = (Stopper::new(), Reloader::new(options, pools.clone()));
     let stopper = stop.clone();
     let drain =
         Drain { stopper, refused, drain_timeout, executor, active, pools, plan, outbox, logs, warden, tasks, over };
-    Ok(Running { stop, done: Box::pin(leave(drain, claim, containment, data, options.ephemeral)) })
+    Ok(Running { stop, reload, done: Box::pin(leave(drain, claim, containment, data, options.ephemeral)) })
 }
 
 /// Waits for the word to leave, and leaves.

@@ -88,7 +88,8 @@ impl Stopper {
 pub(crate) struct Drain {
     pub(crate) stopper: Stopper,
     pub(crate) refused: oneshot::Receiver<Refused>,
-    pub(crate) drain_timeout: Duration,
+    /// Read when the drain begins.
+    pub(crate) drain_timeout: watch::Receiver<Duration>,
     pub(crate) executor: Handle,
     pub(crate) active: Active,
     pub(crate) pools: Pools,
@@ -125,7 +126,7 @@ impl Drain {
 
     /// Until nothing runs.
     async fn run_down(&mut self, words: &mut watch::Receiver<Word>) {
-        let mut ladder = Ladder::new(Instant::now(), self.drain_timeout);
+        let mut ladder = Ladder::new(Instant::now(), *self.drain_timeout.borrow());
         while *self.active.borrow() > 0 {
             let Word { urgency, reason } = *words.borrow_and_update();
             ladder.hurry(Instant::now(), urgency);

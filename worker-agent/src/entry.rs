@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_shared::{lifeline, telemetry};
 
 use crate::config::THREADS_MAX;
-use crate::{Options, Refused, Running, StartError, Stopper};
+use crate::{Options, Refused, Reloader, Running, StartError, Stopper};
 
 /// `EX_CONFIG` of sysexits.h: starting again as it is will not help, and units say `RestartPreventExitStatus=78`.
 const CONFIG_EXIT: u8 = 78;
@@ -28,7 +28,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     };
     telemetry::start("info");
     abort_on_panic();
-    match run(&options) {
+    match run(&options, args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("windlass-worker-agent: {err}");
@@ -62,20 +62,22 @@ fn abort_on_panic() {
     }));
 }
 
-fn run(options: &Options) -> Result<(), Failure> {
+fn run(options: &Options, args: &[OsString]) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         // Before anything is started, so that no signal finds us half-way without a handler.
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let hangup = signal(SignalKind::hangup())?;
         let cut = lifeline(options)?;
-        let Running { stop, done } = tokio::select! {
+        let Running { stop, reload, done } = tokio::select! {
             started = crate::start(options) => started?,
             () = told(&mut signals, &cut) => return Ok(()),
         };
         tokio::select! {
             result = done => Ok(result?),
             never = listen(signals, cut, stop) => match never {},
+            never = reload_on(hangup, &reload, args) => match never {},
         }
     })
 }
@@ -95,6 +97,16 @@ async fn told([term, int]: &mut [Signal; 2], cut: &CancellationToken) {
         _ = term.recv() => {}
         _ = int.recv() => {}
         () = cut.cancelled() => {}
+    }
+}
+
+/// Each hangup reads the configuration again. One that comes before the agent has started is kept until it has.
+async fn reload_on(mut hangup: Signal, reload: &Reloader, args: &[OsString]) -> std::convert::Infallible {
+    loop {
+        // None: never, as the other two of these.
+        if hangup.recv().await.is_some() {
+            reload.reload(args);
+        }
     }
 }
 

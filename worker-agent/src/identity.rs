@@ -21,6 +21,7 @@ use crate::outbox::Outbox;
 const LOCK: &str = "lock";
 const AGENT_ID: &str = "agent-id";
 const SCRATCH: &str = "scratch";
+const POOLS: &str = "pools";
 const OUTBOX: &str = "outbox";
 const SEEN: &str = "seen";
 
@@ -122,11 +123,6 @@ impl DataDir {
         Arc::clone(&self.lock)
     }
 
-    /// The directory itself, absolute.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.root.clone()
-    }
-
     /// Which file the lock is, as DEVICE:INODE, unlike that of any other on this boot. Only the holder of *this* lock proves that a
     /// former one is gone. A filesystem that is mounted anew may get another number; its agent then waits out the lease.
     fn lock_file(&self) -> Result<String, DataError> {
@@ -137,6 +133,11 @@ impl DataDir {
     /// Where attempts get directories of their own.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join(SCRATCH)
+    }
+
+    /// Where workers of pools have directories of their own.
+    pub(crate) fn pools(&self) -> PathBuf {
+        self.root.join(POOLS)
     }
 
     /// What the coordinator has not acknowledged, from this life and those before.
@@ -150,26 +151,28 @@ impl DataDir {
         self.root.join(SEEN)
     }
 
-    /// Clears what a former agent left of its jobs' files, once nothing of them runs. What cannot be removed costs its room on
-    /// the disk; an agent that would not start for it would cost the host.
+    /// Clears what a former agent left of its jobs' and workers' files, once nothing of them runs. What cannot be removed costs its
+    /// room on the disk; an agent that would not start for it would cost the host.
     pub(crate) fn clear_scratch(&self) -> Result<(), DataError> {
-        let scratch = self.scratch();
-        if let Err(error) = remove_tree(&scratch) {
-            tracing::warn!(%error, path = %scratch.display(), "files of former jobs cannot be removed");
-        }
-        match DirBuilder::new().mode(0o700).create(&scratch) {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                Err(DataError::Io { path: scratch, source })
+        for path in [self.scratch(), self.pools()] {
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(%error, path = %path.display(), "files of a former agent cannot be removed");
             }
-            Ok(()) | Err(_) => Ok(()),
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(DataError::Io { path, source });
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(())
     }
 
     /// Lets other users through to what is made for them, or keeps them out: they can pass, and see nothing. What is in here is
     /// for this agent alone either way.
     pub(crate) fn admit_others(&self, admit: bool) -> Result<(), DataError> {
         let mode = if admit { 0o711 } else { 0o700 };
-        for path in [self.root.clone(), self.scratch()] {
+        for path in [self.root.clone(), self.scratch(), self.pools()] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(at(&path))?;
         }
         Ok(())

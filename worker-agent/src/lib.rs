@@ -41,6 +41,7 @@ mod leftovers;
 mod logs;
 mod outbox;
 pub mod process;
+mod reload;
 mod session;
 mod sys;
 mod touch;
@@ -54,6 +55,7 @@ pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;
 pub use logs::LogOptions;
+pub use reload::Reloader;
 pub use session::Refused;
 pub use worker::{Bytes, Mode, PoolOptions};
 

@@ -16,7 +16,7 @@ use crate::process::{Confinement, Limit, Resource};
 const UMASK: u32 = 0o022;
 
 /// What processes of one kind get.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Confined {
     pub(crate) confinement: Confinement,
     /// What each of them may take with all it starts.
@@ -42,6 +42,14 @@ impl Confined {
     /// What the agent has, but for its environment.
     pub(super) fn nothing(host: &Host) -> Self {
         Self { env: env::passed(&host.env, &[]), ..Self::default() }
+    }
+
+    /// Whether processes that got this need not be replaced by ones that get `other`. How many share the cores is no reason to.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let own = |env: &Env| -> Vec<_> {
+            env.iter().filter(|(name, _)| !name.ends_with(b"_NUM_THREADS")).cloned().collect()
+        };
+        (&self.confinement, self.limits) == (&other.confinement, other.limits) && own(&self.env) == own(&other.env)
     }
 
     /// The first of these variables that a job may not set here.

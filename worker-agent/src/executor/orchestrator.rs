@@ -20,7 +20,7 @@ use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
-use crate::worker::{self, Call, Called, Order, Pools};
+use crate::worker::{self, Call, Called, Order, PoolHandle, Pools};
 
 /// Why a job without a spec is not run.
 const DAMAGED: &str = "what was submitted is damaged in the coordinator's record, so nothing was run; \
@@ -29,8 +29,8 @@ const DAMAGED: &str = "what was submitted is damaged in the coordinator's record
 /// What the executor works with.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// Commands it runs at a time.
-    pub(crate) slots: u32,
+    /// Commands it runs at a time, as pools leave them.
+    pub(crate) slots: watch::Receiver<u32>,
     pub(crate) pools: Pools,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) warden: Warden,
@@ -48,7 +48,8 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Orchestrator {
     parts: Parts,
-    free: u32,
+    /// Slots that commands have.
+    used: u32,
     held: BTreeMap<Lease, Held>,
     /// Those without a slot, in the order they came; entries that are no longer held are passed over.
     waiting: VecDeque<Lease>,
@@ -68,7 +69,7 @@ enum Held {
     },
     /// Given to a pool.
     Called {
-        pool: usize,
+        pool: PoolHandle,
         /// As above.
         silent: bool,
     },
@@ -84,18 +85,18 @@ impl Orchestrator {
     /// Holds nothing yet.
     pub(crate) fn new(parts: Parts) -> (Self, Active, StuckSlots) {
         let ((active, watcher), (stuck, stuck_slots)) = (watch::channel(0), watch::channel(0));
-        let free = parts.slots;
         let (held, waiting, mut seen) = (BTreeMap::new(), VecDeque::new(), Seen::default());
         // What a former life ended is over in this one too.
         for lease in parts.outbox.ended() {
             seen.note(&lease);
         }
-        (Self { parts, free, held, waiting, seen, draining: None, active, stuck }, watcher, stuck_slots)
+        (Self { parts, used: 0, held, waiting, seen, draining: None, active, stuck }, watcher, stuck_slots)
     }
 
     /// Takes inputs until the agent stops.
     pub(crate) async fn run(mut self, mut inbox: Inbox, mut called: Called) {
         let stop = self.parts.tasks.stop_token().clone();
+        let mut slots = self.parts.slots.clone();
         loop {
             tokio::select! {
                 input = inbox.recv() => match input {
@@ -104,6 +105,7 @@ impl Orchestrator {
                 },
                 // Pools never end before we do, and one that is not there says nothing.
                 Some(news) = called.recv() => self.on_called(news),
+                Ok(()) = slots.changed() => self.start_ready(),
                 () = stop.cancelled() => return,
             }
         }
@@ -128,7 +130,7 @@ impl Orchestrator {
     }
 
     fn on_assign(&mut self, lease: Lease, spec: &[u8]) {
-        let held_max = self.parts.slots as usize + self.parts.pools.calls_max() + HELD_SPARE;
+        let held_max = self.slots() as usize + self.parts.pools.calls_max() + HELD_SPARE;
         if self.held.len() >= held_max || self.parts.outbox.is_full() {
             // Not noted as seen and not held: the next hello shows that it never arrived.
             tracing::error!(job = %lease.job, held = self.held.len(), "assigned beyond what fits: the session begins anew");
@@ -158,16 +160,20 @@ impl Orchestrator {
         self.waiting.push_back(lease);
     }
 
+    fn slots(&self) -> u32 {
+        *self.parts.slots.borrow()
+    }
+
     /// Why nothing new is begun, where that is so: the word of it and an assignment may cross.
     fn not_now(&self, work: &Work) -> Option<Reason> {
-        let full = matches!(work, Work::Exec(_)) && self.parts.slots == 0;
+        let full = matches!(work, Work::Exec(_)) && self.slots() == 0;
         let unable = full || self.parts.outbox.is_closed();
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
     fn on_call(&mut self, lease: Lease, call: CallSpec, trace: Option<Box<Trace>>, spec: &JobSpec) {
         let handler = &call.handler;
-        let Some((pool, hand)) = self.parts.pools.find(handler) else {
+        let Some(pool) = self.parts.pools.find(handler) else {
             if self.parts.pools.is_empty() {
                 self.end(lease, verdict::rejected(&format!("no pool of this agent knows the handler {handler}")));
             } else {
@@ -176,7 +182,7 @@ impl Orchestrator {
             }
             return;
         };
-        if spec.on_disconnect == OnDisconnect::Fence && !hand.is_fenced() {
+        if spec.on_disconnect == OnDisconnect::Fence && !pool.is_fenced() {
             let why = format!(
                 "the job asks for ON_DISCONNECT_FENCE, and the workers of {handler} are not killed when the lease runs out: \
                  set fence = true in their [[pool]]"
@@ -187,9 +193,9 @@ impl Orchestrator {
         let (once, bounces) = (spec.header.execution == Execution::AtMostOnce, 0);
         let call = Call { lease, spec: call, trace, run_timeout, stop_grace, stop_signal, once, bounces };
         tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.spec.handler, "attempt given to a pool");
-        self.held.insert(lease, Held::Called { pool, silent: false });
         self.active.send_modify(|active| *active += 1);
-        self.parts.pools.order(pool, Order::Run(Box::new(call)));
+        pool.order(Order::Run(Box::new(call)));
+        self.held.insert(lease, Held::Called { pool, silent: false });
     }
 
     fn on_called(&mut self, news: Vec<(Lease, worker::News)>) {
@@ -218,7 +224,7 @@ impl Orchestrator {
         match self.held.get(&lease) {
             Some(Held::Running { halt, .. }) => order_halt(halt, Halt { reason, kill: false }),
             Some(Held::Called { pool, .. }) => {
-                self.parts.pools.order(*pool, Order::Halt(lease, Halt { reason, kill: false }));
+                pool.order(Order::Halt(lease, Halt { reason, kill: false }));
             }
             Some(Held::Waiting(_)) => {
                 self.held.remove(&lease);
@@ -238,7 +244,7 @@ impl Orchestrator {
                 self.held.remove(lease);
                 self.report(*lease, News::Returned(Reason::Returned));
             }
-            Some(Held::Called { pool, .. }) => self.parts.pools.order(*pool, Order::Recall(*lease)),
+            Some(Held::Called { pool, .. }) => pool.order(Order::Recall(*lease)),
             Some(Held::Running { .. }) | None => {}
         }
     }
@@ -255,7 +261,7 @@ impl Orchestrator {
                 tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
                 *silent = true;
                 let halt = Halt { reason: Reason::AgentLost, kill: true };
-                self.parts.pools.order(*pool, Order::Halt(*lease, halt));
+                pool.order(Order::Halt(*lease, halt));
                 self.parts.logs.discard(lease);
             }
             Some(Held::Waiting(_)) => {
@@ -326,7 +332,7 @@ impl Orchestrator {
                 self.return_waiting(Reason::Returned);
             }
             Event::Unstuck => self.stuck.send_modify(|stuck| *stuck -= 1),
-            Event::Freed => self.free += 1,
+            Event::Freed => self.used -= 1,
         }
     }
 
@@ -364,12 +370,12 @@ impl Orchestrator {
 
     /// The one place that gives slots away, whatever freed them.
     fn start_ready(&mut self) {
-        while self.free > 0 {
+        while self.used < self.slots() {
             let Some(lease) = self.waiting.pop_front() else { return };
             let Some(held @ Held::Waiting(_)) = self.held.get_mut(&lease) else { continue };
             let (halt, halts) = watch::channel(None);
             let Held::Waiting(spec) = std::mem::replace(held, Held::Running { halt, silent: false }) else { continue };
-            self.free -= 1;
+            self.used += 1;
             self.active.send_modify(|active| *active += 1);
             self.launch(lease, *spec, halts);
         }

@@ -71,7 +71,7 @@ pub(crate) struct Session {
     pub(crate) dialer: Dialer,
     pub(crate) identity: Identity,
     /// Commands it can run; none where pools or something unkillable have every slot.
-    pub(crate) slots: u32,
+    pub(crate) slots: watch::Receiver<u32>,
     /// How many of them something unkillable has since.
     pub(crate) stuck: StuckSlots,
     /// Slots that something unkillable of a former life has, for this life.
@@ -137,7 +137,7 @@ impl Session {
     /// What it takes from now on.
     fn credit(&self) -> Credit {
         let stuck = *self.stuck.borrow();
-        let (mut capacity, mut pools) = (self.slots.saturating_sub(stuck), self.pools.offers());
+        let (mut capacity, mut pools) = (self.slots.borrow().saturating_sub(stuck), self.pools.offers());
         if self.outbox.is_closed() {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
@@ -215,7 +215,8 @@ impl Session {
 
     /// Commands it says it runs: an agent without any room says so by its credit, next.
     fn said_slots(&self) -> u32 {
-        if self.pools.is_empty() { self.slots.max(1) } else { self.slots }
+        let slots = *self.slots.borrow();
+        if self.pools.is_empty() { slots.max(1) } else { slots }
     }
 
     /// What the hello says it takes. No command is prefetched: one waits here only while its slot is being cleared.

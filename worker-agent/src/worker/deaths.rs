@@ -107,7 +107,7 @@ impl Pool {
             );
         }
         let opened = self.breaker.failed(now.at, failure);
-        if self.gives_up_trial(failure, opened, ix) {
+        if self.gives_up_trial(failure, opened, ix, now) {
             return;
         }
         if opened {
@@ -132,6 +132,7 @@ impl Pool {
 
     /// Every place that waits for another try is free for it now.
     pub(super) fn end_waits(&mut self, now: Now) {
+        self.seats.iter_mut().for_each(|seat| seat.failures = 0);
         let waiting = self.seats.iter_mut().filter(|seat| matches!(seat.state, State::Backoff(_)));
         waiting.for_each(|seat| seat.stands(State::Off, now));
     }

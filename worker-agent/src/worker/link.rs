@@ -3,6 +3,7 @@
 //! What it wrote to standard error before an answer is read before that answer is handed on, so that a line and the call it
 //! belongs to stay together. The end comes last, when both pipes were read out.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use windlass_shared::domain::LogStream;
 use windlass_shared::ipc::{self, Answer, Piece, Splitter};
 
 use super::mailbox::Mailbox;
+use super::scratch;
 use crate::config::READ_OUT_TIMEOUT;
+use crate::confine::Confined;
 use crate::process::{
     Control, Events, LeaderEnd, PipeReader, PipeWriter, Process, Proof, SpawnError, SpawnSpec, Warden,
 };
@@ -59,6 +62,9 @@ pub(super) struct Link {
     pub(super) ix: usize,
     pub(super) warden: Warden,
     pub(super) spec: SpawnSpec,
+    /// Its directory, and whose that is to be.
+    pub(super) scratch: PathBuf,
+    pub(super) confined: Confined,
     pub(super) fenced: bool,
     /// Filled with what the worker's window holds.
     pub(super) outgoing: Mailbox<Vec<u8>>,
@@ -68,6 +74,9 @@ pub(super) struct Link {
 impl Link {
     /// From its start to its proven end.
     pub(super) async fn run(self) {
+        if let Err(error) = scratch::renew(self.scratch.clone(), self.confined.clone()).await {
+            return self.tell(Word::Heard(vec![Heard::NotStarted(error)])).await;
+        }
         let spec = self.spec.clone();
         let spawned = if self.fenced { self.warden.spawn_fenced(spec).await } else { self.warden.spawn(spec).await };
         let Process { pid, stdin, stdout, stderr, control, mut events } = match spawned {

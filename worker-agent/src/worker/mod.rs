@@ -15,8 +15,10 @@
 //! - [`sizing`] how many there should be, [`breaker`] whether any is started, [`life`] when one is replaced, [`restart`] how long a
 //!   place waits: plain state · [`step`] what every step is given · [`tail`] the end of what one wrote.
 //! - [`asks`] what operators ask of it.
-//! - [`pools`] all of them, for executor and session · [`options`] what one is told.
-//! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`mailbox`] hands things over.
+//! - [`pools`] all of them, for executor and session, [`handle`] a hand on one · [`slots`] what they leave to commands · [`options`] what
+//!   one is told.
+//! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`scratch`] its directory · [`mailbox`] hands
+//!   things over.
 //!
 //! Not here: sockets, leases' rules, what becomes of an outcome.
 
@@ -25,6 +27,7 @@ mod breaker;
 mod deaths;
 mod due;
 mod flight;
+mod handle;
 mod hearing;
 mod life;
 mod link;
@@ -36,8 +39,10 @@ mod pool;
 mod pools;
 mod restart;
 mod runner;
+mod scratch;
 mod seat;
 mod sizing;
+mod slots;
 mod staff;
 mod step;
 mod tail;
@@ -45,19 +50,21 @@ mod turnover;
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, PoolOffer, Reason, Trace, WorkerExit};
+use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, Reason, Trace, WorkerExit};
 use windlass_shared::time::Timestamp;
 
+use crate::confine::Confined;
 use crate::halt::Halt;
 use crate::logs::Offsets;
 use crate::process::{LeaderEnd, Proof};
-use mailbox::Mailbox;
+pub(crate) use handle::PoolHandle;
 pub use memory::Bytes;
 pub(crate) use options::check_pools;
 pub use options::{Mode, PoolOptions};
-pub(crate) use pools::{Called, Pools};
+pub(crate) use pools::{Called, Changes, Pools};
 pub(crate) use runner::Parts;
+use sizing::Policy;
+pub(crate) use slots::Slots;
 
 /// A call to carry out.
 #[derive(Debug)]
@@ -85,8 +92,12 @@ pub(crate) enum Order {
     Recall(Lease),
     /// Stop everything that has begun.
     HaltAll(Halt),
-    /// Give back everything that has not begun, and take nothing more where the agent leaves.
+    /// Give back everything that has not begun, and take nothing more where the agent leaves, or the pool is no more.
     GiveBack(Reason, bool),
+    /// Be this from now on.
+    Reload(Box<Reloaded>),
+    /// Nobody has a hand on it any more: end, when nothing is left to do.
+    Forget,
 }
 
 /// How a call came further.
@@ -138,34 +149,14 @@ pub(crate) struct Death {
     pub(crate) wall_time: Duration,
 }
 
-/// A hand on a pool. Ordering never waits: what is ordered is bounded by what the executor holds.
-#[derive(Debug, Clone)]
-pub(crate) struct PoolHandle {
-    orders: Mailbox<Vec<Order>>,
-    asker: asks::Asker,
-    offer: watch::Receiver<PoolOffer>,
-    /// Workers that live.
-    living: watch::Receiver<usize>,
-    /// Workers that were killed and are not proven gone.
-    stuck: watch::Receiver<u32>,
-    fenced: bool,
-}
-
-impl PoolHandle {
-    /// Whether it has workers for this handler.
-    fn has(&self, handler: &str) -> bool {
-        self.offer.borrow().handlers.iter().any(|own| &**own == handler)
-    }
-
-    /// Whether its workers are killed when the lease runs out.
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.fenced
-    }
-
-    /// Orders something.
-    fn order(&self, order: Order) {
-        self.orders.put(|orders| orders.push(order));
-    }
+/// What a pool is from now on.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    options: PoolOptions,
+    confined: Confined,
+    policy: Policy,
+    /// Calls it holds at most.
+    calls_max: u32,
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::sizing::{Census, Policy, Sizing};
 use super::step::{Now, Strike};
 use super::turnover::Trial;
 use super::{Call, CallEnd, How, News, Order};
+use crate::confine::Confined;
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 
@@ -28,6 +29,8 @@ pub(super) const NO_WORKER_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) options: PoolOptions,
+    /// What its workers may do.
+    pub(super) confined: Confined,
     pub(super) name: Arc<str>,
     pub(super) logs: Logs,
     /// What calls may name.
@@ -53,6 +56,8 @@ pub(super) struct Pool {
     pub(super) pace: Pace,
     /// The agent leaves.
     pub(super) leaving: Option<Reason>,
+    /// Nobody can order anything any more.
+    forgotten: bool,
     /// Since when a worker is wanted, and none takes calls.
     pub(super) deserted: Option<Instant>,
     /// That is for so long that calls are better off elsewhere.
@@ -60,7 +65,7 @@ pub(super) struct Pool {
     /// Everybody is held up by a long call.
     clogged: bool,
     /// Calls held at most.
-    capacity_max: u32,
+    pub(super) capacity_max: u32,
     /// Workers to start.
     pub(super) starts: Vec<usize>,
     /// News for the executor.
@@ -85,11 +90,13 @@ impl Pool {
             name: options.name.as_str().into(),
             handlers: options.handlers.iter().map(|handler| handler.as_str().into()).collect(),
             options,
+            confined: Confined::default(),
             logs,
             seats,
             waiting: VecDeque::new(),
             pace: Pace::default(),
             leaving: None,
+            forgotten: false,
             deserted: None,
             elsewhere: false,
             clogged: false,
@@ -136,12 +143,19 @@ impl Pool {
                 self.leaving = self.leaving.or(leaving.then_some(reason));
                 self.give_back(reason);
             }
+            Order::Reload(reloaded) => self.reload(*reloaded, now),
+            Order::Forget => self.forgotten = true,
         }
     }
 
     /// Workers that were killed and are not proven gone.
     pub(super) fn stuck(&self) -> u32 {
         u32::try_from(self.count(|seat| seat.state == State::Stuck)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nobody has a hand on it, and nothing of it is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.forgotten && self.leaving.is_some() && self.lives() == 0 && self.waiting.is_empty()
     }
 
     /// Workers whose process is not proven gone.

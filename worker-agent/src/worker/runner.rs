@@ -1,6 +1,8 @@
 //! Feeds a pool and does what it says.
 
-use std::sync::Arc;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -10,14 +12,16 @@ use windlass_shared::domain::{Lease, PoolOffer};
 use windlass_shared::task::Tasks;
 
 use super::asks::{Asked, asks};
+use super::handle::Hand;
 use super::link::{Link, Word};
 use super::mailbox::Mailbox;
 use super::memory::LOOK_EVERY;
 use super::pool::Pool;
 use super::seat::State;
+use super::slots::Slots;
 use super::step::{Now, Strike};
-use super::{News, Order, PoolHandle, PoolOptions};
-use crate::confine::{Confined, merged};
+use super::{News, Order, PoolHandle, Reloaded, scratch};
+use crate::confine::merged;
 use crate::containment::{Limits, Sampler, Watched};
 use crate::logs::Logs;
 use crate::process::{Control, SpawnSpec, Stdin, Warden};
@@ -39,35 +43,47 @@ pub(crate) struct Parts {
     pub(crate) sampler: Sampler,
     /// What every worker finds in its environment beside what its pool gives.
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where workers run that are not told.
-    pub(crate) cwd: std::path::PathBuf,
+    /// Where workers have directories of their own.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Parts {
-    /// Of what the agent has, with the environment of workers and where they run that are not told.
+    /// Of what the agent has, with the environment of workers and where they have directories of their own.
     pub(crate) fn new(
         warden: &Warden,
         logs: &Logs,
         tasks: &Tasks,
         sampler: &Sampler,
         env: Vec<(Vec<u8>, Vec<u8>)>,
-        cwd: std::path::PathBuf,
+        scratch: PathBuf,
     ) -> Self {
         let (warden, logs, tasks, sampler) = (warden.clone(), logs.clone(), tasks.clone(), sampler.clone());
-        Self { warden, logs, tasks, sampler, env, cwd }
+        Self { warden, logs, tasks, sampler, env, scratch }
     }
+}
+
+/// What a pool has of what all of them share.
+#[derive(Debug)]
+pub(super) struct Share {
+    /// Which pool it is.
+    pub(super) number: u64,
+    pub(super) slots: Slots,
+    /// Where news of calls go.
+    pub(super) news: mpsc::Sender<Vec<(Lease, News)>>,
+    /// Told when what the pool takes changes.
+    pub(super) changed: Arc<Notify>,
+    /// Where its workers have directories of their own.
+    pub(super) scratch: PathBuf,
 }
 
 /// One pool at work.
 #[derive(Debug)]
 pub(super) struct Runner {
     pool: Pool,
-    confined: Confined,
     parts: Parts,
-    /// Where news of calls go.
-    news: mpsc::Sender<Vec<(Lease, News)>>,
-    /// Told when what the pool takes changes.
-    changed: Arc<Notify>,
+    share: Share,
+    /// Slots that it is known to have.
+    slots_told: usize,
     orders: Mailbox<Vec<Order>>,
     asks: mpsc::Receiver<Asked>,
     offer: watch::Sender<PoolOffer>,
@@ -83,32 +99,37 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// A pool that asks for at most `calls_max`, and the hand on it.
-    pub(super) fn new(
-        (options, confined): (PoolOptions, Confined),
-        parts: Parts,
-        news: mpsc::Sender<Vec<(Lease, News)>>,
-        calls_max: u32,
-        changed: Arc<Notify>,
-    ) -> (Self, PoolHandle) {
+    /// A pool, and the hand on it.
+    pub(super) fn new(reloaded: Reloaded, parts: Parts, share: Share) -> (Self, PoolHandle) {
+        let Reloaded { options, confined, policy, calls_max } = reloaded;
         let fenced = options.fence;
-        let policy = options.policy(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let pool = Pool::new(options, policy, parts.logs.clone(), calls_max, Instant::now());
+        let mut pool = Pool::new(options.clone(), policy, parts.logs.clone(), calls_max, Instant::now());
+        pool.confine(confined);
         let (offer, offered) = watch::channel(pool.offer());
         let (lives, living) = watch::channel(0);
         let (stuck, stuck_told) = watch::channel(0);
         let (speaker, words) = mpsc::channel(WORDS);
         let orders = Mailbox::default();
         let (asker, asks) = asks();
-        let handle = PoolHandle { orders: orders.clone(), asker, offer: offered, living, stuck: stuck_told, fenced };
+        let handle = PoolHandle::new(Hand {
+            name: Arc::clone(&pool.name),
+            number: share.number,
+            fenced,
+            orders: orders.clone(),
+            asker,
+            offer: offered,
+            living,
+            stuck: stuck_told,
+            options: Mutex::new(options),
+        });
         let (outgoing, controls, weights) = (Vec::new(), Vec::new(), Vec::new());
         let random = fastrand::Rng::with_seed(clock::now().wall.0.unsigned_abs());
+        let slots_told = pool.policy.max;
         let runner = Self {
             pool,
-            confined,
             parts,
-            news,
-            changed,
+            share,
+            slots_told,
             orders,
             asks,
             offer,
@@ -124,8 +145,14 @@ impl Runner {
         (runner, handle)
     }
 
-    /// Runs until the agent stops.
+    /// Runs until the agent stops, or the pool is no more.
     pub(super) async fn run(mut self) {
+        self.work().await;
+        self.share.slots.free(self.share.number);
+        self.share.changed.notify_one();
+    }
+
+    async fn work(&mut self) {
         let stop = self.parts.tasks.stop_token().clone();
         let (mut words, mut due) = (Vec::new(), None);
         let mut looks = interval(LOOK_EVERY);
@@ -138,6 +165,9 @@ impl Runner {
             self.pool.on_time(now);
             self.pool.settle(now);
             self.carry_out().await;
+            if self.pool.is_over() {
+                return;
+            }
             due = self.pool.deadline(now.at);
             tokio::select! {
                 orders = self.orders.take() => {
@@ -225,16 +255,21 @@ impl Runner {
         }
         self.lives.send_replace(self.pool.lives());
         if self.stuck.send_replace(self.pool.stuck()) != self.pool.stuck() {
-            self.changed.notify_one();
+            self.share.changed.notify_one();
         }
         let offer = self.pool.offer();
         if *self.offer.borrow() != offer {
             self.offer.send_replace(offer);
-            self.changed.notify_one();
+            self.share.changed.notify_one();
+        }
+        let slots = self.pool.policy.max;
+        if std::mem::replace(&mut self.slots_told, slots) != slots {
+            self.share.slots.set(self.share.number, u32::try_from(slots).unwrap_or(u32::MAX));
+            self.share.changed.notify_one();
         }
         if !self.pool.news.is_empty() {
             // The executor waits for nobody, so this is a moment.
-            let _ = self.news.send(std::mem::take(&mut self.pool.news)).await;
+            let _ = self.share.news.send(std::mem::take(&mut self.pool.news)).await;
         }
     }
 
@@ -243,6 +278,8 @@ impl Runner {
         (self.outgoing[ix], self.controls[ix], self.weights[ix]) = (Mailbox::default(), None, None);
         let link = Link {
             ix,
+            scratch: self.scratch(ix),
+            confined: self.pool.confined.clone(),
             warden: self.parts.warden.clone(),
             spec: self.spec(ix),
             fenced: self.pool.options.fence,
@@ -252,20 +289,25 @@ impl Runner {
         self.parts.tasks.spawn("worker", link.run());
     }
 
+    fn scratch(&self, ix: usize) -> PathBuf {
+        self.share.scratch.join(ix.to_string())
+    }
+
     fn spec(&self, ix: usize) -> SpawnSpec {
         let options = &self.pool.options;
         let given = options.env.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
-        let mut env = merged(&self.confined.env, given.collect());
+        let mut env = merged(&self.pool.confined.env, given.collect());
         env.extend(self.parts.env.iter().cloned());
         env.push((b"WINDLASS_POOL".to_vec(), options.name.clone().into_bytes()));
         env.push((b"WINDLASS_WORKER".to_vec(), format!("{}-{ix}", options.name).into_bytes()));
+        env.push((scratch::VARIABLE.into(), self.scratch(ix).into_os_string().into_vec()));
         SpawnSpec {
             argv: options.command.iter().map(|arg| arg.clone().into_bytes()).collect(),
             env,
-            cwd: options.cwd.clone().unwrap_or_else(|| self.parts.cwd.clone()),
+            cwd: options.cwd.clone().unwrap_or_else(|| self.scratch(ix)),
             stdin: Stdin::Pipe,
-            confinement: self.confined.confinement.clone(),
-            limits: Limits { memory_bytes: options.memory_limit.map(|limit| limit.0), ..self.confined.limits },
+            confinement: self.pool.confined.confinement.clone(),
+            limits: Limits { memory_bytes: self.pool.recycling.memory_limit, ..self.pool.confined.limits },
         }
     }
 }

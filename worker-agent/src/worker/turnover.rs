@@ -6,13 +6,14 @@ use std::sync::Arc;
 use windlass_shared::domain::WorkerExit;
 use windlass_shared::limits::{BREAKER_LINE_BYTES_MAX, BREAKER_LINES_MAX};
 
+use super::Reloaded;
 use super::breaker::{Breaker, Failure};
-use super::life::Recycling;
 use super::options::PoolOptions;
 use super::pool::Pool;
 use super::seat::State;
 use super::sizing::Policy;
 use super::step::Now;
+use crate::confine::Confined;
 
 /// Boots of a new configuration that fail before the former one goes on: one may be a host under load.
 const TRIAL_FAILURES_MAX: u8 = 3;
@@ -21,8 +22,8 @@ const TRIAL_FAILURES_MAX: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Trial {
     options: PoolOptions,
+    confined: Confined,
     policy: Policy,
-    recycling: Recycling,
     failures: u8,
 }
 
@@ -61,23 +62,29 @@ impl Pool {
     }
 
     /// Its configuration is another from now on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next thing to come"))]
-    pub(super) fn reload(&mut self, options: PoolOptions, policy: Policy, now: Now) {
-        let same = self.options.is_same_worker(&options);
-        let recycling = options.recycling();
+    pub(super) fn reload(&mut self, reloaded: Reloaded, now: Now) {
+        let Reloaded { options, confined, policy, calls_max } = reloaded;
+        let same = self.options.is_same_worker(&options) && self.confined.is_same(&confined);
+        self.capacity_max = calls_max;
         if !same {
-            let (options, policy, recycling) = (self.options.clone(), self.policy, self.recycling);
+            let (options, confined, policy) = (self.options.clone(), self.confined.clone(), self.policy);
             // The one that ran last, where that is not known of what came between.
-            self.trial.get_or_insert(Box::new(Trial { options, policy, recycling, failures: 0 }));
+            self.trial.get_or_insert(Box::new(Trial { options, confined, policy, failures: 0 }));
         }
-        tracing::info!(pool = &*self.name, replaced = !same, "the pool's configuration has changed");
-        (self.options, self.policy, self.recycling) = (options, policy, recycling);
+        (self.options, self.policy) = (options, policy);
+        self.confine(confined);
         self.breaker.reset();
         self.end_waits(now);
         if !same {
             self.recycle();
             self.forget_handlers();
         }
+    }
+
+    /// Its workers may do and take this from now on.
+    pub(super) fn confine(&mut self, confined: Confined) {
+        self.recycling = self.options.recycling();
+        self.confined = confined;
     }
 
     /// Where nobody has them, what calls may name is what the configuration says.
@@ -88,7 +95,7 @@ impl Pool {
     }
 
     /// Whether a worker that failed was one of a new configuration, which is given up for it.
-    pub(super) fn gives_up_trial(&mut self, failure: Failure, opened: bool, ix: usize) -> bool {
+    pub(super) fn gives_up_trial(&mut self, failure: Failure, opened: bool, ix: usize, now: Now) -> bool {
         let of_trial = self.seats[ix].life.generation == self.generation && failure != Failure::Barren;
         let Some(trial) = self.trial.as_mut().filter(|_| of_trial) else { return false };
         trial.failures += 1;
@@ -115,9 +122,11 @@ impl Pool {
                 _ => {}
             }
         }
-        let Trial { options, policy, recycling, .. } = *trial;
-        (self.options, self.policy, self.recycling) = (options, policy, recycling);
+        let Trial { options, confined, policy, .. } = *trial;
+        (self.options, self.policy) = (options, policy);
+        self.confine(confined);
         self.breaker.reset();
+        self.end_waits(now);
         self.forget_handlers();
         true
     }

@@ -7,7 +7,7 @@ use crate::fake::Stream;
 use crate::pools::{call, ended, example_pool};
 use crate::{bytes, lease};
 
-async fn ask(stream: &mut Stream, id: u64, ask: AgentAsk) -> AgentAnswer {
+pub(crate) async fn ask(stream: &mut Stream, id: u64, ask: AgentAsk) -> AgentAnswer {
     stream.say(convert::ask(id, &ask)).await;
     match stream.next().await {
         Some(FromAgent::Answer(answered, answer)) if answered == id => answer,

@@ -19,10 +19,12 @@ mod lives;
 mod logs;
 mod memory;
 mod pools;
+mod reloading;
 mod running;
 mod sessions;
 mod starting;
 mod stopping;
+mod turnover;
 mod unkillable;
 
 use std::fs::File;
@@ -133,6 +135,11 @@ impl Agent {
 
     pub(crate) fn terminate(&self) {
         rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
+    }
+
+    /// Its configuration is to be read again.
+    pub(crate) fn hang_up(&self) {
+        signal(self.process(), Signal::HUP);
     }
 
     /// Without a chance to do anything about it.

@@ -12,9 +12,9 @@ use crate::fake::{Fake, Stream};
 use crate::{Agent, bytes, eventually, lease, millis};
 
 /// What a worker of the protocol says first.
-const HELLO: &str = r#"printf '\036{"type":"hello","protocol":1,"handlers":["h"]}\n'; read welcome"#;
+pub(crate) const HELLO: &str = r#"printf '\036{"type":"hello","protocol":1,"handlers":["h"]}\n'; read welcome"#;
 
-fn example() -> PathBuf {
+pub(crate) fn example() -> PathBuf {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_windlass-worker-agent")).with_file_name("examples/worker");
     assert!(
         path.exists(),
@@ -24,7 +24,7 @@ fn example() -> PathBuf {
 }
 
 /// An agent with a pool of these workers, once it offers a handler.
-async fn pool(command: &[&str], rest: &str) -> (Fake, Agent, Stream) {
+pub(crate) async fn pool(command: &[&str], rest: &str) -> (Fake, Agent, Stream) {
     let mut fake = Fake::start().await;
     let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let config = dir.path().join("agent.toml");
@@ -70,7 +70,7 @@ pub(crate) fn call(handler: &str, input: &str) -> pb::JobSpec {
     pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), ..pb::JobSpec::default() }
 }
 
-fn value(outcome: &Outcome) -> &str {
+pub(crate) fn value(outcome: &Outcome) -> &str {
     str::from_utf8(&outcome.result.as_ref().unwrap().value).unwrap()
 }
 
@@ -343,12 +343,13 @@ async fn a_worker_without_a_proper_hello_offers_nothing_and_is_tried_again_with_
 
 #[tokio::test]
 async fn a_worker_that_exits_with_78_is_not_started_again() {
-    let (_fake, agent, mut stream) = pool(&["sh", "-c", "echo x >> tries; exit 78"], "").await;
+    // Two up is the agent's data directory.
+    let (_fake, agent, mut stream) = pool(&["sh", "-c", "echo x >> ../../tries; exit 78"], "").await;
     stream.pass_credit();
     agent.says("a worker exited with 78").await;
     // Longer than the first delays of one that may be tried again.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let tries = std::fs::read_to_string(agent.dir().join("parent/data/tries")).unwrap();
+    let tries = std::fs::read_to_string(agent.dir().join("parent/data/pools/tries")).unwrap();
     assert_eq!(tries, "x\n");
     agent.finish(&mut stream).await;
 }

@@ -3,6 +3,8 @@
 use windlass_shared::domain::{BreakerState, PoolAnswer, PoolAsk, PoolState, WorkerExit};
 
 use super::*;
+use crate::confine::Confined;
+use crate::worker::Reloaded;
 
 impl Bench {
     pub(super) fn state(&mut self) -> PoolState {
@@ -25,7 +27,8 @@ impl Bench {
     fn reload(&mut self, rest: &str) -> Vec<String> {
         let options: PoolOptions = toml::from_str(&format!("name = \"p\"\n{rest}\n")).unwrap();
         let (policy, now) = (options.policy(4), self.moment());
-        self.pool.reload(options, policy, now);
+        let reloaded = Reloaded { options, confined: Confined::default(), policy, calls_max: 1_000 };
+        self.pool.on_order(Order::Reload(Box::new(reloaded)), now);
         self.settle();
         std::mem::take(&mut self.done)
     }
