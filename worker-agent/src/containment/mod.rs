@@ -34,7 +34,7 @@ pub use limits::Limits;
 pub(crate) use memory::Members;
 pub use memory::Tree;
 use root::Root;
-pub use sampler::{SAMPLE_EVERY, Sampler, Watched};
+pub use sampler::{SAMPLE_EVERY, SAMPLE_OFTEN, Sampler, Watched};
 
 /// What is to hold trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -8,13 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::memory::{Look, Tree};
 
 /// Time from one look to the next. A process that takes a gigabyte a second is half a gigabyte over by then; looking more often
 /// costs hosts with thousands of processes more than that is worth.
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(500);
+
+/// The same while few trees are watched: then each may have much of the host, and soon have all of it.
+pub const SAMPLE_OFTEN: Duration = Duration::from_millis(250);
+/// Trees from which on there are many.
+const FEW: usize = 16;
 
 /// Looks at the memory of trees. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -99,13 +103,12 @@ impl Shared {
     }
 
     async fn run(self: Arc<Self>) {
-        let mut tick = interval(SAMPLE_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
             while self.lock().all.is_empty() {
                 self.more.notified().await;
             }
+            let few = self.lock().all.len() < FEW;
+            tokio::time::sleep(if few { SAMPLE_OFTEN } else { SAMPLE_EVERY }).await;
             let shared = Arc::clone(&self);
             // A look reads a file for each process of the host: too long for a thread that others wait for. A panic in there is
             // the program's end anyway.

@@ -11,8 +11,8 @@ use super::pool::Pool;
 use super::seat::State;
 use super::step::Now;
 
-/// Time between two looks; the sampler's own.
-pub(super) const LOOK_EVERY: Duration = crate::containment::SAMPLE_EVERY;
+/// Time between two looks; the sampler's own where few trees are watched.
+pub(super) const LOOK_EVERY: Duration = crate::containment::SAMPLE_OFTEN;
 /// The kill follows at the next look; this much later it follows without one.
 const KILL_WITHIN: Duration = Duration::from_secs(2);
 

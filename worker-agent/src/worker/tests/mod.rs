@@ -83,6 +83,8 @@ fn told(news: &News) -> String {
 struct Bench {
     pool: Pool,
     now: Instant,
+    /// What every draw gives.
+    luck: f64,
     done: Vec<String>,
 }
 
@@ -92,7 +94,7 @@ impl Bench {
         let options: PoolOptions = toml::from_str(&text).unwrap();
         let (now, policy) = (Instant::now(), options.policy(4));
         let pool = Pool::new(options, policy, Logs::new(&crate::logs::LogOptions::default()), 1_000, now);
-        let mut bench = Self { pool, now, done: Vec::new() };
+        let mut bench = Self { pool, now, luck: 0.0, done: Vec::new() };
         bench.settle();
         bench
     }
@@ -108,7 +110,7 @@ impl Bench {
     }
 
     fn moment(&self) -> Now {
-        Now { at: self.now, wall: Timestamp(1), random: 0.0 }
+        Now { at: self.now, wall: Timestamp(1), random: self.luck }
     }
 
     fn settle(&mut self) {

@@ -310,3 +310,55 @@ fn a_dynamic_pool_grows_with_its_calls_and_lets_its_workers_go_one_by_one() {
     }
     assert_eq!((alive, pool.exits()), (vec![3, 2, 1], vec![(WorkerExit::Idle, 2)]));
 }
+
+#[test]
+fn a_place_whose_workers_fail_waits_longer_each_time_and_begins_anew_after_a_finished_call() {
+    let mut pool = Bench::ready("max = 1", ALL);
+    pool.luck = 1.0;
+    for (failures, wait) in (1..).zip([200, 400, 800]) {
+        pool.run(call(failures));
+        assert_eq!(pool.say(0, [Answer::Started(failures)]), [""; 0]);
+        assert_eq!(pool.hear(0, [exited(1)]), [format!("{failures} died, begin untold")]);
+        assert_eq!(pool.pass((wait - 1) * MS), [""; 0], "the wait is {wait} ms");
+        assert_eq!(pool.pass(MS), ["0: start"]);
+        pool.hear(0, [hello(ALL)]);
+    }
+    assert_eq!(pool.one_call(0, 4, 4), ["4 result, begin untold"]);
+    pool.hear(0, [exited(1)]);
+    assert_eq!(pool.pass(200 * MS), ["0: start"]);
+    // And after a minute of life.
+    pool.hear(0, [hello(ALL)]);
+    for _ in 0..7 {
+        pool.pass(9 * S);
+        pool.say(0, [Answer::Pong]);
+    }
+    pool.hear(0, [exited(1)]);
+    assert_eq!(pool.pass(200 * MS), ["0: start"]);
+    assert_eq!(pool.exits(), [(WorkerExit::Exited, 5)]);
+}
+
+#[test]
+fn workers_that_run_go_on_while_others_do_not_boot() {
+    let mut pool = Bench::ready("max = 2", ALL);
+    pool.hear(1, [exited(1)]);
+    for _ in 0..5 {
+        pool.hear(1, [exited(1)]);
+    }
+    assert_eq!((pool.state().breaker.state, pool.capacity()), (BreakerState::Open, 2));
+    assert_eq!(pool.one_call(0, 1, 1), ["1 result, begin untold"]);
+    assert_eq!(pool.state().breaker.state, BreakerState::Open, "it shows nothing of those that boot");
+}
+
+#[test]
+fn an_elastic_pool_that_takes_nothing_sends_its_probe_all_the_same() {
+    let mut pool = Bench::new("mode = \"ondemand\"\nhandlers = [\"h\"]");
+    pool.run(call(1));
+    for _ in 0..5 {
+        pool.hear(0, [exited(1)]);
+    }
+    assert_eq!((pool.state().breaker.state, pool.capacity()), (BreakerState::Open, 0));
+    assert_eq!(pool.pass(30 * S).last().map(String::as_str), Some("0: start"));
+    pool.hear(0, [hello(ALL)]);
+    assert_eq!(pool.state().breaker.state, BreakerState::Closed);
+    assert!(pool.capacity() > 0);
+}
