@@ -196,7 +196,11 @@ async fn a_cancelled_call_stops_and_its_worker_lives_on_while_one_that_waits_nev
 
 #[tokio::test]
 async fn a_worker_that_cannot_cancel_is_stopped_and_then_killed_with_its_tree() {
-    let (_fake, agent, mut stream) = sh_pool("trap '' TERM; read job; sleep 1000 & sleep 1000").await;
+    // Deaf before its hello: on a slow host the signal comes before the next line.
+    let script = format!("trap '' TERM; {HELLO}; read job; sleep 1000 & sleep 1000");
+    let (_fake, agent, mut stream) = pool(&["sh", "-c", &script], "").await;
+    offered(&mut stream).await;
+    stream.pass_credit();
     let spec = pb::JobSpec { stop_grace: Some(millis(50)), ..call("h", "1") };
     stream.assign(lease(1), &bytes(&spec)).await;
     stream.started(lease(1)).await;

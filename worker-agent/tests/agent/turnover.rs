@@ -66,18 +66,23 @@ async fn run(stream: &mut Stream, number: u64, handler: &str, input: &str) -> At
 async fn workers_are_replaced_after_their_share_of_calls_and_as_many_as_there_should_be_are_always_ready() {
     let (_fake, agent, mut stream) = example_pool("max = 2\nmax_jobs = 3").await;
     until(&mut stream, "both are ready", |state| ready(state) == 2).await;
-    for number in 1..=60 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // What comes while a successor boots is done by its predecessor: how many calls it takes is the host's affair.
+    for number in 1.. {
         assert_eq!(run(&mut stream, number, "echo", "1").await, AttemptState::Succeeded);
         let state = state(&mut stream).await;
         // The one that went and the one that came are one step.
         assert!(ready(&state) >= 2, "{state:?}");
+        if state.exits.of(WorkerExit::RecycledJobs) >= 10 {
+            assert!(number >= 30, "three calls each: {number}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{state:?}");
     }
     let state = until(&mut stream, "whoever was replaced is gone", |state| {
         state.starts == state.exits.of(WorkerExit::RecycledJobs) + 2 && ready(state) == 2
     });
     let state = state.await;
-    // What comes while a successor boots is done by its predecessor, so not every third call ends one.
-    assert!((4..=20).contains(&state.exits.of(WorkerExit::RecycledJobs)), "{state:?}");
     assert_eq!(exits(&state).len(), 1, "nobody ended for another reason: {state:?}");
     agent.finish(&mut stream).await;
 }
