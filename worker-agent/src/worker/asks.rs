@@ -83,17 +83,17 @@ impl Pool {
     fn scale_to(&mut self, min: u32, max: u32) -> Result<(), PoolRefusal> {
         let range = |field, limit: String| Err(PoolRefusal::OutOfRange { field, limit: limit.into() });
         if !(1..=WORKERS_MAX).contains(&max) {
-            return range("max_workers", format!("1 to {WORKERS_MAX}"));
+            return range("max", format!("1 to {WORKERS_MAX}"));
         }
         match self.policy.mode {
             options::Mode::Static if min != max => {
-                return range("min_workers", "as large as max: the pool is static".into());
+                return range("min", "as large as max: the pool is static".into());
             }
-            options::Mode::Ondemand if min > 0 => return range("min_workers", "0: the pool is ondemand".into()),
+            options::Mode::Ondemand if min > 0 => return range("min", "0: the pool is ondemand".into()),
             options::Mode::Dynamic if min == 0 && self.handlers.is_empty() => {
-                return range("min_workers", "at least 1 while nobody has announced a handler".into());
+                return range("min", "at least 1 while nobody has announced a handler".into());
             }
-            _ if min > max => return range("min_workers", "at most max".into()),
+            _ if min > max => return range("min", "at most max".into()),
             _ => {}
         }
         (self.policy.min, self.policy.max) = (min as usize, max as usize);

@@ -198,7 +198,7 @@ impl Pools {
         };
         let PoolAsk::ScaleTo { max, .. } = ask else { return handle.ask(ask).await };
         let before = self.0.slots.take(handle.number(), max).map_err(|most| PoolRefusal::OutOfRange {
-            field: "max_workers",
+            field: "max",
             limit: format!("1 to {most}, the slots of the agent that no other pool has").into(),
         })?;
         let reply = handle.ask(ask).await;

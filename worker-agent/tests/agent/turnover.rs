@@ -182,7 +182,7 @@ async fn a_pool_is_scaled_within_the_slots_and_commands_have_what_it_leaves() {
     assert!(ask_pool(&mut stream, scale(3)).await.is_ok());
     until(&mut stream, "three are ready", |state| (ready(state), state.max) == (3, 3)).await;
     let refused = ask_pool(&mut stream, scale(5)).await;
-    let Err(PoolRefusal::OutOfRange { field: "max_workers", limit }) = refused else { panic!("{refused:?}") };
+    let Err(PoolRefusal::OutOfRange { field: "max", limit }) = refused else { panic!("{refused:?}") };
     assert!(limit.starts_with("1 to 4"), "{limit}");
     assert!(matches!(
         ask_pool(&mut stream, PoolAsk::ScaleTo { min: 1, max: 2 }).await,
