@@ -87,7 +87,7 @@ fn fixed(old: &Options, new: &Options) -> Vec<&'static str> {
         ("slots", old.slots == new.slots),
         ("detach-max", old.detach_max == new.detach_max),
         ("lock-timeout", old.lock_timeout == new.lock_timeout),
-        ("log-buffer-bytes", old.log_buffer_bytes == new.log_buffer_bytes),
+        ("logs", old.logs == new.logs),
     ];
     let mut fixed: Vec<_> = named.into_iter().filter(|(_, same)| !same).map(|(flag, _)| flag).collect();
     // What is added one day is not forgotten, though not named before it is added above.
