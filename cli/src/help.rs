@@ -100,3 +100,10 @@ Examples:
   windlass init --lang go
 
 What it writes runs as it is, needs no package that is not there, and is yours to change.";
+
+pub(crate) const WORKER_DEV: &str = "\
+Examples:
+  windlass worker dev -- python3 worker.py
+  windlass worker dev --watch dist --listen 127.0.0.1:0 -- node dist/worker.js
+
+Nothing is kept: what was submitted goes with it.";

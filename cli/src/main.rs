@@ -36,6 +36,7 @@ mod spec;
 mod state;
 mod submit;
 mod summary;
+mod watched;
 
 use std::process::ExitCode;
 

@@ -69,6 +69,42 @@ for sdk in "$@"; do
   python3 tests/interop/scenarios.py "$built/windlass" "$sdk" || went=1
   result "$sdk: every scenario" "$went" ""
 done
+# A worker under change: what is saved is what answers next.
+"$built/windlass" init --lang python "$room/dev" >"$room/advice"
+(cd "$room/dev" && exec env PYTHONDONTWRITEBYTECODE=1 "$OLDPWD/$built/windlass" worker dev --listen 127.0.0.1:0 -- python3 worker.py) \
+  >"$room/dev.out" 2>"$room/dev.log" &
+echo $! >"$room/dev.pid"
+greets() { # what it says at last
+  local said
+  for _ in $(seq 300); do
+    url=$(sed -n 's/^  export WINDLASS_ADDRESS=//p' "$room/dev.out")
+    if [ -n "$url" ]; then
+      said=$(WINDLASS_ADDRESS=$url "$built/windlass" submit --handler hello --input '{"name":"Ada"}' --wait --wait-timeout 10s 2>&1) || true
+      [ "$said" != "$1" ] || return 0
+    fi
+    sleep 0.1
+  done
+  echo "$said"
+  return 1
+}
+went=0
+said=$(greets '{"hello":"Ada"}') || went=1
+result "worker dev: a worker serves" "$went" "      $said"
+sed -i 's/"hello": input/"servus": input/' "$room/dev/worker.py"
+went=0
+said=$(greets '{"servus":"Ada"}') || went=1
+result "worker dev: what is saved is what answers" "$went" "      $said"
+sed -i '1i this is no Python' "$room/dev/worker.py"
+for _ in $(seq 300); do
+  ! grep -q 'SyntaxError' "$room/dev.log" || break
+  sleep 0.1
+done
+result "worker dev: why it does not start is shown" "$(grep -q 'SyntaxError' "$room/dev.log" && echo 0 || echo 1)" ''
+sed -i 1d "$room/dev/worker.py"
+went=0
+said=$(greets '{"servus":"Ada"}') || went=1
+result "worker dev: one that did not start is tried again when it changes" "$went" "      $said"
+
 # The shell's example is no SDK: it has handlers of its own, is held against the protocol alone, and is what init writes.
 "$built/windlass" init --lang sh "$room/init-sh" >"$room/advice"
 result "sh: init writes it" "$(cmp -s "$room/init-sh/worker.sh" clients/sh/worker.sh && echo 0 || echo 1)" ""

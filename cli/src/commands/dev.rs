@@ -20,7 +20,7 @@ use crate::output::{interject, print};
 use crate::state;
 
 /// A record of a million jobs is read in ten seconds; a loaded machine may need a few times that.
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 /// What running jobs have to finish in when all of it stops; told to the agent as its flag.
 const DRAIN: &str = "5s";
 /// Longest wait for the agent to leave in order: its drain, and the default grace of a job that was told to stop.
@@ -84,13 +84,13 @@ fn home(data: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 // Looked at before anything starts: whoever finds the port taken should read that, and not a log.
-fn is_free(listen: SocketAddr) -> Result<(), Failure> {
+pub(super) fn is_free(listen: SocketAddr) -> Result<(), Failure> {
     let Err(err) = std::net::TcpListener::bind(listen) else { return Ok(()) };
     let what = format!("cannot serve at --listen {listen}: {err}");
     Err(Failure::new(Exit::CONFIG, "LISTEN", what).remedy("--listen 127.0.0.1:0 takes any free port"))
 }
 
-fn cannot_start(why: impl std::fmt::Display) -> Failure {
+pub(super) fn cannot_start(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::OTHER, "DEV", format!("cannot start: {why}"))
 }
 
@@ -117,14 +117,14 @@ Ctrl-C stops it.
 
 /// The two children.
 #[derive(Debug, Default)]
-struct Pair {
+pub(super) struct Pair {
     coordinator: Option<Member>,
     agent: Option<Member>,
 }
 
 impl Pair {
     /// Starts both; the address of the coordinator, once the agent is connected.
-    async fn start(
+    pub(super) async fn start(
         &mut self,
         home: &Path,
         listen: SocketAddr,
@@ -156,7 +156,7 @@ impl Pair {
     }
 
     /// Comes back where one of them is gone.
-    async fn broke(&mut self) -> Failure {
+    pub(super) async fn broke(&mut self) -> Failure {
         let (Some(coordinator), Some(agent)) = (&mut self.coordinator, &mut self.agent) else {
             return std::future::pending().await;
         };
@@ -169,7 +169,7 @@ impl Pair {
     }
 
     /// Stops the agent first, so that it can give back and report what it has; then the coordinator.
-    async fn stop(mut self, interrupts: &mut Interrupts) {
+    pub(super) async fn stop(mut self, interrupts: &mut Interrupts) {
         if let Some(agent) = &mut self.agent {
             drain(agent, interrupts).await;
         }

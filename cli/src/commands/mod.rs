@@ -30,6 +30,7 @@ mod queue_resume;
 mod run;
 mod submit;
 mod worker_check;
+mod worker_dev;
 mod worker_get;
 mod worker_kill;
 mod worker_list;
@@ -164,6 +165,9 @@ pub(crate) enum WorkerVerb {
     /// Hold a program against the worker protocol, rule by rule; needs no cluster
     #[command(after_help = help::WORKER_CHECK, override_usage = "windlass worker check [OPTIONS] -- <COMMAND>...")]
     Check(worker_check::Args),
+    /// Run a cluster here with one worker of yours, started anew when a file changes
+    #[command(after_help = help::WORKER_DEV, override_usage = "windlass worker dev [OPTIONS] -- <COMMAND>...")]
+    Dev(worker_dev::Args),
 }
 
 /// What can be done with queues.
@@ -186,6 +190,7 @@ pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit,
         Command::Dev(args) => dev::dev(args).await,
         Command::Init(args) => init::init(&args),
         Command::Worker(WorkerVerb::Check(args)) => worker_check::check(global, args).await,
+        Command::Worker(WorkerVerb::Dev(args)) => worker_dev::dev(args).await,
         other => with_client(&Client::connect(&global.address, global.patience).await?, global, other).await,
     }
 }
@@ -256,6 +261,6 @@ async fn worker(client: &Client, global: &Global, verb: WorkerVerb) -> Result<Ex
         WorkerVerb::Get(args) => worker_get::get(client, global, &args).await,
         WorkerVerb::Kill(args) => worker_kill::kill(client, global, &args).await,
         WorkerVerb::Logs(args) => worker_logs::logs(client, global, &args).await,
-        WorkerVerb::Check(_) => unreachable!("it makes its own way"),
+        WorkerVerb::Check(_) | WorkerVerb::Dev(_) => unreachable!("they make their own way"),
     }
 }
