@@ -10,7 +10,7 @@ use windlass_shared::pb::job::State;
 use windlass_worker_agent::containment::Choice;
 
 use crate::cluster::Cluster;
-use crate::raw::{per_second, spawn_rate};
+use crate::raw::{Raw, per_second, spawn_rate};
 use crate::{Args, Figure, median};
 
 const AGENTS: usize = 2;
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Figure>, OsString> {
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
     // Interleaved: what else the machine does falls on both.
     for _ in 0..args.rounds {
-        limits.push(spawn_rate(AGENTS, SLOTS, args.jobs, args.containment)?);
+        limits.push(spawn_rate(AGENTS, SLOTS, args.jobs, Raw::bare(args.containment))?);
         rates.push(runtime.block_on(round(args.jobs, args.containment))?);
     }
     Ok(vec![Figure::Rate {

@@ -10,6 +10,7 @@
 mod calls;
 mod cluster;
 mod echo;
+mod exec_setup;
 mod exec_true;
 mod latency;
 mod million;
@@ -155,8 +156,9 @@ struct Scenario {
     run: fn(&Args) -> Result<Vec<Figure>, OsString>,
 }
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     Scenario { prints: &["exec_true"], run: exec_true::run },
+    Scenario { prints: &["exec_setup", "exec_setup_1gb"], run: exec_setup::run },
     Scenario { prints: &["call_throughput"], run: calls::run },
     Scenario { prints: &["call_idle_latency"], run: latency::run },
     Scenario { prints: &["sdk_rust"], run: sdks::rust },

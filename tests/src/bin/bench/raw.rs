@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use windlass_worker_agent::containment::{Choice, Containment, Setting};
-use windlass_worker_agent::process::{SpawnSpec, Warden, WardenOptions};
+use windlass_worker_agent::process::{Confinement, Limit, Resource, SpawnSpec, User, Warden, WardenOptions};
 
 use crate::cluster::word;
 
@@ -17,13 +17,32 @@ pub(crate) const ROLE: &str = "__raw";
 /// Time to end what a raw run of the same number has left: there is none.
 const LEFT_MAX: Duration = Duration::from_secs(1);
 
+/// What is spawned how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw {
+    pub(crate) containment: Choice,
+    /// With everything that an agent can confine a command by, in place of nothing.
+    pub(crate) full: bool,
+    /// MiB that the process with the warden has in memory beside its own.
+    pub(crate) ballast_mib: usize,
+}
+
+impl Raw {
+    /// Nothing but the containment.
+    pub(crate) fn bare(containment: Choice) -> Self {
+        Self { containment, full: false, ballast_mib: 0 }
+    }
+}
+
 /// Spawns per second of `processes` agents' worth of wardens with `slots` attempts each, `jobs` in all, in this containment.
-pub(crate) fn spawn_rate(processes: usize, slots: usize, jobs: usize, containment: Choice) -> Result<f64, OsString> {
+pub(crate) fn spawn_rate(processes: usize, slots: usize, jobs: usize, raw: Raw) -> Result<f64, OsString> {
     let own = std::env::current_exe().map_err(|err| format!("own path: {err}"))?;
     let share = (jobs / processes).to_string();
     let start = |_| {
         let mut command = Command::new(&own);
-        command.args([ROLE, &slots.to_string(), &share, word(containment)]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args([ROLE, &slots.to_string(), &share, word(raw.containment)]);
+        command.args([if raw.full { "full" } else { "bare" }, &raw.ballast_mib.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.spawn().map_err(|err| OsString::from(format!("{ROLE}: {err}")))
     };
     let children: Vec<_> = (0..processes).map(start).collect::<Result<_, _>>()?;
@@ -45,12 +64,16 @@ pub(crate) fn per_second(count: usize, time: Duration) -> f64 {
 /// Runs `/bin/true` so many times with so many in flight, and prints the microseconds it took.
 pub(crate) fn main(args: &[OsString]) -> ExitCode {
     let number = |at: usize| args.get(at).and_then(|arg| OsStr::to_str(arg)?.parse::<usize>().ok());
-    let (Some(slots), Some(jobs)) = (number(0), number(1)) else { return ExitCode::FAILURE };
+    let (Some(slots), Some(jobs), Some(ballast)) = (number(0), number(1), number(4)) else { return ExitCode::FAILURE };
+    let confinement = if args.get(3).is_some_and(|arg| arg == "full") { full() } else { Confinement::default() };
+    // Written to, so that it is there; kept to the end.
+    let ballast = std::hint::black_box(vec![1_u8; ballast << 20]);
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };
     let Some(containment) = args.get(2).and_then(|arg| contain(OsStr::to_str(arg)?)) else { return ExitCode::FAILURE };
-    let took = runtime.block_on(spawn_all(slots, jobs, containment.clone()));
+    let took = runtime.block_on(spawn_all(slots, jobs, containment.clone(), &confinement));
+    drop(ballast);
     containment.leave();
     match took {
         Some(took) => {
@@ -68,7 +91,27 @@ fn contain(choice: &str) -> Option<Containment> {
     Some(containment)
 }
 
-async fn spawn_all(slots: usize, jobs: usize, containment: Containment) -> Option<Duration> {
+/// All that an agent can confine a command by; becoming somebody else is root's.
+fn full() -> Confinement {
+    let nobody = User { uid: 65_534, gid: 65_534, groups: vec![65_534] };
+    let limit = |resource, hard| Limit { resource, soft: Some(hard), hard: Some(hard) };
+    Confinement {
+        oom_score_adj: Some(500),
+        nice: 5,
+        limits: vec![
+            limit(Resource::Core, 0),
+            limit(Resource::Nofile, 4_096),
+            limit(Resource::Fsize, 1 << 40),
+            limit(Resource::Cpu, 3_600),
+            limit(Resource::Stack, 8 << 20),
+        ],
+        umask: Some(0o022),
+        user: rustix::process::getuid().is_root().then_some(nobody),
+        no_new_privs: true,
+    }
+}
+
+async fn spawn_all(slots: usize, jobs: usize, containment: Containment, confinement: &Confinement) -> Option<Duration> {
     let (warden, task) = Warden::start(WardenOptions { containment, ..WardenOptions::default() }).ok()?;
     let mut workers = tokio::task::JoinSet::new();
     let mut keeping = tokio::task::JoinSet::new();
@@ -76,7 +119,7 @@ async fn spawn_all(slots: usize, jobs: usize, containment: Containment) -> Optio
     let began = Instant::now();
     for slot in 0..slots {
         let share = jobs / slots + usize::from(slot < jobs % slots);
-        workers.spawn(spawn_some(warden.clone(), share));
+        workers.spawn(spawn_some(warden.clone(), share, confinement.clone()));
     }
     let mut well = true;
     while let Some(worker) = workers.join_next().await {
@@ -88,12 +131,13 @@ async fn spawn_all(slots: usize, jobs: usize, containment: Containment) -> Optio
 }
 
 /// One slot's work: a program at a time, read to its end and proven gone, as an agent would.
-async fn spawn_some(warden: Warden, jobs: usize) -> bool {
+async fn spawn_some(warden: Warden, jobs: usize, confinement: Confinement) -> bool {
     for _ in 0..jobs {
         let spec = SpawnSpec {
             argv: vec![b"/bin/true".to_vec()],
             env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
             cwd: PathBuf::from("/"),
+            confinement: confinement.clone(),
             ..SpawnSpec::default()
         };
         let Ok(mut process) = warden.spawn(spec).await else { return false };
