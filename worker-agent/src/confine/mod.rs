@@ -6,7 +6,7 @@
 //! [[pool]] ─┘        └ host: what the agent itself has
 //! ```
 //! - [`options`] what can be said, and its bounds · [`limits`] of it, the resource limits.
-//! - [`account`] the user that jobs become · [`host`] what the agent has and could pass on · [`env`] what it does pass on.
+//! - [`account`] the user that jobs become · [`host`] what the agent has and could pass on · [`mod@env`] what it does pass on.
 //! - [`confined`] what processes of one kind get · [`confining`] that for all kinds of an agent · [`dirs`] directories that the user must get through.
 //!
 //! Not here: how it is applied ([`process`](crate::process)), which jobs there are.
