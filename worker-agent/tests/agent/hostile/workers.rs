@@ -26,11 +26,12 @@ fn died(name: &'static str, script: &str, code: u8) -> Row {
 
 /// Before there is a call.
 fn unheard() -> Vec<Row> {
-    let shy = "echo x >> $lives; [ $(wc -l < $lives) -gt 10 ] || exit 1; hello; serve";
+    // One more, and the pool's breaker opens.
+    let shy = "echo x >> $lives; [ $(wc -l < $lives) -gt 4 ] || exit 1; hello; serve";
     // 10 s of silence, 5 s for a sign, and a margin.
     let pulse = Duration::from_secs(20);
     vec![
-        Row::worker("worker_exits_ten_times_before_it_says_hello", shy),
+        Row::worker("worker_exits_four_times_before_it_says_hello", shy),
         Row::worker("worker_stops_itself_while_idle", "once; hello; kill -STOP $$; serve")
             .called_after("it gave no sign of life", pulse),
     ]
