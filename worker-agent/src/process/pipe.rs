@@ -27,13 +27,18 @@ impl PipeReader {
         self.0.read_buf(into).await
     }
 
-    /// Appends what is there now to `into`, without waiting; 0 at the end.
+    /// Appends what is there now to `into`, a page at most, without waiting; 0 at the end.
+    ///
+    /// The kernel is asked, not the runtime: that knows of what was written only once it has polled again, and then "nothing is there"
+    /// would be a word on the past.
     ///
     /// # Errors
     /// What read(2) gives, which is WouldBlock where nothing is there.
     pub fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        into.reserve(4096);
-        self.0.try_read_buf(into)
+        let mut page = [0; 4096];
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut page))?;
+        into.extend_from_slice(&page[..read]);
+        Ok(read)
     }
 }
 
@@ -54,5 +59,25 @@ impl PipeWriter {
     /// What write(2) gives; BrokenPipe where nobody can read it any more.
     pub async fn write(&mut self, from: &mut BytesMut) -> io::Result<()> {
         self.0.write_buf(from).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_written_a_moment_ago_is_there_whatever_the_runtime_knows_of_it() {
+        let (ours, theirs) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        let (mut reader, mut read) = (PipeReader::new(ours).unwrap(), BytesMut::new());
+        let none = reader.try_read(&mut read).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+        // One thread, and it does not yield: the runtime cannot have polled in between.
+        rustix::io::write(&theirs, b"late").unwrap();
+        assert_eq!((reader.try_read(&mut read).unwrap(), &read[..]), (4, &b"late"[..]));
+        drop(theirs);
+        assert_eq!(reader.try_read(&mut read).unwrap(), 0);
     }
 }
