@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -74,11 +75,16 @@ pub(crate) fn order(id: u64) -> JobOrder<'static> {
 
 /// Calls per second of so many workers, each with 64 in its pipe, every answer read and looked for its end, nothing kept.
 fn pipe_rate(workers: usize, calls: usize) -> Result<f64, OsString> {
-    let (path, share) = (worker()?, calls / workers);
+    rate_of(&worker()?, workers, calls)
+}
+
+/// The same, of these workers.
+pub(crate) fn rate_of(path: &Path, workers: usize, calls: usize) -> Result<f64, OsString> {
+    let share = calls / workers;
     let began = Instant::now();
     let feeders: Vec<_> = (0..workers)
         .map(|_| {
-            let path = path.clone();
+            let path = path.to_owned();
             std::thread::spawn(move || feed(Command::new(path), share, AHEAD, || {}))
         })
         .collect();

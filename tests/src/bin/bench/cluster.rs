@@ -152,8 +152,35 @@ impl Cluster {
     }
 }
 
+/// An agent alone, with a pool of these workers; gone with this.
+pub(crate) struct Agent {
+    _home: TempDir,
+    process: Child,
+}
+
+impl Agent {
+    pub(crate) fn start(url: &str, worker: &Path, workers: usize) -> Result<Self, OsString> {
+        let home = tempfile::tempdir().map_err(|err| format!("a temporary directory: {err}"))?;
+        let mut command = Command::new(sibling("windlass-worker-agent")?);
+        command.args(["--coordinator", url, "--name", "a", "--slots", &workers.to_string(), "--containment", "keeper"]);
+        command.arg("--data").arg(home.path().join("a")).arg("--config").arg(pool_with(home.path(), worker, workers)?);
+        Ok(Self { process: start(&mut command)?, _home: home })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait(); // as below
+    }
+}
+
 fn pool_of(home: &Path, workers: usize) -> Result<PathBuf, OsString> {
-    let (path, worker) = (home.join("agent.toml"), worker()?);
+    pool_with(home, &worker()?, workers)
+}
+
+fn pool_with(home: &Path, worker: &Path, workers: usize) -> Result<PathBuf, OsString> {
+    let path = home.join("agent.toml");
     let text = format!("[[pool]]\nname = \"bench\"\ncommand = [{:?}]\nmax = {workers}\n", worker.display().to_string());
     std::fs::write(&path, text).map_err(|err| format!("{}: {err}", path.display()))?;
     Ok(path)

@@ -7,6 +7,7 @@
 //! One object a line: `scenario`, `jobs_per_s` (or `value` and `unit`), `limit`, `ratio`. Ends with 1 where a ratio is below its
 //! floor or a value above its ceiling. Floors are checked here and never by `cargo test`: on a shared machine a time is not a fact.
 
+mod agent_calls;
 mod calls;
 mod cluster;
 mod echo;
@@ -156,11 +157,12 @@ struct Scenario {
     run: fn(&Args) -> Result<Vec<Figure>, OsString>,
 }
 
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     Scenario { prints: &["exec_true"], run: exec_true::run },
     Scenario { prints: &["exec_setup", "exec_setup_1gb"], run: exec_setup::run },
     Scenario { prints: &["call_throughput"], run: calls::run },
     Scenario { prints: &["call_idle_latency"], run: latency::run },
+    Scenario { prints: &["agent_calls"], run: agent_calls::run },
     Scenario { prints: &["sdk_rust"], run: sdks::rust },
     Scenario { prints: &["sdk_python"], run: sdks::python },
     Scenario { prints: &["submit_unary"], run: submit::unary },
