@@ -34,6 +34,8 @@ pub const REQUEST_ID_BYTES_MAX: usize = 36;
 pub const PRIORITY_MAX: i8 = 100;
 /// Pools of one agent.
 pub const POOLS_MAX: usize = 64;
+/// Counters that one agent says: four times what there are, for agents that are newer than whoever reads them.
+pub const AGENT_COUNTS_MAX: usize = 64;
 /// Workers of one pool: more is a host of its own.
 pub const WORKERS_MAX: usize = 1_024;
 /// Asks that wait for one agent: a page of pools takes one, so this is sixteen operators at once.

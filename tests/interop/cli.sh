@@ -96,7 +96,9 @@ says "a name that is none is told: 2" 2 'no worker' worker get demo
 says "a size must be said: 2" 2 'min' pool scale demo
 
 says "what happened is counted" 0 '^windlass_jobs_finished_total +outcome=failed +[1-9]' counters
-says "of an agent too, by the reason its workers ended" 0 '^windlass_agent_worker_starts_total +pool=demo +[1-9]' counters --agent a1
+says "of an agent too, by the reason its workers ended" 0 '^windlass_agent_worker_starts_total +agent=[^ ]+ pool=demo +[1-9]' counters --agent a1
+says "and what it counts of itself" 0 '^windlass_agent_spawns_total +agent=[^ ]+ +[1-9]' counters --agent a1
+says "by direction" 0 '^windlass_agent_ipc_frames_total +agent=[^ ]+ direction=in +[1-9]' counters --agent a1
 
 # ---- agents ----------------------------------------------------------------------------------------------------------
 

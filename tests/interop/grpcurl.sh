@@ -189,6 +189,9 @@ expect "the agents' pools are listed, as they answer" 'not any(one.get("error") 
 call windlass.v1.FleetService/GetCounters '{}'
 expect "what happened is counted" \
   'any(c["name"] == "windlass_jobs_submitted_total" and int(c["value"]) > 0 for c in a["counters"])'
+call windlass.v1.FleetService/GetCounters "{\"agent_id\": \"$agent_id\"}"
+expect "of an agent too, by itself" \
+  'any(c["name"] == "windlass_agent_spawns_total" and "agent" in c["labels"] and int(c["value"]) > 0 for c in a["counters"])'
 
 # ---- an agent out of service -----------------------------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use windlass_shared::domain::AgentCounter;
 use windlass_shared::task::Tasks;
 
-use crate::answers;
+use crate::answers::{self, Desk};
 use crate::config::{ConfigError, Options, PROOF_TIMEOUT, SURVIVORS_GRACE};
 use crate::confine::Confining;
 use crate::containment::{Containment, ContainmentError, Sampler, Setting};
+use crate::counters::Counters;
 use crate::dial::Dialer;
 use crate::drain::{Drain, Stopper};
 use crate::executor::{self, Orchestrator, Parts, Surroundings};
@@ -20,7 +22,7 @@ use crate::leftovers;
 use crate::logs::{Logs, Shipper};
 use crate::process::{Warden, WardenOptions};
 use crate::reload::Reloader;
-use crate::session::{Horizon, Plan, Refused, Session};
+use crate::session::{Horizon, Plan, Reconnects, Refused, Session};
 use crate::touch::Touch;
 use crate::worker::{self, Pools, Slots};
 
@@ -63,19 +65,19 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     let (dialer, confining) = check(options)?;
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
-    let (containment, withheld) = clear(options, &data, &identity, &confining)?;
+    let (counters, overrun) = (Counters::default(), Arc::new(Notify::new()));
+    let (containment, withheld) = clear(options, &data, &identity, &confining, &counters)?;
     let slots = Slots::new(options.slots(), withheld);
-    let (outbox, logs) = (data.outbox()?, Logs::new(&options.logs));
+    let (outbox, logs) = (data.outbox()?, Logs::new(&options.logs, counters.clone()));
     let tasks = Tasks::new(CancellationToken::new());
-    let warden = start_warden(options, &data, containment.clone(), &tasks)?;
+    let warden = start_warden(options, &data, containment.clone(), &counters, &tasks)?;
     tracing::info!(agent = %identity.agent, name = %identity.name, coordinator = options.coordinator, "agent starts");
 
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
-    let (executor, inbox) = executor::channel();
-    let overrun = Arc::new(Notify::new());
+    let ((executor, inbox), sampler) = (executor::channel(), start_sampler(&tasks));
     let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
-    let sampler = start_sampler(&tasks);
-    let parts = worker::Parts::new(&warden, &logs, &tasks, &sampler, surroundings.worker_env(), data.pools());
+    let parts =
+        worker::Parts::new(&warden, &logs, &tasks, &sampler, &counters, surroundings.worker_env(), data.pools());
     let workers = options.pools.iter().cloned().zip(confining.workers).collect();
     let (pools, called) = Pools::start(workers, &slots, parts);
     let (orchestrator, active, stuck) = Orchestrator::new(Parts {
@@ -86,6 +88,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         sampler,
         outbox: outbox.clone(),
         logs: logs.clone(),
+        counters: counters.clone(),
         tasks: tasks.clone(),
         overrun: Arc::clone(&overrun),
         handle: executor.clone(),
@@ -94,11 +97,9 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     start_shipper(Shipper::new(dialer.clone(), logs.clone(), outbox.clone()), &tasks);
 
     let horizon = start_horizon(&data, &tasks);
-    let (touch, leash) = Touch::new(warden.clone(), executor.clone(), options.detach_max);
-    tasks.spawn("leash", leash.run(tasks.stop_token().clone()));
+    let touch = start_touch(&warden, &executor, options, &tasks);
     let (plan, planned) = watch::channel(Plan::default());
-    let (desk, answerer) = answers::desk(pools.clone());
-    tasks.spawn("answers", answerer.run(tasks.stop_token().clone()));
+    let desk = start_desk(&pools, &counters, &tasks);
     let session = Session {
         dialer,
         identity,
@@ -114,6 +115,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
         stop: tasks.stop_token().clone(),
         horizon,
         touch,
+        reconnects: Reconnects::new(counters),
     };
     let (refused, over) = start_session(session, &tasks);
 
@@ -161,11 +163,13 @@ fn clear(
     data: &DataDir,
     identity: &Identity,
     confining: &Confining,
+    counters: &Counters,
 ) -> Result<(Containment, u32), StartError> {
     let setting = Setting { choice: options.containment, root: options.cgroup_root.clone() };
-    let (containment, stuck) = Containment::start(&setting, &identity.agent.to_string(), PROOF_TIMEOUT)?;
+    let (containment, swept) = Containment::start(&setting, &identity.agent.to_string(), PROOF_TIMEOUT)?;
     // The same processes may be counted in both, once by their group and once by their cookie.
-    let withheld = leftovers::sweep(identity.agent).map_err(StartError::Leftovers)?.max(stuck);
+    let withheld = leftovers::sweep(identity.agent, counters).map_err(StartError::Leftovers)?.max(swept.stuck);
+    counters.add(AgentCounter::LeftoversKilled, swept.killed);
     data.clear_scratch()?;
     data.admit_others(confining.admits_others())?;
     confining.warn(&data.scratch());
@@ -176,6 +180,7 @@ fn start_warden(
     options: &Options,
     data: &DataDir,
     containment: Containment,
+    counters: &Counters,
     tasks: &Tasks,
 ) -> Result<Warden, StartError> {
     let (warden, task) = Warden::start(WardenOptions {
@@ -186,6 +191,7 @@ fn start_warden(
         // The agent starts nothing but its warden.
         adopts: true,
         containment,
+        counters: counters.clone(),
         ..WardenOptions::default()
     })?;
     tasks.spawn("warden", task);
@@ -203,6 +209,18 @@ fn start_horizon(data: &DataDir, tasks: &Tasks) -> Horizon {
     let (horizon, recorder) = Horizon::open(data.seen());
     tasks.spawn("seen", recorder.run(tasks.stop_token().clone()));
     horizon
+}
+
+fn start_touch(warden: &Warden, executor: &executor::Handle, options: &Options, tasks: &Tasks) -> Touch {
+    let (touch, leash) = Touch::new(warden.clone(), executor.clone(), options.detach_max);
+    tasks.spawn("leash", leash.run(tasks.stop_token().clone()));
+    touch
+}
+
+fn start_desk(pools: &Pools, counters: &Counters, tasks: &Tasks) -> Desk {
+    let (desk, answerer) = answers::desk(pools.clone(), counters.clone());
+    tasks.spawn("answers", answerer.run(tasks.stop_token().clone()));
+    desk
 }
 
 fn start_shipper(shipper: Shipper, tasks: &Tasks) {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_shared::domain::{AgentAnswer, AgentAsk, PoolAsk, PoolRefusal, PoolReply};
 use windlass_shared::limits::AGENT_ASKS_MAX;
 
+use crate::counters::Counters;
 use crate::worker::Pools;
 
 /// Time for a pool to answer: a step of its work takes milliseconds, and the coordinator waits 10 s for all of it.
@@ -50,13 +51,14 @@ pub(crate) struct Answerer {
     asks: mpsc::Receiver<Asked>,
     answers: mpsc::Sender<Said>,
     pools: Pools,
+    counters: Counters,
 }
 
 /// The two of them. Each way holds as many as the coordinator lets wait.
-pub(crate) fn desk(pools: Pools) -> (Desk, Answerer) {
+pub(crate) fn desk(pools: Pools, counters: Counters) -> (Desk, Answerer) {
     let (asks, asked) = mpsc::channel(AGENT_ASKS_MAX);
     let (said, answers) = mpsc::channel(AGENT_ASKS_MAX);
-    (Desk { asks, answers }, Answerer { asks: asked, answers: said, pools })
+    (Desk { asks, answers }, Answerer { asks: asked, answers: said, pools, counters })
 }
 
 impl Desk {
@@ -82,7 +84,7 @@ impl Answerer {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let work = async {
             while let Some(Asked { session, id, ask }) = self.asks.recv().await {
-                let answer = answer(&self.pools, ask).await;
+                let answer = self.answer(ask).await;
                 if self.answers.send(Said { session, id, answer }).await.is_err() {
                     return;
                 }
@@ -90,16 +92,18 @@ impl Answerer {
         };
         stop.run_until_cancelled(work).await;
     }
-}
 
-async fn answer(pools: &Pools, ask: AgentAsk) -> AgentAnswer {
-    match ask {
-        AgentAsk::Pools => match tokio::time::timeout(POOL_WITHIN, pools.states()).await {
-            Ok(states) => AgentAnswer::Pools(states),
-            Err(_) => AgentAnswer::Pool(Err(PoolRefusal::Busy)),
-        },
-        AgentAsk::Pool(pool, ask) => AgentAnswer::Pool(ask_pool(pools, &pool, ask).await),
-        AgentAsk::Unknown => AgentAnswer::Pool(Err(PoolRefusal::Unsupported("it does not know what was asked".into()))),
+    async fn answer(&self, ask: AgentAsk) -> AgentAnswer {
+        match ask {
+            AgentAsk::Pools => match tokio::time::timeout(POOL_WITHIN, self.pools.states()).await {
+                Ok(states) => AgentAnswer::Pools(states, self.counters.read()),
+                Err(_) => AgentAnswer::Pool(Err(PoolRefusal::Busy)),
+            },
+            AgentAsk::Pool(pool, ask) => AgentAnswer::Pool(ask_pool(&self.pools, &pool, ask).await),
+            AgentAsk::Unknown => {
+                AgentAnswer::Pool(Err(PoolRefusal::Unsupported("it does not know what was asked".into())))
+            }
+        }
     }
 }
 

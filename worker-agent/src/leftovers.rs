@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use windlass_shared::domain::AgentCounter;
 use windlass_shared::ids::AgentId;
 
 use crate::config::PROOF_TIMEOUT;
+use crate::counters::Counters;
 use crate::executor::{AGENT_ID_VARIABLE, ATTEMPT_VARIABLE, JOB_ID_VARIABLE};
 use crate::warden::{Seen, Snapshot};
 
@@ -31,11 +33,11 @@ struct Leftover {
     attempt: [String; 2],
 }
 
-/// Kills until nothing is left; how many attempts have something that does not die, for their slots to be withheld. Blocks.
+/// Kills until nothing is left, and counts that; how many attempts have something that does not die, for their slots to be withheld. Blocks.
 ///
 /// # Errors
 /// Where /proc cannot be read.
-pub(crate) fn sweep(agent: AgentId) -> io::Result<u32> {
+pub(crate) fn sweep(agent: AgentId, counters: &Counters) -> io::Result<u32> {
     let (mut killed, mut clean) = (BTreeSet::new(), 0);
     let until = Instant::now() + PROOF_TIMEOUT;
     while clean < CLEAN_LOOKS {
@@ -48,7 +50,8 @@ pub(crate) fn sweep(agent: AgentId) -> io::Result<u32> {
             return Ok(give_up(&found));
         }
         clean = 0;
-        killed.extend(found.iter().map(|leftover| leftover.seen.pid.as_raw_pid()));
+        let new = found.iter().filter(|leftover| killed.insert(leftover.seen.pid.as_raw_pid())).count();
+        counters.add(AgentCounter::LeftoversKilled, new as u64);
         // Stopped first, all of them, so that none forks away from under the kill.
         found.iter().for_each(|leftover| leftover.seen.signal(libc::SIGSTOP));
         found.iter().for_each(|leftover| leftover.seen.signal(libc::SIGKILL));
@@ -112,10 +115,12 @@ mod tests {
             Command::new("sleep").arg("1000").env(AGENT_ID_VARIABLE, agent.to_string()).spawn().unwrap()
         };
         let (mut left, mut stranger) = (start(ours), start(other));
-        assert_eq!(sweep(ours).unwrap(), 0);
+        let counters = Counters::default();
+        assert_eq!(sweep(ours, &counters).unwrap(), 0);
+        assert_eq!(counters.moved(), [(AgentCounter::LeftoversKilled, 1)]);
         assert_eq!(left.wait().unwrap().signal(), Some(9));
         assert_eq!(stranger.try_wait().unwrap(), None);
-        assert_eq!(sweep(other).unwrap(), 0);
+        assert_eq!(sweep(other, &counters).unwrap(), 0);
         assert_eq!(stranger.wait().unwrap().signal(), Some(9));
     }
 

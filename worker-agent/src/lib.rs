@@ -19,6 +19,7 @@
 //! | what jobs write | [`logs`] |
 //! | what holds a tree, and how much memory it has | [`containment`] |
 //! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
+//! | what it counted, for operators | [`counters`] |
 //! | leaving | [`drain`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
 //!
@@ -31,6 +32,7 @@ mod clear;
 mod config;
 mod confine;
 pub mod containment;
+mod counters;
 mod dial;
 mod drain;
 mod entry;
@@ -51,6 +53,7 @@ mod worker;
 pub use agent::{Running, StartError, start};
 pub use config::{ConfigError, Options};
 pub use confine::{ConfineOptions, LimitOptions};
+pub use counters::Counters;
 pub use drain::Stopper;
 pub use entry::main;
 pub use identity::DataError;

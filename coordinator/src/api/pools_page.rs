@@ -95,7 +95,7 @@ async fn agent_pools(agent: &AgentRecord, waiting: Result<Waiting, AskError>, er
         Err(why) => Err(why),
     };
     let (pools, error) = match answer {
-        Ok(AgentAnswer::Pools(pools)) => (pools.iter().map(convert::pool_to_wire).collect(), None),
+        Ok(AgentAnswer::Pools(pools, _)) => (pools.iter().map(convert::pool_to_wire).collect(), None),
         Ok(AgentAnswer::Pool(Err(refusal))) => error(&refusal),
         Ok(AgentAnswer::Pool(Ok(_))) => error(&ApiError::StrangeAnswer(agent.id)),
         Err(why) => error(&why),

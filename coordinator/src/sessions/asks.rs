@@ -157,7 +157,7 @@ mod tests {
 
     fn pools(names: usize) -> AgentAnswer {
         assert_eq!(names, 0);
-        AgentAnswer::Pools(Vec::new())
+        AgentAnswer::Pools(Vec::new(), Vec::new())
     }
 
     fn open(answered: bool) -> (Arc<Registry>, super::super::Opened) {

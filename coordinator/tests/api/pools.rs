@@ -5,8 +5,8 @@ use std::time::Duration;
 use tonic::Code;
 use windlass_shared::convert::{self, FromCoordinator};
 use windlass_shared::domain::{
-    AgentAnswer, AgentAsk, AgentHello, Breaker, BreakerState, ExitCounts, Mode, PoolAnswer, PoolAsk, PoolHealth,
-    PoolRefusal, PoolState, WorkerExit, WorkerKill, WorkerState, WorkerStatus,
+    AgentAnswer, AgentAsk, AgentCounter, AgentHello, Breaker, BreakerState, ExitCounts, Mode, PoolAnswer, PoolAsk,
+    PoolHealth, PoolRefusal, PoolState, WorkerExit, WorkerKill, WorkerState, WorkerStatus,
 };
 use windlass_shared::pb;
 
@@ -190,7 +190,7 @@ async fn a_page_of_pools_asks_all_its_agents_at_once_and_names_those_that_do_not
         for agent in [&mut third, &mut first] {
             let (id, ask) = asked(agent).await;
             assert_eq!(ask, AgentAsk::Pools);
-            agent.say(convert::answer(id, AgentAnswer::Pools(vec![state("p")]))).await;
+            agent.say(convert::answer(id, AgentAnswer::Pools(vec![state("p")], Vec::new()))).await;
         }
     });
     let page = page.expect("a page").into_inner();
@@ -201,6 +201,38 @@ async fn a_page_of_pools_asks_all_its_agents_at_once_and_names_those_that_do_not
     let page = rig.pools().list_pools(request).await.expect("the last page").into_inner();
     let error = page.agents[0].error.as_ref().expect("too old");
     assert_eq!((page.agents.len(), error.code, &*page.next_page_token), (1, Code::FailedPrecondition as i32, ""));
+}
+
+#[tokio::test]
+async fn counters_of_an_agent_are_its_own_and_its_pools_each_under_its_name_and_labels() {
+    let rig = Rig::start().await;
+    let mut agent = with_pool(&rig, 1).await;
+    let mut fleet = rig.fleet();
+    let request = pb::GetCountersRequest { agent_id: id(1) };
+    let (answer, ()) = tokio::join!(fleet.get_counters(request), async {
+        let (id, ask) = asked(&mut agent).await;
+        assert_eq!(ask, AgentAsk::Pools);
+        // Of an agent that knows no others: they are not shown, as zero neither.
+        let counts = vec![(AgentCounter::KillsByTerm, 3), (AgentCounter::FramesIn, 0), (AgentCounter::Spawns, 9)];
+        agent.say(convert::answer(id, AgentAnswer::Pools(vec![state("p")], counts))).await;
+    });
+    let counters = answer.expect("counted").into_inner().counters;
+    let show = |counter: &pb::Counter| {
+        let mut labels: Vec<_> = counter.labels.iter().map(|(label, text)| format!("{label}={text}")).collect();
+        labels.sort_unstable();
+        format!("{} {} {}", counter.name, labels.join(" "), counter.value).replace(&id(1), "A")
+    };
+    let wanted = [
+        "windlass_agent_kill_escalations_total agent=A step=term 3",
+        "windlass_agent_ipc_frames_total agent=A direction=in 0",
+        "windlass_agent_spawns_total agent=A 9",
+        "windlass_agent_worker_starts_total agent=A pool=p 6",
+        "windlass_agent_pool_breaker_open agent=A pool=p 1",
+        "windlass_agent_stuck_workers agent=A pool=p 1",
+        "windlass_agent_worker_exits_total agent=A pool=p reason=recycled_jobs 4",
+        "windlass_agent_worker_exits_total agent=A pool=p reason=signalled 1",
+    ];
+    assert_eq!(counters.iter().map(show).collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]

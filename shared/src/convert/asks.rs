@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::counters::{counts_from, counts_to_wire};
 use super::pools::{pool_from, pool_to_wire, worker_from, worker_logs_from, worker_logs_to_wire, worker_to_wire};
 use super::{span, span_from};
 use crate::domain::{AgentAnswer, AgentAsk, PoolAnswer, PoolAsk, PoolRefusal, WorkerKill};
@@ -77,7 +78,10 @@ fn pool_ask_from(ask: OfPool) -> Option<PoolAsk> {
 
 pub(super) fn answer_to_wire(id: u64, answer: AgentAnswer) -> pb::Answer {
     let answer = match answer {
-        AgentAnswer::Pools(pools) => Said::Pools(pb::PoolStates { pools: pools.iter().map(pool_to_wire).collect() }),
+        AgentAnswer::Pools(pools, counts) => Said::Pools(pb::PoolStates {
+            pools: pools.iter().map(pool_to_wire).collect(),
+            counts: counts_to_wire(&counts),
+        }),
         AgentAnswer::Pool(Ok(PoolAnswer::State(pool))) => Said::Pool(pool_to_wire(&pool)),
         AgentAnswer::Pool(Ok(PoolAnswer::Workers(workers))) => {
             Said::Workers(pb::WorkerStates { workers: workers.iter().map(worker_to_wire).collect() })
@@ -110,9 +114,10 @@ fn refusal_to_wire(refusal: &PoolRefusal) -> pb::PoolRefusal {
 pub(super) fn answer_from(wire: pb::Answer) -> Result<(u64, AgentAnswer), Invalid> {
     let said = wire.answer.ok_or_else(|| Invalid::one("answer.answer", "is required"))?;
     let answer = match said {
-        Said::Pools(pb::PoolStates { pools }) => {
+        Said::Pools(pb::PoolStates { pools, counts }) => {
             at_most("answer.pools", pools.len(), limits::POOLS_MAX)?;
-            AgentAnswer::Pools(pools.into_iter().map(pool_from).collect())
+            at_most("answer.counts", counts.len(), limits::AGENT_COUNTS_MAX)?;
+            AgentAnswer::Pools(pools.into_iter().map(pool_from).collect(), counts_from(counts))
         }
         Said::Pool(pool) => AgentAnswer::Pool(Ok(PoolAnswer::State(Box::new(pool_from(pool))))),
         Said::Workers(pb::WorkerStates { workers }) => {
@@ -149,8 +154,8 @@ fn refusal_from(wire: Option<Refusal>) -> PoolRefusal {
 mod tests {
     use super::*;
     use crate::domain::{
-        Breaker, BreakerState, CurrentCall, ExitCounts, Mode, PoolHealth, PoolState, WorkerCounts, WorkerExit,
-        WorkerLogs, WorkerState, WorkerStatus,
+        AgentCounter, Breaker, BreakerState, CurrentCall, ExitCounts, Mode, PoolHealth, PoolState, WorkerCounts,
+        WorkerExit, WorkerLogs, WorkerState, WorkerStatus,
     };
     use crate::fault::Fault;
     use crate::ids::JobId;
@@ -231,9 +236,20 @@ mod tests {
             Err(PoolRefusal::Unsupported("no breaker".into())),
             Err(PoolRefusal::Busy),
         ];
-        for answer in answers.map(AgentAnswer::Pool).into_iter().chain([AgentAnswer::Pools(vec![state()])]) {
+        let counts = AgentCounter::ALL.into_iter().zip(1..).collect();
+        let pools = [AgentAnswer::Pools(vec![state()], counts), AgentAnswer::Pools(Vec::new(), Vec::new())];
+        for answer in answers.map(AgentAnswer::Pool).into_iter().chain(pools) {
             assert_eq!(answer_from(answer_to_wire(4, answer.clone())), Ok((4, answer)));
         }
+    }
+
+    #[test]
+    fn a_counter_that_is_newer_than_we_are_is_passed_over_and_the_others_are_read() {
+        let count = |kind, value| pb::AgentCount { kind, value };
+        let counts = vec![count(999, 1), count(pb::agent_count::Kind::Spawns.into(), 2), count(0, 3)];
+        let answer = Some(Said::Pools(pb::PoolStates { pools: Vec::new(), counts }));
+        let read = AgentAnswer::Pools(Vec::new(), vec![(AgentCounter::Spawns, 2)]);
+        assert_eq!(answer_from(pb::Answer { id: 1, answer }), Ok((1, read)));
     }
 
     #[test]
@@ -242,6 +258,10 @@ mod tests {
         let answer = Some(Said::Workers(pb::WorkerStates { workers }));
         let invalid = answer_from(pb::Answer { id: 1, answer }).expect_err("too many");
         assert_eq!(invalid.violations()[0].field, "answer.workers");
+        let counts = vec![pb::AgentCount::default(); limits::AGENT_COUNTS_MAX + 1];
+        let answer = Some(Said::Pools(pb::PoolStates { pools: Vec::new(), counts }));
+        let invalid = answer_from(pb::Answer { id: 1, answer }).expect_err("too many");
+        assert_eq!(invalid.violations()[0].field, "answer.counts");
         assert!(answer_from(pb::Answer { id: 1, answer: None }).is_err());
     }
 }

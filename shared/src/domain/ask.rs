@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{PoolAsk, PoolReply, PoolState};
+use super::{AgentCounter, PoolAsk, PoolReply, PoolState};
 
 /// What is asked of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentAsk {
-    /// How all its pools stand. Answered with [`AgentAnswer::Pools`].
+    /// How it and all its pools stand. Answered with [`AgentAnswer::Pools`].
     Pools,
     /// Something of the pool of this name. Answered with [`AgentAnswer::Pool`].
     Pool(Arc<str>, PoolAsk),
@@ -18,8 +18,8 @@ pub enum AgentAsk {
 /// What an agent answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentAnswer {
-    /// How all its pools stand.
-    Pools(Vec<PoolState>),
+    /// How all its pools stand, and what it counted. A counter that it is too old to know is not there: that is not zero.
+    Pools(Vec<PoolState>, Vec<(AgentCounter, u64)>),
     /// What the pool answered, or why it does not do what it was asked.
     Pool(PoolReply),
 }

@@ -1,6 +1,7 @@
 //! The things Windlass talks about, free of wire and store.
 
 mod agent;
+mod agent_counter;
 mod ask;
 mod attempt;
 mod counter;
@@ -13,6 +14,7 @@ mod spec;
 mod worker;
 
 pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
+pub use agent_counter::AgentCounter;
 pub use ask::{AgentAnswer, AgentAsk};
 pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,

@@ -101,6 +101,11 @@ impl Group {
         Ok(())
     }
 
+    /// Processes in it, without those below it.
+    pub(crate) fn processes(&self) -> u64 {
+        self.read(PROCS).map_or(0, |pids| pids.lines().count() as u64)
+    }
+
     /// Kills everything in it and below. Returns before it is dead.
     pub(crate) fn kill(&self) -> io::Result<()> {
         self.write(KILL, "1")

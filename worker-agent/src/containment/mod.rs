@@ -76,6 +76,15 @@ pub struct Cgroups {
     pub(crate) optional: bool,
 }
 
+/// What came of a former life's groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Groups whose processes would not die.
+    pub stuck: u32,
+    /// Processes that were there to be killed, those of groups that a job made below its own aside.
+    pub killed: u64,
+}
+
 /// Why control groups cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("control groups cannot be used: {problem}; {remedy}, or say --containment keeper")]
@@ -86,20 +95,20 @@ pub struct ContainmentError {
 
 impl Containment {
     /// Decides, and where it decides for control groups, moves this process into one. Everything that a former life of `agent` left
-    /// in its own is killed, for at most `patience`; the number is of those that would not die. Blocks.
+    /// in its own is killed, for at most `patience`. Blocks.
     ///
     /// # Errors
     /// Where [`Choice::Cgroup`] cannot be had.
-    pub fn start(setting: &Setting, agent: &str, patience: Duration) -> Result<(Self, u32), ContainmentError> {
+    pub fn start(setting: &Setting, agent: &str, patience: Duration) -> Result<(Self, Swept), ContainmentError> {
         let begun = match setting.choice {
-            Choice::Keeper => return Ok((Self::Keeper, 0)),
+            Choice::Keeper => return Ok((Self::Keeper, Swept::default())),
             Choice::Auto | Choice::Cgroup => Cgroups::start(setting, agent, patience),
         };
         match begun {
-            Ok((cgroups, stuck)) => Ok((Self::Cgroup(cgroups), stuck)),
+            Ok((cgroups, swept)) => Ok((Self::Cgroup(cgroups), swept)),
             Err(error) if setting.choice == Choice::Auto && setting.root.is_none() => {
                 tracing::info!(why = error.problem, "no control groups here: keepers alone hold what runs");
-                Ok((Self::Keeper, 0))
+                Ok((Self::Keeper, Swept::default()))
             }
             Err(error) => Err(error),
         }
@@ -141,7 +150,7 @@ impl Containment {
 }
 
 impl Cgroups {
-    fn start(setting: &Setting, agent: &str, patience: Duration) -> Result<(Self, u32), ContainmentError> {
+    fn start(setting: &Setting, agent: &str, patience: Duration) -> Result<(Self, Swept), ContainmentError> {
         let place = Place::of_this_process();
         let home = place.as_ref().map(Place::own_path);
         let base = base(setting, place.as_ref(), agent)?;
@@ -150,11 +159,11 @@ impl Cgroups {
             remedy: "start the agent where groups are its own (systemd: Delegate=yes), name one by --cgroup-root",
         };
         let root = Root::enter(&base, home.as_deref().unwrap_or(&base), agent).map_err(refused)?;
-        let stuck = root.sweep(patience).map_err(|error| refused(("cannot list leaves".into(), error)))?;
+        let swept = root.sweep(patience).map_err(|error| refused(("cannot list leaves".into(), error)))?;
         let offered = root.offered;
         tracing::info!(base = %base.display(), memory = offered.memory, pids = offered.pids, cpu = offered.cpu, "control groups hold what runs");
         let leaves = Arc::new(Leaves::new(root.group.clone(), offered));
-        Ok((Self { root: Arc::new(root), leaves, optional: setting.choice == Choice::Auto }, stuck))
+        Ok((Self { root: Arc::new(root), leaves, optional: setting.choice == Choice::Auto }, swept))
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
 
+use super::Swept;
 use super::group::{Group, KILL, PROCS, look};
 use super::limits::Controllers;
 
@@ -88,25 +89,26 @@ impl Root {
         self.offered = Controllers::parse(&self.group.read(HANDED_ON).unwrap_or_default());
     }
 
-    /// Kills all that a former life left in its leaves and removes them; how many would not die within `patience`. Blocks.
+    /// Kills all that a former life left in its leaves and removes them, waiting for at most `patience`. Blocks.
     ///
     /// # Errors
     /// Where leaves cannot be listed.
-    pub(super) fn sweep(&self, patience: Duration) -> io::Result<u32> {
+    pub(super) fn sweep(&self, patience: Duration) -> io::Result<Swept> {
         let until = Instant::now() + patience;
         let left: Vec<_> = self.group.children()?.into_iter().filter(|name| name.starts_with(LEAF)).collect();
         let leaves: Vec<_> = left.iter().filter_map(|name| Some((name, self.group.child(name).ok()?))).collect();
-        let mut killed = 0;
+        let (mut populated, mut killed) = (0, 0);
         for (_, leaf) in &leaves {
-            killed += u32::from(leaf.is_populated().unwrap_or(true));
+            populated += u32::from(leaf.is_populated().unwrap_or(true));
+            killed += leaf.processes();
             // All of them before the first is waited for. One without that file is no leaf of ours, or the wait says so.
             let _ = leaf.kill();
         }
         let stuck = leaves.iter().filter(|(name, leaf)| !(is_empty_by(leaf, until) && self.remove(name))).count();
-        if killed > 0 {
-            tracing::warn!(leaves = killed, stuck, "a former life left processes in control groups: killed");
+        if populated > 0 {
+            tracing::warn!(leaves = populated, killed, stuck, "a former life left processes in control groups: killed");
         }
-        Ok(u32::try_from(stuck).unwrap_or(u32::MAX))
+        Ok(Swept { stuck: u32::try_from(stuck).unwrap_or(u32::MAX), killed })
     }
 
     fn remove(&self, name: &str) -> bool {

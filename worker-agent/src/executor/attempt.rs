@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use windlass_shared::clock;
-use windlass_shared::domain::{Lease, Outcome, Reason};
+use windlass_shared::domain::{AgentCounter, Lease, Outcome, Reason};
 
 use super::context::Context;
 use super::memory::{Host, Scale};
@@ -22,6 +22,7 @@ use super::verdict::{self, End};
 use super::{Event, Handle, Input};
 use crate::config::{READ_OUT_TIMEOUT, SURVIVORS_GRACE};
 use crate::containment::{SAMPLE_EVERY, Sampler};
+use crate::counters::Counters;
 use crate::halt::Halt;
 use crate::logs::{Capture, Logs, Offsets};
 use crate::process::{Control, Events, LeaderEnd, Process, Proof, Stage, Warden};
@@ -39,6 +40,7 @@ pub(super) struct Attempt {
     pub(super) warden: Warden,
     pub(super) sampler: Sampler,
     pub(super) logs: Logs,
+    pub(super) counters: Counters,
     pub(super) executor: Handle,
     pub(super) halts: watch::Receiver<Option<Halt>>,
     pub(super) stop: CancellationToken,
@@ -90,7 +92,7 @@ impl Attempt {
         let capture = Capture::new(self.logs.clone(), lease);
         let mut offsets = Offsets::default();
         let mut scale = Scale::new(&self.sampler, &control, &self.context.limits());
-        let mut ladder = Ladder::new(&self.context, control, started);
+        let mut ladder = Ladder::new(&self.context, control, started, self.counters.clone());
         let (executor, mut told, mut host) = (self.executor.clone(), false, Host::default());
         let proof = {
             let mut reading = pin!(capture.read(stdout, stderr, &mut offsets));
@@ -127,6 +129,7 @@ impl Attempt {
     async fn wait_for_proof(&self, stuck: &mut Stuck) -> bool {
         let Lease { job, attempt, .. } = self.context.lease;
         tracing::error!(%job, attempt, "something of the attempt cannot be killed: its slot is stuck");
+        self.counters.count(AgentCounter::KillsStuck);
         let proven = async {
             match stuck {
                 Stuck::Tree(events) => events.proven().await != Proof::None,
@@ -161,6 +164,8 @@ enum Stuck {
 #[derive(Debug)]
 struct Ladder {
     control: Control,
+    /// How many rungs were taken.
+    counters: Counters,
     lease: Lease,
     stop_signal: i32,
     stop_grace: Duration,
@@ -185,9 +190,10 @@ enum Step {
 }
 
 impl Ladder {
-    fn new(context: &Context, control: Control, started: Instant) -> Self {
+    fn new(context: &Context, control: Control, started: Instant, counters: Counters) -> Self {
         Self {
             control,
+            counters,
             lease: context.lease,
             stop_signal: context.stop_signal,
             stop_grace: context.stop_grace,
@@ -250,10 +256,7 @@ impl Ladder {
             tracing::debug!(%job, attempt, reason = reason.name(), kill, "attempt is stopped");
             self.stopped = Some(reason);
             if !kill {
-                self.control.signal(self.stop_signal);
-                // A stopped process takes no signal but this one and the kill; it is to have its grace too.
-                self.control.signal(libc::SIGCONT);
-                self.kill_at = Some(Instant::now() + self.stop_grace);
+                self.signal(self.stop_signal, self.stop_grace);
             }
         }
         if kill {
@@ -267,16 +270,23 @@ impl Ladder {
         if self.leader.is_none() {
             tracing::info!(%job, attempt, bytes, "attempt is above its memory limit: stopped");
             self.deadline = None;
-            self.control.signal(libc::SIGTERM);
-            self.control.signal(libc::SIGCONT);
-            self.kill_at = Some(Instant::now() + SAMPLE_EVERY);
+            self.signal(libc::SIGTERM, SAMPLE_EVERY);
         }
         self.stopped.get_or_insert(Reason::MemoryLimit);
+    }
+
+    fn signal(&mut self, signo: i32, grace: Duration) {
+        self.counters.count(AgentCounter::KillsByTerm);
+        self.control.signal(signo);
+        // A stopped process takes no signal but this one and the kill; it is to have its grace too.
+        self.control.signal(libc::SIGCONT);
+        self.kill_at = Some(Instant::now() + grace);
     }
 
     fn kill(&mut self) {
         self.kill_at = None;
         if !std::mem::replace(&mut self.killed, true) {
+            self.counters.count(AgentCounter::KillsByKill);
             self.control.kill();
         }
     }

@@ -16,6 +16,7 @@ use super::seen::Seen;
 use super::{Active, Event, Handle, Inbox, Input, StuckSlots, Surroundings, verdict};
 use crate::config::HELD_SPARE;
 use crate::containment::Sampler;
+use crate::counters::Counters;
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) sampler: Sampler,
     pub(crate) outbox: Outbox,
     pub(crate) logs: Logs,
+    pub(crate) counters: Counters,
     pub(crate) tasks: Tasks,
     /// Told when the coordinator assigns more than fits: the session must be begun anew.
     pub(crate) overrun: Arc<Notify>,
@@ -387,6 +389,7 @@ impl Orchestrator {
             warden: self.parts.warden.clone(),
             sampler: self.parts.sampler.clone(),
             logs: self.parts.logs.clone(),
+            counters: self.parts.counters.clone(),
             executor: self.parts.handle.clone(),
             halts,
             stop: self.parts.tasks.stop_token().clone(),

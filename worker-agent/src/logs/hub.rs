@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
-use windlass_shared::domain::{Lease, LogChunk, LogStream, PushedLog};
+use windlass_shared::domain::{AgentCounter, Lease, LogChunk, LogStream, PushedLog};
 
 use super::Offsets;
 use super::options::{Bounds, LogOptions};
 use super::reel::Reel;
 use crate::config::{LOG_BUFFERS_ENDED, LOG_MESSAGE_BYTES_MAX, LOGS_UNACKED_BYTES_MAX};
+use crate::counters::Counters;
 
 /// Bytes of one stream before the next one has its turn.
 const TURN_BYTES: usize = LOG_MESSAGE_BYTES_MAX / 4;
@@ -27,6 +28,7 @@ pub(crate) struct Logs(Arc<Shared>);
 struct Shared {
     hub: Mutex<Hub>,
     bounds: Bounds,
+    counters: Counters,
     waiting: Notify,
     emptied: Notify,
 }
@@ -45,13 +47,14 @@ struct Hub {
 
 impl Logs {
     /// Keeps so much of each attempt that runs, and [`LOG_BUFFERS_ENDED`] times as much of all that ended.
-    pub(crate) fn new(options: &LogOptions) -> Self {
-        let bounds = options.bounds();
-        Self(Arc::new(Shared { hub: Mutex::default(), bounds, waiting: Notify::new(), emptied: Notify::new() }))
+    pub(crate) fn new(options: &LogOptions, counters: Counters) -> Self {
+        let (bounds, hub) = (options.bounds(), Mutex::default());
+        Self(Arc::new(Shared { hub, bounds, counters, waiting: Notify::new(), emptied: Notify::new() }))
     }
 
     /// Takes what was read of a stream, leaving `read` empty.
     pub(super) fn append(&self, lease: Lease, stream: LogStream, read: &mut BytesMut) {
+        let bytes = read.len() as u64;
         let mut hub = self.hub();
         let append = hub.reels.entry(lease).or_default().append(stream, read, &self.0.bounds);
         if append.queue {
@@ -59,6 +62,8 @@ impl Logs {
             hub.tidy_line();
         }
         drop(hub);
+        self.0.counters.add(AgentCounter::LogBytes, bytes);
+        self.0.counters.add(AgentCounter::LogDroppedBytes, append.lost);
         if append.queue {
             self.0.waiting.notify_one();
         }
@@ -74,7 +79,8 @@ impl Logs {
 
     /// Nothing more comes from this attempt.
     pub(crate) fn close(&self, lease: &Lease) {
-        self.change(|hub| hub.close(lease, &self.0.bounds));
+        let lost = self.change(|hub| hub.close(lease, &self.0.bounds));
+        self.0.counters.add(AgentCounter::LogDroppedBytes, lost);
         self.0.waiting.notify_one();
     }
 
@@ -130,12 +136,13 @@ impl Logs {
         self.hub().reels.is_empty()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Hub)) {
+    fn change<T>(&self, change: impl FnOnce(&mut Hub) -> T) -> T {
         let mut hub = self.hub();
-        change(&mut hub);
+        let changed = change(&mut hub);
         if hub.reels.is_empty() {
             self.0.emptied.notify_waiters();
         }
+        changed
     }
 
     fn hub(&self) -> MutexGuard<'_, Hub> {
@@ -144,20 +151,23 @@ impl Logs {
 }
 
 impl Hub {
-    fn close(&mut self, lease: &Lease, bounds: &Bounds) {
-        let Some(reel) = self.reels.get_mut(lease) else { return };
-        self.line.extend(reel.close(bounds).map(|stream| (*lease, stream)));
+    /// How many bytes were dropped, of this attempt and of older ones.
+    fn close(&mut self, lease: &Lease, bounds: &Bounds) -> u64 {
+        let Some(reel) = self.reels.get_mut(lease) else { return 0 };
+        let (streams, mut lost) = reel.close(bounds);
+        self.line.extend(streams.map(|stream| (*lease, stream)));
         if reel.is_done() {
             self.reels.remove(lease);
-            return;
+            return lost;
         }
         let cost = reel.kept() + REEL_BYTES;
         self.ended.push_back((*lease, cost));
         self.ended_bytes += cost;
         let ended_max = bounds.spool.saturating_mul(usize::try_from(LOG_BUFFERS_ENDED).unwrap_or(usize::MAX));
         while self.ended_bytes > ended_max && self.ended.len() > 1 {
-            self.drop_oldest();
+            lost += self.drop_oldest();
         }
+        lost
     }
 
     // An attempt that wrote nothing yet is not here, and is not noted: with nobody to close it, the note would stay for ever.
@@ -171,13 +181,15 @@ impl Hub {
     }
 
     // The line of the ended keeps entries of reels that were shipped since: they are let go here or by `ack`.
-    fn drop_oldest(&mut self) {
-        let Some((lease, cost)) = self.ended.pop_front() else { return };
+    fn drop_oldest(&mut self) -> u64 {
+        let Some((lease, cost)) = self.ended.pop_front() else { return 0 };
         self.ended_bytes -= cost;
-        if let Some(mut reel) = self.reels.remove(&lease) {
-            self.flying -= reel.discard();
-            tracing::warn!(job = %lease.job, attempt = lease.attempt, "output of an attempt that is over is dropped unshipped");
-        }
+        let Some(mut reel) = self.reels.remove(&lease) else { return 0 };
+        let kept = reel.kept();
+        let flying = reel.discard();
+        self.flying -= flying;
+        tracing::warn!(job = %lease.job, attempt = lease.attempt, "output of an attempt that is over is dropped unshipped");
+        kept.saturating_sub(flying) as u64
     }
 
     // With nobody to ship to, nobody takes entries out either: those of reels that were let go must not gather.
@@ -237,7 +249,7 @@ mod tests {
     }
 
     fn logs(spool_bytes: u64) -> Logs {
-        Logs::new(&LogOptions { spool_bytes, ..LogOptions::default() })
+        Logs::new(&LogOptions { spool_bytes, ..LogOptions::default() }, Counters::default())
     }
 
     fn write(logs: &Logs, token: u64, data: &[u8]) {
@@ -325,6 +337,34 @@ mod tests {
         assert_eq!(batch(&logs), [(1, (3 << 20) - (256 << 10), 256 << 10)]);
         logs.ack(&lease(1), LogStream::Stdout, 3 << 20);
         assert!(logs.is_empty());
+    }
+
+    #[test]
+    fn every_byte_that_is_written_counts_and_so_does_every_one_that_is_dropped() {
+        let counters = Counters::default();
+        let logs = Logs::new(&LogOptions { spool_bytes: 1 << 20, ..LogOptions::default() }, counters.clone());
+        let moved = || counters.moved();
+        write(&logs, 1, b"abc");
+        assert_eq!(moved(), [(AgentCounter::LogBytes, 3)]);
+        // Of one output, all but its front and its end.
+        for _ in 0..3 {
+            write(&logs, 2, &vec![b'x'; 1 << 20]);
+        }
+        logs.close(&lease(2));
+        let (mut written, mut dropped) = (3 + (3 << 20), 2 << 20);
+        assert_eq!(moved(), [(AgentCounter::LogBytes, written), (AgentCounter::LogDroppedBytes, dropped)]);
+        // Of attempts that are over, the oldest as a whole.
+        for token in 3..=6 {
+            write(&logs, token, &vec![b'x'; 1 << 20]);
+            logs.close(&lease(token));
+            written += 1 << 20;
+        }
+        let kept: u64 = logs.hub().reels.values().map(|reel| reel.kept() as u64).sum();
+        dropped = written - kept;
+        assert_eq!(moved(), [(AgentCounter::LogBytes, written), (AgentCounter::LogDroppedBytes, dropped)]);
+        // What nobody wants is no loss.
+        logs.discard(&lease(1));
+        assert_eq!(moved(), [(AgentCounter::LogBytes, written), (AgentCounter::LogDroppedBytes, dropped)]);
     }
 
     #[test]

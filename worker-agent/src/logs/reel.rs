@@ -27,13 +27,13 @@ impl Reel {
             read.clear();
             return Append::default();
         }
-        let kept = self.tape(stream).append(read, bounds);
-        let lost = self.trim(bounds);
+        let (kept, let_go) = self.tape(stream).append(read, bounds);
+        let lost = let_go + self.trim(bounds);
         let first_loss = (lost > 0 || !kept) && !std::mem::replace(&mut self.lossy, true);
         if !kept {
-            return Append { queue: false, first_loss };
+            return Append { queue: false, first_loss, lost };
         }
-        Append { queue: !std::mem::replace(&mut self.queued[index(stream)], true), first_loss }
+        Append { queue: !std::mem::replace(&mut self.queued[index(stream)], true), first_loss, lost }
     }
 
     // The fuller of the two pays, so that a flood on one does not cost the other its lines.
@@ -78,11 +78,12 @@ impl Reel {
         flying
     }
 
-    /// Nothing more comes; which of the two must stand in the line for what was held back until now.
-    pub(super) fn close(&mut self, bounds: &Bounds) -> impl Iterator<Item = LogStream> + use<> {
+    /// Nothing more comes; which of the two must stand in the line for what was held back until now, and how many bytes were dropped
+    /// of that.
+    pub(super) fn close(&mut self, bounds: &Bounds) -> (impl Iterator<Item = LogStream> + use<>, u64) {
         self.closed = true;
-        self.tapes.iter_mut().for_each(|tape| tape.close(bounds));
-        self.line_up()
+        let lost = self.tapes.iter_mut().map(|tape| tape.close(bounds)).sum();
+        (self.line_up(), lost)
     }
 
     /// Whether nothing is left to do for it.
@@ -111,6 +112,8 @@ pub(super) struct Append {
     pub(super) queue: bool,
     /// The attempt writes more than will be kept, for the first time.
     pub(super) first_loss: bool,
+    /// Bytes dropped for it, and to be handed out no more.
+    pub(super) lost: u64,
 }
 
 fn index(stream: LogStream) -> usize {

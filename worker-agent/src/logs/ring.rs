@@ -23,8 +23,9 @@ impl Ring {
         self.kept == 0 && self.dropped == 0
     }
 
-    /// Takes bytes, and lets go of the oldest where more than `max` would stay without them.
-    pub(super) fn push(&mut self, bytes: BytesMut, max: usize) {
+    /// Takes bytes, and lets go of the oldest where more than `max` would stay without them; how many it let go.
+    pub(super) fn push(&mut self, bytes: BytesMut, max: usize) -> u64 {
+        let before = self.dropped;
         self.kept += bytes.len();
         if bytes.len() >= PIECE_BYTES {
             self.cut();
@@ -40,6 +41,12 @@ impl Ring {
             self.dropped += oldest.len() as u64;
             self.pieces.pop_front();
         }
+        self.dropped - before
+    }
+
+    /// Bytes let go so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn cut(&mut self) {

@@ -48,27 +48,26 @@ impl Piece {
 }
 
 impl Tape {
-    /// Takes what was read, leaving `read` empty; whether it is to be shipped now. What is past the front waits for the end, to be
-    /// known by then to be its last or not.
-    pub(super) fn append(&mut self, read: &mut BytesMut, bounds: &Bounds) -> bool {
+    /// Takes what was read, leaving `read` empty; whether it is to be shipped now, and how many bytes were let go for it. What is past
+    /// the front waits for the end, to be known by then to be its last or not.
+    pub(super) fn append(&mut self, read: &mut BytesMut, bounds: &Bounds) -> (bool, u64) {
         let room = if self.ring.is_untouched() { bounds.front().saturating_sub(self.end) } else { 0 };
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(read.len());
         let rest = read.split_off(room);
-        if !rest.is_empty() {
-            self.ring.push(rest, bounds.tail);
-        }
+        let dropped = if rest.is_empty() { 0 } else { self.ring.push(rest, bounds.tail) };
         if room > 0 {
             self.take(read);
         }
-        room > 0
+        (room > 0, dropped)
     }
 
-    /// Nothing more comes: the tail is to be shipped too, where there is one.
-    pub(super) fn close(&mut self, bounds: &Bounds) {
+    /// Nothing more comes: the tail is to be shipped too, where there is one. How many bytes more were let go.
+    pub(super) fn close(&mut self, bounds: &Bounds) -> u64 {
         if self.ring.is_untouched() {
-            return;
+            return 0;
         }
         self.cut();
+        let before = self.ring.dropped();
         let (dropped, pieces) = self.ring.take(bounds.tail);
         self.end += dropped;
         for data in pieces {
@@ -77,6 +76,7 @@ impl Tape {
             self.end += bytes as u64;
             self.kept += bytes;
         }
+        dropped - before
     }
 
     fn take(&mut self, read: &mut BytesMut) {

@@ -60,7 +60,7 @@ impl Warden {
     /// What posix_spawn gives, or no descriptors.
     pub fn start(options: WardenOptions) -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let strangers = Strangers::new(options.adopts);
+        let strangers = Strangers::new(options.adopts, options.counters.clone());
         let link = Arc::new(Link::start(&options)?);
         let shared = Arc::new(Shared {
             options,
@@ -101,6 +101,17 @@ impl Warden {
     }
 
     async fn start_one(&self, spec: &SpawnSpec, fenced: bool) -> Result<Process, SpawnError> {
+        let started = self.try_start(spec, fenced).await;
+        match &started {
+            Ok(_) => self.0.options.counters.spawned(),
+            // Nothing was begun, and nobody failed.
+            Err(error) if error.stage == Stage::Fence => {}
+            Err(_) => self.0.options.counters.spawn_failed(),
+        }
+        started
+    }
+
+    async fn try_start(&self, spec: &SpawnSpec, fenced: bool) -> Result<Process, SpawnError> {
         let hold = self.0.options.containment.hold(&spec.limits);
         let hold = hold.map_err(|error| SpawnError::from_io(Stage::Group, &error))?.map(Arc::new);
         let leaf = hold.as_ref().and_then(|hold| hold.group());

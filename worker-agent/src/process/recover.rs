@@ -90,7 +90,7 @@ pub(super) async fn run(mut watch: Watch, first: Arc<Link>) {
         if !watch.stopping() {
             warn!(warden = link.pid().as_raw_pid(), attempts = orphans.len(), "warden died");
         }
-        watch.see_off(orphans).await;
+        watch.see_off(orphans, link.pid()).await;
         if watch.stopping() {
             return;
         }
@@ -171,15 +171,15 @@ impl Watch {
     }
 
     /// Kills and reaps all the dead warden left, and tells its attempts.
-    async fn see_off(&mut self, orphans: Vec<Attempt>) {
+    async fn see_off(&mut self, orphans: Vec<Attempt>, warden: Pid) {
         orphans.iter().for_each(Attempt::orphan);
         self.leftovers.extend(orphans);
-        if self.keepers_finish().await && self.give_last_word(Proof::Swept) {
+        if self.keepers_finish(warden).await && self.give_last_word(Proof::Swept) {
             return;
         }
         let until = Instant::now() + self.shared.options.proof_timeout;
         while Instant::now() < until {
-            let clean = self.strangers.no_child_is_left() || is_clean(&self.strangers.spared(None));
+            let clean = self.strangers.no_child_is_left(warden) || is_clean(&self.strangers.spared(None));
             if clean && self.give_last_word(Proof::Swept) {
                 return;
             }
@@ -189,9 +189,9 @@ impl Watch {
     }
 
     /// The keepers have become our children and are killing: whether they are through with it in the short time they get.
-    async fn keepers_finish(&mut self) -> bool {
+    async fn keepers_finish(&mut self, warden: Pid) -> bool {
         for _ in 0..KEEPERS_LOOKS {
-            if self.strangers.no_child_is_left() {
+            if self.strangers.no_child_is_left(warden) {
                 return true;
             }
             sleep(KEEPERS_PAUSE).await;
@@ -217,6 +217,7 @@ impl Watch {
             }
             match Link::start(&self.shared.options) {
                 Ok(link) => {
+                    self.shared.options.counters.warden_restarted();
                     let link = Arc::new(link);
                     link.refresh(Boottime(self.shared.lease.load(Ordering::Relaxed)));
                     self.shared.link.send_replace(Some(Arc::clone(&link)));

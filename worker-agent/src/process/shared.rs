@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::link::Link;
 use super::table::Table;
 use crate::containment::Containment;
+use crate::counters::Counters;
 
 /// Settings of the warden; the same for every attempt.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct WardenOptions {
     pub adopts: bool,
     /// What holds trees beside their keepers. Default: nothing.
     pub containment: Containment,
+    /// Where starts, their failures, later wardens and what is reaped of others are counted.
+    pub counters: Counters,
 }
 
 impl Default for WardenOptions {
@@ -44,6 +47,7 @@ impl Default for WardenOptions {
             lock: None,
             adopts: false,
             containment: Containment::Keeper,
+            counters: Counters::default(),
         }
     }
 }

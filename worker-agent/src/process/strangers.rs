@@ -7,6 +7,7 @@ use rustix::process::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::debug;
 
+use crate::counters::Counters;
 use crate::sys::wait::{Reaped, ended_child, reap_any, reap_one};
 use crate::warden::Snapshot;
 
@@ -19,17 +20,18 @@ pub(super) struct Strangers {
     /// Those that were there before the first warden, and so are none of its own: a sweep leaves them alone.
     spared: HashSet<Pid>,
     reaped: u64,
+    counters: Counters,
 }
 
 impl Strangers {
     /// Before the first warden is started. `adopted` says that every child but a warden is one of them.
-    pub(super) fn new(adopted: bool) -> Self {
+    pub(super) fn new(adopted: bool, counters: Counters) -> Self {
         // Without it, the next look at what is silent finds them.
         let ends = if adopted { signal(SignalKind::child()).ok() } else { None };
         let me = rustix::process::getpid();
         let children = |seen: Snapshot| seen.children(me, &HashSet::new()).into_iter().map(|child| child.pid).collect();
         let spared = if adopted { Snapshot::take().map(children).unwrap_or_default() } else { HashSet::new() };
-        Self { ends, adopted, spared, reaped: 0 }
+        Self { ends, adopted, spared, reaped: 0, counters }
     }
 
     /// Comes back when a child has ended, whosever.
@@ -46,6 +48,7 @@ impl Strangers {
             let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid())).unwrap_or_default();
             reap_one(pid);
             self.forget(pid);
+            self.counters.orphan_reaped();
             self.reaped += 1;
             debug!(
                 pid = pid.as_raw_pid(),
@@ -56,11 +59,16 @@ impl Strangers {
         }
     }
 
-    /// Reaps whatever has ended, with the warden gone; whether the kernel says that this process has no child.
-    pub(super) fn no_child_is_left(&mut self) -> bool {
+    /// Reaps whatever has ended, with this warden gone; whether the kernel says that this process has no child.
+    pub(super) fn no_child_is_left(&mut self, warden: Pid) -> bool {
         loop {
             match reap_any() {
-                Ok(Reaped::Child(pid, _)) => self.forget(pid),
+                Ok(Reaped::Child(pid, _)) => {
+                    self.forget(pid);
+                    if pid != warden {
+                        self.counters.orphan_reaped();
+                    }
+                }
                 Ok(Reaped::Stopped(_)) => {}
                 Ok(Reaped::Empty) => return true,
                 Ok(Reaped::Busy) | Err(_) => return false,

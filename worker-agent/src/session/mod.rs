@@ -21,13 +21,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{AgentHello, Credit, Reason, Seen, Welcome};
+use windlass_shared::domain::{AgentCounter, AgentHello, Credit, Reason, Seen, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::{pb, status};
 
 use crate::answers::Desk;
 use crate::config::WELCOME_TIMEOUT;
+use crate::counters::Counters;
 use crate::dial::Dialer;
 use crate::executor::{Handle, StuckSlots};
 use crate::identity::Identity;
@@ -85,6 +86,26 @@ pub(crate) struct Session {
     pub(crate) stop: CancellationToken,
     pub(crate) horizon: Horizon,
     pub(crate) touch: Touch,
+    pub(crate) reconnects: Reconnects,
+}
+
+/// Counts the streams that a coordinator welcomed, from the second on.
+#[derive(Debug)]
+pub(crate) struct Reconnects {
+    counters: Counters,
+    /// Whether there was a first.
+    again: bool,
+}
+
+impl Reconnects {
+    pub(crate) fn new(counters: Counters) -> Self {
+        Self { counters, again: false }
+    }
+
+    fn welcomed(&mut self) {
+        let again = std::mem::replace(&mut self.again, true);
+        self.counters.add(AgentCounter::Reconnects, u64::from(again));
+    }
 }
 
 /// Why there is no stream, or none any more.
@@ -167,6 +188,7 @@ impl Session {
         let Welcome { incarnation, epoch, revision, .. } = welcome;
         self.horizon.see(Seen { incarnation, epoch, revision });
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
+        self.reconnects.welcomed();
         let welcomed = Instant::now();
         let end = Stream::new(self, up, down, credit, &welcome).serve().await;
         // Not by the welcome alone: a coordinator that cannot bear what we say next would be dialled ten times a second.

@@ -85,6 +85,7 @@ impl Pool {
         let wait = if at_once { Duration::ZERO } else { pause(seat.failures, now.random) };
         if stuck {
             tracing::error!(pool = &*self.name, worker = ix, "a worker cannot be killed: its slot is stuck");
+            seat.tally.stuck += 1;
             seat.stands(State::Stuck, now);
         } else if wait.is_zero() {
             seat.stands(State::Off, now);

@@ -24,7 +24,10 @@ const EARLY_BYTES_MAX: usize = 64 << 10;
 impl Pool {
     pub(super) fn on_heard(&mut self, ix: usize, heard: Heard, now: Now) {
         match heard {
-            Heard::Answer(answer) => self.on_answer(ix, answer, now),
+            Heard::Answer(answer) => {
+                self.seats[ix].tally.frames_in += 1;
+                self.on_answer(ix, answer, now);
+            }
             Heard::Output(stream, bytes) => self.on_output(ix, stream, &bytes),
             Heard::Broke(why) => self.seats[ix].break_off(WorkerExit::Protocol, why),
             Heard::NotStarted(error) => self.on_not_started(ix, &error, now),

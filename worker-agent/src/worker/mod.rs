@@ -46,6 +46,7 @@ mod slots;
 mod staff;
 mod step;
 mod tail;
+mod tally;
 mod turnover;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use windlass_shared::domain::{ExitCounts, HandlerError, Lease, PoolOffer, Reason, WorkerExit};
+use windlass_shared::ipc;
 use windlass_shared::time::Timestamp;
 
 use super::breaker::{Breaker, Stand};
@@ -200,7 +201,8 @@ impl Pool {
             let (grace, signal, id) = (flight.call.stop_grace, flight.call.stop_signal, flight.id);
             flight.kill_at = Some(now + grace);
             if seat.features.cancel {
-                windlass_shared::ipc::cancel(&mut seat.out, id);
+                seat.tally.cancels += 1;
+                seat.say(|out| ipc::cancel(out, id));
             } else {
                 // Whatever it makes of the signal, it is nobody to give more to.
                 seat.recall(1..);
@@ -225,7 +227,7 @@ impl Pool {
         self.return_waiting(reason);
         for seat in &mut self.seats {
             if self.leaving.is_some() && seat.state == State::Ready {
-                windlass_shared::ipc::drain(&mut seat.out);
+                seat.say(ipc::drain);
             }
             seat.window.iter_mut().for_each(|flight| flight.give_back = Some(reason));
             seat.recall(..);

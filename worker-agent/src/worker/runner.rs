@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use windlass_shared::clock;
-use windlass_shared::domain::{Lease, PoolOffer};
+use windlass_shared::domain::{AgentCounter, Lease, PoolOffer};
 use windlass_shared::task::Tasks;
 
 use super::asks::{Asked, asks};
@@ -20,9 +20,11 @@ use super::pool::Pool;
 use super::seat::State;
 use super::slots::Slots;
 use super::step::{Now, Strike};
+use super::tally::Tally;
 use super::{News, Order, PoolHandle, Reloaded, scratch};
 use crate::confine::merged;
 use crate::containment::{Limits, Sampler, Watched};
+use crate::counters::Counters;
 use crate::logs::Logs;
 use crate::process::{Control, SpawnSpec, Stdin, Warden};
 
@@ -41,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) logs: Logs,
     pub(crate) tasks: Tasks,
     pub(crate) sampler: Sampler,
+    pub(crate) counters: Counters,
     /// What every worker finds in its environment beside what its pool gives.
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where workers have directories of their own.
@@ -54,11 +57,13 @@ impl Parts {
         logs: &Logs,
         tasks: &Tasks,
         sampler: &Sampler,
+        counters: &Counters,
         env: Vec<(Vec<u8>, Vec<u8>)>,
         scratch: PathBuf,
     ) -> Self {
-        let (warden, logs, tasks, sampler) = (warden.clone(), logs.clone(), tasks.clone(), sampler.clone());
-        Self { warden, logs, tasks, sampler, env, scratch }
+        let (warden, logs, tasks) = (warden.clone(), logs.clone(), tasks.clone());
+        let (sampler, counters) = (sampler.clone(), counters.clone());
+        Self { warden, logs, tasks, sampler, counters, env, scratch }
     }
 }
 
@@ -221,6 +226,7 @@ impl Runner {
                 }
                 // It may have been given up on while it was being started.
                 if self.pool.seats[ix].state == State::Dying {
+                    self.parts.counters.count(AgentCounter::KillsByKill);
                     control.kill();
                 }
                 self.controls[ix] = Some(control);
@@ -236,6 +242,7 @@ impl Runner {
         self.controls.resize_with(self.pool.seats.len(), || None);
         self.outgoing.resize_with(self.pool.seats.len(), Mailbox::default);
         self.weights.resize_with(self.pool.seats.len(), || None);
+        let mut tally = Tally::default();
         for ix in 0..self.pool.seats.len() {
             let seat = &mut self.pool.seats[ix];
             if !seat.out.is_empty() {
@@ -245,11 +252,19 @@ impl Runner {
             for strike in seat.strikes.drain(..) {
                 let Some(control) = &self.controls[ix] else { continue };
                 match strike {
-                    Strike::Signal(signo) => control.signal(signo),
-                    Strike::Kill => control.kill(),
+                    Strike::Signal(signo) => {
+                        tally.terms += u64::from(signo != libc::SIGCONT);
+                        control.signal(signo);
+                    }
+                    Strike::Kill => {
+                        tally.kills += 1;
+                        control.kill();
+                    }
                 }
             }
+            tally += std::mem::take(&mut seat.tally);
         }
+        tally.count(&self.parts.counters);
         for ix in std::mem::take(&mut self.pool.starts) {
             self.start(ix);
         }

@@ -16,6 +16,7 @@ use super::pace::LONG;
 use super::sizing::Census;
 use super::step::{Now, Strike};
 use super::tail::Tail;
+use super::tally::Tally;
 
 /// Silence of an idle worker after which it is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(10);
@@ -65,6 +66,8 @@ pub(super) struct Seat {
     pub(super) window: VecDeque<Flight>,
     /// Frames to be written.
     pub(super) out: Vec<u8>,
+    /// What is counted of it, and added to the agent's numbers after each step.
+    pub(super) tally: Tally,
     /// What is to be done to its process.
     pub(super) strikes: Vec<Strike>,
     /// Lives in a row that ended without a finished call.
@@ -98,6 +101,7 @@ impl Seat {
             features: Features::default(),
             window: VecDeque::new(),
             out: Vec::new(),
+            tally: Tally::default(),
             strikes: Vec::new(),
             failures: 0,
             parting: false,
@@ -123,13 +127,19 @@ impl Seat {
         self.out.clear();
     }
 
+    /// Puts a frame to it.
+    pub(super) fn say(&mut self, frame: impl FnOnce(&mut Vec<u8>)) {
+        frame(&mut self.out);
+        self.tally.frames_out += 1;
+    }
+
     /// It said hello.
     pub(super) fn ready(&mut self, features: Features, now: Now, pool: &str, worker: &str) {
         self.state = State::Ready;
         (self.features, self.since) = (features, now.wall);
         self.life.ready_at = Some(now.at);
         self.rest(now.at);
-        ipc::welcome(&mut self.out, pool, worker);
+        self.say(|out| ipc::welcome(out, pool, worker));
     }
 
     /// It stands otherwise.
@@ -167,7 +177,7 @@ impl Seat {
             trace: call.trace.as_deref(),
             validate: call.spec.validate_only,
         };
-        ipc::job(&mut self.out, &order);
+        self.say(|out| ipc::job(out, &order));
         self.window.push_back(Flight::new(self.next_id, call));
         self.window.back_mut().expect("it was just put there")
     }
@@ -203,6 +213,7 @@ impl Seat {
         for flight in self.window.range_mut(which).filter(|flight| flight.began.is_none() && !flight.recalled) {
             flight.recalled = true;
             ipc::recall(&mut self.out, flight.id);
+            self.tally.frames_out += 1;
         }
     }
 
@@ -267,7 +278,7 @@ impl Seat {
     /// Nothing more, and an end.
     pub(super) fn retire(&mut self, now: Instant) {
         self.state = State::Retiring(now + RETIRE_WITHIN);
-        ipc::bye(&mut self.out);
+        self.say(ipc::bye);
     }
 
     /// Nothing more; it is told to end by a signal, and killed where it does not.
@@ -298,6 +309,7 @@ impl Seat {
     /// It cannot be spoken to any more.
     pub(super) fn break_off(&mut self, exit: WorkerExit, why: impl Into<String>) {
         if self.broke.is_none() {
+            self.tally.protocol_errors += u64::from(exit == WorkerExit::Protocol);
             self.broke = Some(why.into());
         }
         if self.state != State::Dying {
@@ -308,6 +320,7 @@ impl Seat {
 
     /// Keeps the end of what it says to nobody.
     pub(super) fn stray(&mut self, bytes: &[u8]) {
+        self.tally.stray_bytes += bytes.len() as u64;
         self.tail.push(bytes);
         self.stray.extend_from_slice(bytes);
         let excess = self.stray.len().saturating_sub(STRAY_BYTES_MAX);
@@ -356,6 +369,7 @@ impl Seat {
             return;
         }
         self.pong_until = Some(now + PONG_WITHIN);
-        ipc::ping(&mut self.out, self.next_id);
+        let n = self.next_id;
+        self.say(|out| ipc::ping(out, n));
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn ask(stream: &mut Stream, id: u64, ask: AgentAsk) -> AgentAns
 async fn an_agent_says_how_its_pools_and_workers_stand_and_calls_go_on() {
     let (_fake, agent, mut stream) = example_pool("max = 2").await;
     assert!(stream.hello.answers_asks);
-    let AgentAnswer::Pools(pools) = ask(&mut stream, 7, AgentAsk::Pools).await else { panic!("no pools") };
+    let AgentAnswer::Pools(pools, _) = ask(&mut stream, 7, AgentAsk::Pools).await else { panic!("no pools") };
     assert_eq!((pools.len(), &*pools[0].name, pools[0].max), (1, "p", 2));
     let answer = ask(&mut stream, 8, AgentAsk::Pool("p".into(), PoolAsk::Workers)).await;
     let AgentAnswer::Pool(Ok(PoolAnswer::Workers(workers))) = answer else { panic!("no workers: {answer:?}") };

@@ -8,6 +8,7 @@ mod as_root;
 mod asks;
 mod cgroups;
 mod confinement;
+mod counting;
 mod cycles;
 mod disk;
 mod fake;

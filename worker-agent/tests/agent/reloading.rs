@@ -34,7 +34,7 @@ async fn configured(text: &str) -> (Fake, Agent, Stream) {
 }
 
 async fn names(stream: &mut Stream) -> Vec<String> {
-    let AgentAnswer::Pools(pools) = ask(stream, 9, AgentAsk::Pools).await else { panic!("no pools") };
+    let AgentAnswer::Pools(pools, _) = ask(stream, 9, AgentAsk::Pools).await else { panic!("no pools") };
     pools.into_iter().map(|pool| pool.name.to_string()).collect()
 }
 

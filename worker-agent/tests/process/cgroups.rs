@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use windlass_worker_agent::containment::{Choice, Containment, Setting};
+use windlass_worker_agent::containment::{Choice, Containment, Setting, Swept};
 use windlass_worker_agent::process::{
     ExitKind, LeaderEnd, Process, Proof, SpawnSpec, Stage, Stdin, Warden, WardenOptions,
 };
@@ -39,8 +39,8 @@ impl Ground {
 
     fn contain(&self, agent: &str) -> Containment {
         let setting = Setting { choice: Choice::Cgroup, root: Some(self.0.clone()) };
-        let (containment, stuck) = Containment::start(&setting, agent, Duration::from_secs(10)).unwrap();
-        assert_eq!(stuck, 0);
+        let (containment, swept) = Containment::start(&setting, agent, Duration::from_secs(10)).unwrap();
+        assert_eq!(swept, Swept::default());
         containment
     }
 

@@ -52,7 +52,13 @@ impl World {
         let now = Instant::now();
         let options: PoolOptions = toml::from_str(&text).unwrap();
         let policy = options.policy(4);
-        let pool = Pool::new(options, policy, Logs::new(&crate::logs::LogOptions::default()), 1_000, now);
+        let pool = Pool::new(
+            options,
+            policy,
+            Logs::new(&crate::logs::LogOptions::default(), crate::counters::Counters::default()),
+            1_000,
+            now,
+        );
         let lives = (0..max).map(|_| Life::default()).collect();
         Self { random, pool, now, lives, fates: BTreeMap::new(), log: Vec::new(), max_ever: max as usize }
     }

@@ -3,6 +3,7 @@
 mod asks;
 mod calm;
 mod chaos;
+mod counts;
 mod turnover;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use windlass_shared::time::Timestamp;
 use super::link::Heard;
 use super::pool::Pool;
 use super::step::{Now, Strike};
+use super::tally::Tally;
 use super::{Call, How, News, Order, PoolOptions};
 use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
@@ -86,6 +88,8 @@ struct Bench {
     /// What every draw gives.
     luck: f64,
     done: Vec<String>,
+    /// What was counted.
+    tally: Tally,
 }
 
 impl Bench {
@@ -93,8 +97,14 @@ impl Bench {
         let text = format!("name = \"p\"\ncommand = [\"w\"]\n{rest}\n");
         let options: PoolOptions = toml::from_str(&text).unwrap();
         let (now, policy) = (Instant::now(), options.policy(4));
-        let pool = Pool::new(options, policy, Logs::new(&crate::logs::LogOptions::default()), 1_000, now);
-        let mut bench = Self { pool, now, luck: 0.0, done: Vec::new() };
+        let pool = Pool::new(
+            options,
+            policy,
+            Logs::new(&crate::logs::LogOptions::default(), crate::counters::Counters::default()),
+            1_000,
+            now,
+        );
+        let mut bench = Self { pool, now, luck: 0.0, done: Vec::new(), tally: Tally::default() };
         bench.settle();
         bench
     }
@@ -118,11 +128,14 @@ impl Bench {
         self.pool.on_time(now);
         self.pool.settle(now);
         for (ix, seat) in self.pool.seats.iter_mut().enumerate() {
+            let (before, tally) = (self.done.len(), std::mem::take(&mut seat.tally));
+            self.tally += tally;
             for line in std::mem::take(&mut seat.out).split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let frame: serde_json::Value = serde_json::from_slice(line).unwrap();
                 let id = frame.get("id").map_or(String::new(), |id| format!(" {id}"));
                 self.done.push(format!("{ix}: {}{id}", frame["type"].as_str().unwrap()));
             }
+            assert_eq!((self.done.len() - before) as u64, tally.frames_out, "frames that go out, and those counted");
             let strikes = seat.strikes.drain(..).filter(|strike| *strike != Strike::Signal(libc::SIGCONT));
             self.done.extend(strikes.map(|strike| format!("{ix}: {strike:?}")));
         }
