@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tonic::transport::{Channel, Endpoint};
 use windlass_shared::pb;
 use windlass_shared::pb::attempt::State as AttemptState;
+use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job::State;
 use windlass_shared::pb::job_service_client::JobServiceClient;
 
@@ -163,6 +164,8 @@ fn an_agent_that_is_killed_takes_its_workers_along_and_its_calls_run_elsewhere()
     let workers = rig.wait_for(&binary("examples/worker").display().to_string(), 4);
     assert_eq!(workers.len(), 4);
     runtime().block_on(async {
+        // A worker that runs need not have said hello yet, and until then the other agent gets everything.
+        offered(&url, 2).await;
         let mut calls = client(&url).await;
         let ids = submit(&mut calls, "sleep", 4).await;
         drop(submit_long(&mut calls).await);
@@ -196,6 +199,20 @@ fn an_agent_that_is_killed_takes_its_workers_along_and_its_calls_run_elsewhere()
     within(PATIENCE, "no worker is left", || {
         rig.processes_like(&binary("examples/worker").display().to_string()).is_empty().then_some(())
     });
+}
+
+/// So many agents have pools that take calls.
+async fn offered(url: &str, agents: usize) {
+    let endpoint = Endpoint::from_shared(url.to_owned()).expect("an address");
+    let channel = endpoint.connect().await.expect("connected");
+    within_async(PATIENCE, || {
+        let mut fleet = FleetServiceClient::new(channel.clone());
+        async move {
+            let listed = fleet.list_agents(pb::ListAgentsRequest::default()).await.expect("listed").into_inner().agents;
+            listed.iter().filter(|agent| agent.pools.iter().any(|pool| pool.capacity > 0)).count() == agents
+        }
+    })
+    .await;
 }
 
 /// Two calls that run for three seconds, one on each agent.
