@@ -105,7 +105,8 @@ impl Peer {
         let written = async { stdin.write_all(bytes).await.and(stdin.flush().await) };
         match timeout(self.patience, written).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("it does not read any more: {error}")),
+            // Whether a worker's end is met in writing or in reading is chance: it is told the same way.
+            Ok(Err(error)) => Err(self.gone().await.unwrap_or_else(|| format!("it does not read any more: {error}"))),
             Err(_elapsed) => Err("it does not read its standard input".into()),
         }
     }
@@ -119,7 +120,9 @@ impl Peer {
                 Some(Piece::Log(log)) => self.keep(&log),
                 None => match timeout_at(until, self.read()).await {
                     Ok(Ok(true)) => {}
-                    Ok(Ok(false)) => return Err(self.gone().await),
+                    Ok(Ok(false)) => {
+                        return Err(self.gone().await.unwrap_or_else(|| "it closed its standard output".into()));
+                    }
                     Ok(Err(error)) => return Err(format!("its standard output cannot be read: {error}")),
                     Err(_elapsed) => return Err(format!("it said nothing within {within:?}")),
                 },
@@ -156,11 +159,10 @@ impl Peer {
         String::from_utf8_lossy(&self.printed).trim_end().to_owned()
     }
 
-    async fn gone(&mut self) -> String {
-        match timeout(SOON, self.child.wait()).await {
-            Ok(Ok(status)) => format!("it ended ({status})"),
-            _ => "it closed its standard output".into(),
-        }
+    /// How it ended, if it did.
+    async fn gone(&mut self) -> Option<String> {
+        let ended = timeout(SOON, self.child.wait()).await;
+        ended.ok()?.ok().map(|status| format!("it ended ({status})"))
     }
 
     /// Writes these jobs, and whatever `more` adds, in one go.
