@@ -9,10 +9,10 @@
 //! there goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use windlass_shared::time::{Moment, Now, Timestamp};
 
-use crate::agents::Agent;
 use crate::keys::AgentIx;
 use crate::timers::Timer;
 use crate::{Core, Options};
@@ -46,6 +46,24 @@ impl Stuck {
         let why = format!("quarantined: {} {what} cannot be killed; its host needs a look", self.count);
         self.since.map(|_| why.into())
     }
+
+    fn note(&mut self, now: Now, count: u32, after: Duration) {
+        self.count = count;
+        if count == 0 {
+            *self = Self::default();
+        } else if count > self.pardoned && self.since.is_none() {
+            self.due.get_or_insert(now.mono.after(after));
+        }
+    }
+
+    fn quarantine(&mut self, now: Now) {
+        (self.due, self.since) = (None, Some(now.wall));
+    }
+
+    fn pardon(&mut self) {
+        self.pardoned = self.count;
+        (self.due, self.since) = (None, None);
+    }
 }
 
 impl Core {
@@ -53,27 +71,21 @@ impl Core {
     pub(crate) fn note_stuck(&mut self, now: Now, ix: AgentIx, count: u32) {
         let after = self.options.quarantine_after;
         let before = self.agents.get(ix).stuck.due;
-        self.with_agent(ix, |agent, _| note(&mut agent.stuck, now, count, after));
+        self.with_agent(ix, |agent, _| agent.stuck.note(now, count, after));
         self.set_quarantine_timer(ix, before);
     }
 
     /// It was stuck for too long.
     pub(crate) fn quarantine(&mut self, now: Now, ix: AgentIx) {
         if self.agents.knows(ix) {
-            self.with_agent(ix, |Agent { stuck, .. }, _| {
-                stuck.due = None;
-                stuck.since = Some(now.wall);
-            });
+            self.with_agent(ix, |agent, _| agent.stuck.quarantine(now));
         }
     }
 
     /// An operator takes the agent back into service as it is.
     pub(crate) fn pardon(&mut self, ix: AgentIx) {
         let before = self.agents.get(ix).stuck.due;
-        self.with_agent(ix, |Agent { stuck, .. }, _| {
-            stuck.pardoned = stuck.count;
-            (stuck.due, stuck.since) = (None, None);
-        });
+        self.with_agent(ix, |agent, _| agent.stuck.pardon());
         self.set_quarantine_timer(ix, before);
     }
 
@@ -88,16 +100,7 @@ impl Core {
     }
 }
 
-fn note(stuck: &mut Stuck, now: Now, count: u32, after: std::time::Duration) {
-    stuck.count = count;
-    if count == 0 {
-        *stuck = Stuck::default();
-    } else if count > stuck.pardoned && stuck.since.is_none() {
-        stuck.due.get_or_insert(now.mono.after(after));
-    }
-}
-
 impl Options {
     /// Time that something may be stuck before its agent is quarantined: three times what a kill takes that a busy disk holds up.
-    pub const QUARANTINE_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+    pub const QUARANTINE_AFTER: Duration = Duration::from_secs(60);
 }

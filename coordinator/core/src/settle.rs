@@ -15,7 +15,6 @@ use crate::jobs::Job;
 use crate::keys::Slot;
 use crate::lease::Held;
 use crate::timers::Timer;
-use crate::word::Word;
 use crate::{Change, Core, Effect};
 
 /// Attempts lost to hosts and supervision before the job itself is the suspect.
@@ -33,6 +32,15 @@ pub(crate) enum End {
     Lost,
     /// By an operator's word, and why.
     Word(Word, Option<Arc<str>>),
+}
+
+/// What an operator says of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Give its job up.
+    Abandon,
+    /// Its agent is gone.
+    ForceLost,
 }
 
 /// What becomes of the job.

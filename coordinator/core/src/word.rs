@@ -16,17 +16,8 @@ use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Now;
 
 use crate::keys::{AgentIx, Slot};
-use crate::settle::End;
+use crate::settle::{End, Word};
 use crate::{Core, Effect, Refusal, Reply, Ticket};
-
-/// What an operator says of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// Give its job up.
-    Abandon,
-    /// Its agent is gone.
-    ForceLost,
-}
 
 impl Core {
     pub(crate) fn abandon(
