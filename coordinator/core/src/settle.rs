@@ -227,7 +227,7 @@ fn failure(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
     }
     let asked = outcome.error.as_ref().and_then(|error| error.retry_after);
     let wait = asked.map_or_else(
-        || Delay::of(job.retry.preset).after(job.failures.into(), random),
+        || Delay::of(job.retry.preset).after(job.failures.into(), Duration::ZERO, random),
         |asked| asked.min(RETRY_AFTER_MAX),
     );
     Next::Again(reason.unwrap_or(Reason::ExitCode), wait)
@@ -236,7 +236,7 @@ fn failure(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
 fn interruption(job: &mut Job, reason: Reason, random: f64) -> Next {
     if matches!(reason, Reason::SupervisorLost | Reason::AgentFault | Reason::OutOfTouch) {
         // The host may fail the next one at once too: pace it, or five losses would be the work of a millisecond.
-        let wait = Delay::of(Preset::Default).after(u32::from(job.infra_losses) + 1, random);
+        let wait = Delay::of(Preset::Default).after(u32::from(job.infra_losses) + 1, Duration::ZERO, random);
         return infra_loss(job, reason, wait);
     }
     job.interruptions = job.interruptions.saturating_add(1);
