@@ -105,7 +105,7 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
-    let bad = |problem: String| ConfigError::new("config", format!("{}: {problem}", path.display()));
+    let bad = |problem: String| ConfigError::in_file(format!("{}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|err| bad(err.to_string()))?;
     toml::from_str(&text).map_err(|err| bad(err.to_string()))
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use windlass_shared::limits;
-pub(crate) use windlass_shared::limits::is_name;
+use windlass_shared::limits::{self, is_name};
 
 use crate::confine::ConfineOptions;
 use crate::containment::Choice;
@@ -158,6 +157,11 @@ impl ConfigError {
     pub(crate) fn new(flag: &'static str, problem: impl Into<String>) -> Self {
         Self { flag, problem: problem.into() }
     }
+
+    /// Of what only a file says.
+    pub(crate) fn in_file(problem: String) -> Self {
+        Self::new("config", problem)
+    }
 }
 
 impl Options {
@@ -185,15 +189,15 @@ impl Options {
         if self.drain_timeout > DRAIN_TIMEOUT_MAX {
             return bad("drain-timeout", "must be at most 24h".into());
         }
-        self.logs.check().map_err(|problem| ConfigError::new("config", format!("[logs]: {problem}")))?;
+        self.logs.check().map_err(|problem| ConfigError::in_file(format!("[logs]: {problem}")))?;
         if self.cgroup_root.as_ref().is_some_and(|root| !root.is_absolute()) {
             return bad("cgroup-root", "must be an absolute path".into());
         }
         if self.cgroup_root.is_some() && self.containment == Choice::Keeper {
             return bad("cgroup-root", "is of no use with --containment keeper: leave one of them out".into());
         }
-        self.exec.check().map_err(|problem| ConfigError::new("config", format!("[exec]: {problem}")))?;
-        check_pools(&self.pools, self.slots())
+        self.exec.check().map_err(|problem| ConfigError::in_file(format!("[exec]: {problem}")))?;
+        check_pools(&self.pools, self.slots()).map_err(ConfigError::in_file)
     }
 
     /// Slots that pools have, one for each worker.

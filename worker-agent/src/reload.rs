@@ -66,7 +66,7 @@ impl Reloader {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         new.check()?;
         // Of the slots that there are, which the new ones may not be yet.
-        check_pools(&new.pools, state.options.slots())?;
+        check_pools(&new.pools, state.options.slots()).map_err(ConfigError::in_file)?;
         let confining = Confining::new(&new)?;
         let changes = self.0.pools.reload(new.pools.iter().cloned().zip(confining.workers).collect())?;
         for flag in fixed(&state.options, &new) {

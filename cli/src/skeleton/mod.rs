@@ -34,8 +34,8 @@ const NODE: &[File] = &sdk!("node/src" => "windlass-worker":
 const GO: &[File] = &sdk!("go" => "windlass-worker":
     "errors.go", "fds_linux.go", "fds_other.go", "frames.go", "go.mod", "job.go", "pipe.go", "serve.go", "worker.go");
 const RUST: &[File] = &sdk!("rust/src" => "windlass-worker/src":
-    "context.rs", "desk.rs", "failure.rs", "frame.rs", "lib.rs", "local.rs", "payload.rs", "reader.rs", "serve.rs", "voice.rs",
-    "worker.rs");
+    "context.rs", "desk.rs", "failure.rs", "frame.rs", "lib.rs", "local.rs", "payload.rs", "reader.rs", "run.rs",
+    "serve.rs", "voice.rs", "worker.rs");
 
 impl Language {
     fn files(self) -> Vec<File> {

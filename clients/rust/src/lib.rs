@@ -29,6 +29,7 @@ mod frame;
 mod local;
 mod payload;
 mod reader;
+mod run;
 mod serve;
 mod voice;
 mod worker;

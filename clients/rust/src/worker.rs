@@ -1,9 +1,7 @@
 //! A worker: its handlers, by name.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
-use std::process::ExitCode;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +10,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::frame::Input;
 use crate::payload::Payload;
-use crate::{local, serve};
 
 type Run = Box<dyn Fn(&Context, Input<'_>) -> Result<Payload, Failure>>;
 type Check = Box<dyn Fn(&Context, Input<'_>) -> Result<(), Failure>>;
@@ -84,17 +81,6 @@ impl Worker {
     fn with(mut self, name: &str, handler: Handler) -> Self {
         self.handlers.insert(name.to_owned(), handler);
         self
-    }
-
-    /// Serves jobs until the agent says that it is enough. With `--once HANDLER [JSON]` among the program's arguments it does
-    /// one job, prints the result and ends with 0, or says why not and ends with 1.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
-        let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-        match args.first().and_then(|arg| arg.to_str()) {
-            Some("--once") => local::once(&self, &args[1..]),
-            _ => serve::serve(&self),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::spec::check_name;
+use super::name::check_name;
 use crate::domain::Trace;
 use crate::fault::Invalid;
 use crate::limits;

@@ -8,6 +8,7 @@ mod dress;
 mod enums;
 mod jobs;
 mod logs;
+mod name;
 mod pools;
 mod queues;
 mod requests;
@@ -21,11 +22,12 @@ pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
+pub use name::{name_filter, queue_name, required_name};
 pub use pools::{pool_to_wire, worker_logs_to_wire, worker_to_wire};
 pub use queues::queue_to_wire;
 pub use requests::{
-    LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters,
-    name_filter, page_size, queue_name, request_id, required_name, signal, worker_id,
+    LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters, page_size,
+    request_id, signal, worker_id,
 };
 pub use seen::{SEEN_HEADER, seen_from_text, seen_to_text};
 pub use sessions::{

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spec::check_name;
 use super::{span_from, timestamp_from};
 use crate::domain::JobState;
 use crate::fault::Invalid;
@@ -53,25 +52,6 @@ pub fn job_states(field: &str, numbers: &[i32]) -> Result<Vec<JobState>, Invalid
             .ok_or_else(|| Invalid::one(format!("{field}[{i}]"), format!("{number} is no state of a job")))
     };
     numbers.iter().enumerate().map(read).collect()
-}
-
-/// A queue's name.
-///
-/// # Errors
-/// Where it cannot be one.
-pub fn queue_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
-    let mut invalid = Invalid::default();
-    check_name(field, name, &mut invalid);
-    invalid.check()?;
-    Ok(name.into())
-}
-
-/// A name that must be there: of a pool.
-///
-/// # Errors
-/// Where it cannot be one.
-pub fn required_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
-    queue_name(field, name)
 }
 
 /// A worker's id, and the name of its pool in it.
@@ -129,20 +109,6 @@ pub fn instant(field: &str, wire: Option<&prost_types::Timestamp>) -> Result<Opt
         return Err(Invalid::one(field, "must have 0 to 999,999,999 nanoseconds"));
     }
     Ok(Some(timestamp_from(wire)))
-}
-
-/// A queue or a group to filter by; none where the field is empty.
-///
-/// # Errors
-/// Where it cannot be a name.
-pub fn name_filter(field: &str, name: &str) -> Result<Option<Arc<str>>, Invalid> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let mut invalid = Invalid::default();
-    check_name(field, name, &mut invalid);
-    invalid.check()?;
-    Ok(Some(name.into()))
 }
 
 /// The beginning of an id to filter by; none where the field is empty.

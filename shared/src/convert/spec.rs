@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::name::check_name;
 use super::{LabelFilter, dress, span_from};
 use crate::domain::{
     CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy,
@@ -114,13 +115,6 @@ fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
     }
     check_name("queue", name, invalid);
     name.into()
-}
-
-/// Adds a violation where `name` is not 1 to 128 of `[a-zA-Z0-9._-]`.
-pub(super) fn check_name(field: &str, name: &str, invalid: &mut Invalid) {
-    if !limits::is_name(name) {
-        invalid.add(field, format!("must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
-    }
 }
 
 fn priority(value: i32, invalid: &mut Invalid) -> i8 {

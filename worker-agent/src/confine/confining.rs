@@ -32,7 +32,7 @@ impl Confining {
         let make = |table: &str, confine: &ConfineOptions, threads: &Env| {
             let made =
                 if options.unconfined { Ok(Confined::nothing(host)) } else { Confined::new(confine, host, threads) };
-            made.map_err(|problem| ConfigError::new("config", format!("{table}: {problem}")))
+            made.map_err(|problem| ConfigError::in_file(format!("{table}: {problem}")))
         };
         let commands = make("[exec]", &options.exec, &Env::new())?;
         let workers = options.pools.iter().map(|pool| {

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::tape::PIECE_BYTES;
+/// Smaller pieces are copied together: each piece costs about a hundred bytes beside its own.
+pub(super) const PIECE_BYTES: usize = 16 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Ring {

@@ -5,10 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::options::Bounds;
-use super::ring::Ring;
-
-/// Smaller pieces are copied together: each piece costs about a hundred bytes beside its own.
-pub(super) const PIECE_BYTES: usize = 16 << 10;
+use super::ring::{PIECE_BYTES, Ring};
 
 /// ```text
 ///            start          sent                 end

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{self, Gid, Resource as Kernels, Rlimit, Uid};
 use rustix::thread;
 
-use super::child::Step;
+use super::step::Step;
 use crate::process::{Confinement, Limit, Resource, User};
 
 /// A confinement with all that its steps point at.

@@ -5,7 +5,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::child::Step;
+use super::step::Step;
 
 /// The shared byte, in a page of its own.
 #[derive(Debug)]

@@ -11,9 +11,10 @@ use super::wire::Ticket;
 use crate::containment::group::Group;
 use crate::process::Stage;
 use crate::sys;
-use crate::sys::child::{self, CStrings, Launch, Step};
+use crate::sys::child::{self, CStrings, Launch};
 use crate::sys::confine::Steps;
 use crate::sys::fork::SingleThread;
+use crate::sys::step::Step;
 use crate::sys::trail::Trail;
 
 /// One request to start a process, with its descriptors.

@@ -12,10 +12,11 @@ use windlass_shared::domain::{
 use windlass_shared::limits;
 use windlass_shared::time::Timestamp;
 
+use super::bounds::WORKERS_MAX;
 use super::breaker::{Breaker, Stand};
-use super::options::{self, WORKERS_MAX};
 use super::pool::Pool;
 use super::seat::{Seat, State};
+use super::sizing;
 use super::step::Now;
 
 /// The last of the signals that are not of real time.
@@ -86,11 +87,11 @@ impl Pool {
             return range("max", format!("1 to {WORKERS_MAX}"));
         }
         match self.policy.mode {
-            options::Mode::Static if min != max => {
+            sizing::Mode::Static if min != max => {
                 return range("min", "as large as max: the pool is static".into());
             }
-            options::Mode::Ondemand if min > 0 => return range("min", "0: the pool is ondemand".into()),
-            options::Mode::Dynamic if min == 0 && self.handlers.is_empty() => {
+            sizing::Mode::Ondemand if min > 0 => return range("min", "0: the pool is ondemand".into()),
+            sizing::Mode::Dynamic if min == 0 && self.handlers.is_empty() => {
                 return range("min", "at least 1 while nobody has announced a handler".into());
             }
             _ if min > max => return range("min", "at most max".into()),
@@ -139,9 +140,9 @@ impl Pool {
         PoolState {
             name: Arc::clone(&self.name),
             mode: match self.policy.mode {
-                options::Mode::Static => Mode::Static,
-                options::Mode::Dynamic => Mode::Dynamic,
-                options::Mode::Ondemand => Mode::Ondemand,
+                sizing::Mode::Static => Mode::Static,
+                sizing::Mode::Dynamic => Mode::Dynamic,
+                sizing::Mode::Ondemand => Mode::Ondemand,
             },
             health: self.health(&workers),
             min: number(self.policy.min),

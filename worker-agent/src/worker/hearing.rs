@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use windlass_shared::domain::{CallResult, LogStream, WorkerExit};
 use windlass_shared::ipc::{Answer, Features, PROTOCOL};
-use windlass_shared::limits;
+use windlass_shared::limits::{self, is_name};
 
 use super::How;
 use super::News;
@@ -16,7 +16,6 @@ use super::link::Heard;
 use super::pool::Pool;
 use super::seat::State;
 use super::step::Now;
-use crate::config::is_name;
 
 /// Bytes of standard error kept for a call that is about to begin: one full pipe.
 const EARLY_BYTES_MAX: usize = 64 << 10;

@@ -10,20 +10,22 @@
 //! classified only when its pipe was read to the end.
 //!
 //! - [`pool`] who has what, [`hearing`] what follows from a word, [`deaths`] from an end, [`due`] from the time, [`staff`] who is started
-//!   and who goes, [`turnover`] one generation after another, [`memory`] what they hold: synchronous, one owner · [`seat`] one worker's place in it ·
+//!   and who goes, [`turnover`] one generation after another ([`trial`]: what the former was), [`memory`] what they hold: synchronous, one owner · [`seat`] one worker's place in it ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
 //! - [`sizing`] how many there should be, [`breaker`] whether any is started, [`life`] when one is replaced, [`restart`] how long a
 //!   place waits: plain state · [`step`] what every step is given · [`tail`] the end of what one wrote.
 //! - [`asks`] what operators ask of it.
 //! - [`pools`] all of them, for executor and session, [`handle`] a hand on one · [`slots`] what they leave to commands · [`options`] what
-//!   one is told.
+//!   one is told, [`bounds`] whether it can be.
 //! - [`runner`] feeds the pool and does what it says · [`link`] one process and its pipes · [`scratch`] its directory · [`mailbox`] hands
 //!   things over.
 //!
 //! Not here: sockets, leases' rules, what becomes of an outcome.
 
 mod asks;
+mod bounds;
 mod breaker;
+mod bytes;
 mod deaths;
 mod due;
 mod flight;
@@ -47,6 +49,7 @@ mod staff;
 mod step;
 mod tail;
 mod tally;
+mod trial;
 mod turnover;
 
 use std::time::Duration;
@@ -58,12 +61,13 @@ use crate::confine::Confined;
 use crate::halt::Halt;
 use crate::logs::Offsets;
 use crate::process::{LeaderEnd, Proof};
+pub(crate) use bounds::check_pools;
+pub use bytes::Bytes;
 pub(crate) use handle::PoolHandle;
-pub use memory::Bytes;
-pub(crate) use options::check_pools;
-pub use options::{Mode, PoolOptions};
+pub use options::PoolOptions;
 pub(crate) use pools::{Called, Changes, Pools};
 pub(crate) use runner::Parts;
+pub use sizing::Mode;
 use sizing::Policy;
 pub(crate) use slots::Slots;
 

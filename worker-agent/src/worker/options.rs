@@ -3,41 +3,21 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use windlass_shared::limits;
 
+use super::bytes::Bytes;
 use super::life::Recycling;
-use super::memory::Bytes;
-use super::sizing::Policy;
-use crate::config::{ConfigError, is_name};
+use super::sizing::{Mode, Policy};
 use crate::confine::ConfineOptions;
 
 /// Frames that may wait in a worker's pipe beside the one it works on, where it is able to give them back. Waking a process costs
 /// about 50 µs: 32 of them hide that for jobs of a few microseconds, and more would only be further to recall.
-const PREFETCH_MAX: u32 = 32;
-/// Workers of one pool.
-pub(super) const WORKERS_MAX: u32 = 1_024;
+pub(super) const PREFETCH_MAX: u32 = 32;
 /// Starts at a time unless a pool says otherwise: an interpreter that loads its modules has a core to itself, and a host with
 /// many cores has one disk.
 const START_CONCURRENCY: usize = 4;
-/// Longest of the times of a pool: a day is a unit mistaken.
-const SECONDS_MAX: u32 = 24 * 3600;
-/// Longest life of a worker: a year is as good as none.
-const AGE_SECONDS_MAX: u32 = 365 * SECONDS_MAX;
 /// Calls of a worker where its pool says nothing of them, and the age before which they do not count.
 const JOBS_MAX: u32 = 1_000;
 const JOBS_FROM: Duration = Duration::from_secs(60);
-
-/// How a pool decides how many workers run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// All of them, always.
-    Static,
-    /// As many as there is work for, and some to spare, between `min` and `max`.
-    Dynamic,
-    /// As many as there is work for, and none without any.
-    Ondemand,
-}
 
 /// One `[[pool]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -180,131 +160,14 @@ impl PoolOptions {
     pub(super) fn start_timeout(&self) -> Duration {
         Duration::from_secs(self.start_timeout_s.into())
     }
-
-    fn check(&self) -> Result<(), String> {
-        if !is_name(&self.name) {
-            return Err(format!("name must be 1 to {} of [a-zA-Z0-9._-]", limits::NAME_BYTES_MAX));
-        }
-        if self.command.first().is_none_or(String::is_empty) {
-            return Err("command must name a program".into());
-        }
-        if !(1..=WORKERS_MAX).contains(&self.max) {
-            return Err(format!("max must be 1 to {WORKERS_MAX}"));
-        }
-        self.check_size()?;
-        self.check_recycling()?;
-        if self.prefetch > PREFETCH_MAX {
-            return Err(format!("prefetch must be at most {PREFETCH_MAX}"));
-        }
-        if self.handlers.len() > limits::HANDLERS_MAX || !self.handlers.iter().all(|handler| is_name(handler)) {
-            let max = limits::HANDLERS_MAX;
-            return Err(format!("handlers must be at most {max}, each 1 to 128 of [a-zA-Z0-9._-]"));
-        }
-        if !(1..=600).contains(&self.start_timeout_s) {
-            return Err("start_timeout_s must be 1 to 600".into());
-        }
-        self.confine.check()?;
-        if self.confine.limits.memory_bytes.is_some() {
-            return Err("limits.memory_bytes is for commands: say memory_limit, which is a worker's".into());
-        }
-        if self.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
-            return Err("cwd must be absolute".into());
-        }
-        let bad = |(name, value): (&String, &String)| {
-            name.is_empty() || name.contains(['=', '\0']) || name.starts_with("WINDLASS_") || value.contains('\0')
-        };
-        if self.env.iter().any(bad) {
-            return Err("env must hold names without \"=\" that do not begin with WINDLASS_, and no NUL".into());
-        }
-        Ok(())
-    }
-
-    fn check_recycling(&self) -> Result<(), String> {
-        if self.max_age_s.is_some_and(|seconds| !(1..=AGE_SECONDS_MAX).contains(&seconds)) {
-            return Err(format!("max_age_s must be 1 to {AGE_SECONDS_MAX}"));
-        }
-        for (key, bytes) in [("max_rss", self.max_rss), ("memory_limit", self.memory_limit)] {
-            if bytes.is_some_and(|bytes| bytes < Bytes::LEAST) {
-                return Err(format!("{key} must be at least {}, which a process without any code takes", Bytes::LEAST));
-            }
-        }
-        if let (Some(rss), Some(limit)) = (self.max_rss, self.memory_limit)
-            && rss > limit
-        {
-            return Err("max_rss must be at most memory_limit, at which nothing is let finish".into());
-        }
-        Ok(())
-    }
-
-    fn check_size(&self) -> Result<(), String> {
-        let (mode, min) = (self.mode(), self.min());
-        if min > self.max {
-            return Err("min must be at most max".into());
-        }
-        if mode == Mode::Static && min != self.max {
-            return Err("min must be max where mode is static: leave it out, or say mode = \"dynamic\"".into());
-        }
-        if mode == Mode::Ondemand && min > 0 {
-            return Err("min must be 0 where mode is ondemand: leave it out, or say mode = \"dynamic\"".into());
-        }
-        if min == 0 && self.handlers.is_empty() {
-            return Err("min = 0 needs handlers: nobody is there to announce them".into());
-        }
-        if self.min_idle.is_some_and(|idle| mode != Mode::Dynamic || idle > self.max) {
-            return Err("min_idle must be at most max, and only a dynamic pool has it".into());
-        }
-        if self.idle_timeout_s.is_some_and(|seconds| !(1..=SECONDS_MAX).contains(&seconds)) {
-            return Err(format!("idle_timeout_s must be 1 to {SECONDS_MAX}"));
-        }
-        if !(1..=SECONDS_MAX).contains(&self.shrink_interval_s) {
-            return Err(format!("shrink_interval_s must be 1 to {SECONDS_MAX}"));
-        }
-        if self.start_concurrency.is_some_and(|many| !(1..=WORKERS_MAX).contains(&many)) {
-            return Err(format!("start_concurrency must be 1 to {WORKERS_MAX}"));
-        }
-        Ok(())
-    }
-}
-
-/// Looks at every bound of all pools, which must fit into the slots.
-///
-/// # Errors
-/// The first thing that cannot be right.
-pub(crate) fn check_pools(pools: &[PoolOptions], slots: u32) -> Result<(), ConfigError> {
-    let bad = |problem: String| Err(ConfigError::new("config", problem));
-    if pools.len() > limits::POOLS_MAX {
-        return bad(format!("holds {} pools, the limit is {}", pools.len(), limits::POOLS_MAX));
-    }
-    let (mut names, mut handlers, mut workers) = (Vec::new(), Vec::new(), 0_u32);
-    for pool in pools {
-        if let Err(problem) = pool.check() {
-            return bad(format!("[[pool]] {:?}: {problem}", pool.name));
-        }
-        if names.contains(&&pool.name) {
-            return bad(format!("has two pools named {:?}", pool.name));
-        }
-        for handler in &pool.handlers {
-            if handlers.contains(&handler) {
-                return bad(format!("[[pool]] {:?}: the handler {handler:?} is named twice", pool.name));
-            }
-            handlers.push(handler);
-        }
-        names.push(&pool.name);
-        workers += pool.max;
-    }
-    if workers > slots {
-        return bad(format!(
-            "the pools have {workers} workers, and the agent {slots} slots: raise --slots or lower max"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::bounds::check_pools;
     use super::*;
 
-    fn pools(text: &str) -> Vec<PoolOptions> {
+    pub(crate) fn pools(text: &str) -> Vec<PoolOptions> {
         #[derive(Deserialize)]
         struct File {
             pool: Vec<PoolOptions>,
@@ -363,41 +226,5 @@ mod tests {
         };
         assert_eq!([1, 2, 64].map(|cores| starts("", cores)), [1, 2, 4]);
         assert_eq!(starts("start_concurrency = 32", 1), 32);
-    }
-
-    #[test]
-    fn what_cannot_be_right_is_named_by_its_pool() {
-        let problem = |rest: &str| {
-            let text = format!("[[pool]]\nname = \"p\"\ncommand = [\"w\"]\n{rest}\n");
-            check_pools(&pools(&text), 2).unwrap_err().to_string()
-        };
-        assert_eq!(problem("max = 0"), "--config [[pool]] \"p\": max must be 1 to 1024");
-        assert_eq!(problem("min = 2"), "--config [[pool]] \"p\": min must be at most max");
-        assert!(problem("min = 0").contains("min = 0 needs handlers"));
-        assert!(problem("mode = \"ondemand\"").contains("min = 0 needs handlers"));
-        assert!(problem("max = 2\nmin = 1\nmode = \"static\"").contains("min must be max where mode is static"));
-        assert!(problem("min = 1\nmode = \"ondemand\"").contains("min must be 0 where mode is ondemand"));
-        assert!(problem("min_idle = 1").contains("min_idle must be at most max"));
-        assert!(problem("mode = \"dynamic\"\nmin_idle = 2").contains("min_idle must be at most max"));
-        assert!(problem("idle_timeout_s = 0").contains("idle_timeout_s must be 1 to 86400"));
-        assert!(problem("shrink_interval_s = 0").contains("shrink_interval_s must be 1 to 86400"));
-        assert!(problem("max_age_s = 0").contains("max_age_s must be 1 to 31536000"));
-        assert!(problem("max_rss = 1").contains("max_rss must be at least 4MiB"));
-        assert!(
-            problem("memory_limit = \"8MiB\"\nmax_rss = \"9MiB\"").contains("max_rss must be at most memory_limit")
-        );
-        assert!(problem("start_concurrency = 0").contains("start_concurrency must be 1 to 1024"));
-        assert!(problem("prefetch = 33").contains("prefetch must be at most 32"));
-        assert!(problem("handlers = [\"a b\"]").contains("handlers must be"));
-        assert!(problem("cwd = \"x\"").contains("cwd must be absolute"));
-        assert!(problem("env = { WINDLASS_X = \"1\" }").contains("env must hold"));
-        assert!(problem("nice = 20").contains("[[pool]] \"p\": nice must be"));
-        assert!(problem("[pool.limits]\ncpu_s = 0").contains("[[pool]] \"p\": limits.cpu_s must be"));
-        assert!(problem("max = 3").contains("3 workers, and the agent 2 slots"));
-        assert!(problem("[[pool]]\nname = \"p\"\ncommand = [\"w\"]").contains("two pools named \"p\""));
-        let same = "handlers = [\"a\"]\n[[pool]]\nname = \"q\"\ncommand = [\"w\"]\nhandlers = [\"a\"]";
-        assert!(problem(same).contains("the handler \"a\" is named twice"));
-        assert!(problem("handlers = [\"a\", \"a\"]").contains("the handler \"a\" is named twice"));
-        assert!(problem("[[pool]]\nname = \"q\"\ncommand = []").contains("command must name a program"));
     }
 }

@@ -18,7 +18,7 @@ use super::pace::{LONG, Pace};
 use super::seat::{Seat, State};
 use super::sizing::{Census, Policy, Sizing};
 use super::step::{Now, Strike};
-use super::turnover::Trial;
+use super::trial::Trial;
 use super::{Call, CallEnd, How, News, Order};
 use crate::confine::Confined;
 use crate::halt::Halt;

@@ -84,7 +84,7 @@ impl Pools {
                     "[[pool]] {:?}: fence cannot change while the agent runs: restart it, or give the pool another name",
                     handle.name()
                 );
-                return Err(ConfigError::new("config", problem));
+                return Err(ConfigError::in_file(problem));
             }
         }
         Ok(self.put_in_place(options))

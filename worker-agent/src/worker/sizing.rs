@@ -11,13 +11,24 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::time::Instant;
-
-use super::options::Mode;
 
 /// Time after which the next, larger round of starts may follow though the one before is not ready: a worker that boots slower
 /// than this says nothing about how many are needed.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How a pool decides how many workers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// All of them, always.
+    Static,
+    /// As many as there is work for, and some to spare, between `min` and `max`.
+    Dynamic,
+    /// As many as there is work for, and none without any.
+    Ondemand,
+}
 
 /// How a pool decides; what its options come to on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

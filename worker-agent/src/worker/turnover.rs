@@ -8,24 +8,14 @@ use windlass_shared::limits::{BREAKER_LINE_BYTES_MAX, BREAKER_LINES_MAX};
 
 use super::Reloaded;
 use super::breaker::{Breaker, Failure};
-use super::options::PoolOptions;
 use super::pool::Pool;
 use super::seat::State;
-use super::sizing::Policy;
 use super::step::Now;
+use super::trial::Trial;
 use crate::confine::Confined;
 
 /// Boots of a new configuration that fail before the former one goes on: one may be a host under load.
 const TRIAL_FAILURES_MAX: u8 = 3;
-
-/// What a pool was, while nobody knows whether what it is to be can run.
-#[derive(Debug)]
-pub(super) struct Trial {
-    options: PoolOptions,
-    confined: Confined,
-    policy: Policy,
-    failures: u8,
-}
 
 impl Pool {
     /// A worker is ready with these handlers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::agent_id;
 use super::super::asks::{answer_from, answer_to_wire};
 use super::super::enums::{reason, reason_to_wire};
-use super::super::spec::check_name;
+use super::super::name::check_name;
 use super::news::{item_to_wire, items};
 use super::{lease_to_wire, leases};
 use crate::domain::{AgentAnswer, AgentHello, Credit, PoolOffer, Reason, ReportItem, Seen};
