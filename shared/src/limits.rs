@@ -87,6 +87,24 @@ pub const AGENT_CAPACITY_MAX: u32 = 20_000;
 /// Attempts in one hello: those an agent may hold, some it is killing, and the ends it keeps until they are acknowledged. Each
 /// takes 67 bytes at most, so the largest hello fits [`MESSAGE_BYTES_MAX`].
 pub const INVENTORY_ITEMS_MAX: usize = 60_000;
+/// Named resources that one job takes, or one agent has.
+pub const RESOURCES_MAX: usize = 32;
+/// Largest amount of a resource, in thousandths: below 2^53, so that it is exact in JSON.
+pub const RESOURCE_AMOUNT_MAX: u64 = 1_000_000_000_000_000;
+/// Constraints of one job.
+pub const CONSTRAINTS_MAX: usize = 32;
+/// Values one constraint compares with.
+pub const CONSTRAINT_VALUES_MAX: usize = 64;
+/// Affinities of one job: each is looked at for every agent in question.
+pub const AFFINITIES_MAX: usize = 16;
+/// Greatest weight of an affinity; the least is its negative.
+pub const AFFINITY_WEIGHT_MAX: i32 = 100;
+/// Limits that one job counts against, beside its queue's.
+pub const LIMIT_USES_MAX: usize = 8;
+/// Most units, and greatest cost, of one use of a limit, and greatest cost of a fair share.
+pub const COST_MAX: u32 = 1_000_000;
+/// Longest lifetime a job may ask of its agent: a year; more is a unit mistaken.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// States in one filter: more than there are.
 pub const FILTER_STATES_MAX: usize = 16;
 
@@ -94,5 +112,13 @@ pub const FILTER_STATES_MAX: usize = 16;
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(allowed)
+}
+
+/// Whether this is a key: of a fair share, an order, a limit, or of what is unique. Wider than a name, since keys are made of others'
+/// ids, such as `tenant:42` or `s3://bucket`.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@-".contains(&byte);
     !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(allowed)
 }

@@ -100,7 +100,7 @@ impl JobArgs {
             on_disconnect: self.on_disconnect.map_or(0, |what| on_disconnect(what).into()),
             on_agent_lost: self.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),
             group: self.group.clone().unwrap_or_default(),
-            work: None,
+            ..pb::JobSpec::default()
         }
     }
 }

@@ -92,9 +92,15 @@ impl Core {
             Class::Call(handler) => Some(handler),
             Class::Exec => None,
         });
+        let programs = self.jobs.iter().filter_map(|(_, job)| job.program);
         let offered = self.agents.iter().flat_map(|(_, agent)| agent.rooms.handlers());
         let paused = self.queues.counts().filter(|(_, _, _, paused)| *paused).map(|(id, ..)| id);
-        queues.chain(calls).chain(offered).chain(paused).for_each(|name| *users.entry(name).or_default() += 1);
+        queues
+            .chain(calls)
+            .chain(programs)
+            .chain(offered)
+            .chain(paused)
+            .for_each(|name| *users.entry(name).or_default() += 1);
         assert_eq!(self.jobs.names.users().collect::<BTreeMap<_, _>>(), users, "names");
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use windlass_shared::domain::{Execution, JobHeader, JobRecord, JobState, Lease, OnAgentLost, Reason, RetryPolicy};
+use windlass_shared::domain::{
+    Demand, Execution, JobHeader, JobRecord, JobState, Lease, OnAgentLost, Reason, RetryPolicy,
+};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::{Moment, Timestamp};
 
@@ -28,8 +30,11 @@ pub(crate) struct Job {
     /// The lease its newest attempt was LOST under, until another is cut: it may come back.
     pub(crate) lost: Option<Box<Held>>,
     pub(crate) detail: Option<Arc<str>>,
+    pub(crate) demand: Option<Arc<Demand>>,
     pub(crate) queue: NameId,
     pub(crate) class: Class,
+    /// Of a command.
+    pub(crate) program: Option<NameId>,
     pub(crate) generation: u32,
     pub(crate) attempts: u32,
     pub(crate) retry: RetryPolicy,
@@ -47,8 +52,8 @@ pub(crate) struct Job {
     pub(crate) worker_deaths: u8,
 }
 
-// With its place in a lane, in the slab and in the index this keeps a waiting job below 200 bytes.
-const _: () = assert!(size_of::<Job>() <= 120);
+// With its place in a lane, in the slab and in the index this keeps a waiting job at about 200 bytes.
+const _: () = assert!(size_of::<Job>() <= 136);
 
 impl Job {
     /// The lease its attempt is held under.
@@ -115,6 +120,9 @@ impl Jobs {
         if let Class::Call(handler) = job.class {
             self.names.remove(handler);
         }
+        if let Some(program) = job.program {
+            self.names.remove(program);
+        }
         self.free.push(slot.0);
     }
 
@@ -150,6 +158,8 @@ impl Jobs {
                 execution: job.execution,
                 on_agent_lost: job.on_agent_lost,
                 handler: self.handler(job.class),
+                program: job.program.map(|program| self.names.get(program).clone()),
+                demand: job.demand.clone(),
             },
             order: job.order,
             created_at: job.created_at,

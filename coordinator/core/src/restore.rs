@@ -105,6 +105,7 @@ impl Core {
     fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
         let queue = self.jobs.names.add(&record.header.queue);
         let class = self.jobs.class_of(record.header.handler.as_ref());
+        let program = record.header.program.as_ref().map(|program| self.jobs.names.add(program));
         self.queues.moved(queue, None, Some(record.state));
         let counted = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         self.jobs.insert(Job {
@@ -119,6 +120,8 @@ impl Core {
             detail: record.detail,
             queue,
             class,
+            program,
+            demand: record.header.demand,
             generation: record.generation,
             attempts: record.attempts,
             retry: record.header.retry,

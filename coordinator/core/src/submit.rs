@@ -23,6 +23,7 @@ impl Core {
         let revision = self.next_revision();
         let queue = self.jobs.names.add(&header.queue);
         let class = self.jobs.class_of(header.handler.as_ref());
+        let program = header.program.as_ref().map(|program| self.jobs.names.add(program));
         let slot = self.jobs.insert(Job {
             id,
             revision,
@@ -35,6 +36,8 @@ impl Core {
             detail: None,
             queue,
             class,
+            program,
+            demand: header.demand,
             generation: 1,
             attempts: 0,
             retry: header.retry,

@@ -1,6 +1,7 @@
 //! Every RPC × bad input. The list of RPCs comes from the descriptor: one without rows fails.
 #![allow(clippy::needless_pass_by_value)] // a row is made of what is written in it
 
+mod demands;
 mod pools;
 
 use std::collections::BTreeSet;
@@ -84,7 +85,7 @@ fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
         (with_spec(|spec| spec.priority = 101), "spec.priority"),
         (with_spec(|spec| spec.priority = -101), "spec.priority"),
         (with_spec(|spec| drop(spec.labels.insert(String::new(), "x".into()))), "spec.labels"),
-        (with_spec(|spec| spec.labels.extend((0..65).map(|n| (n.to_string(), String::new())))), "spec.labels"),
+        (with_spec(|spec| spec.labels.extend((0..10_001).map(|n| (n.to_string(), String::new())))), "spec.labels"),
         (with_spec(|spec| drop(spec.labels.insert("k".into(), long(257)))), "spec.labels[k]"),
         (with_spec(|spec| spec.run_timeout = seconds(-1, 0)), "spec.run_timeout"),
         (with_spec(|spec| spec.run_timeout = seconds(0, 0)), "spec.run_timeout"),
@@ -136,8 +137,12 @@ fn bad_calls() -> Vec<(pb::JobSpec, &'static str)> {
 fn submit_rows() -> Vec<Row> {
     let rpc = "JobService/SubmitJob";
     let raw = |spec: Vec<u8>| pb::SubmitJobRequest { spec: spec.into(), request_id: String::new() };
-    let mut rows: Vec<Row> =
-        bad_specs().into_iter().chain(bad_calls()).map(|(spec, field)| invalid(rpc, submit(spec), &[field])).collect();
+    let mut rows: Vec<Row> = bad_specs()
+        .into_iter()
+        .chain(bad_calls())
+        .chain(demands::bad_demands())
+        .map(|(spec, field)| invalid(rpc, submit(spec), &[field]))
+        .collect();
     let long_id = pb::SubmitJobRequest { request_id: "x".repeat(37), ..submit(exec(&["true"])) };
     rows.push(invalid(rpc, long_id, &["request_id"]));
     rows.push(invalid(rpc, raw(vec![]), &["spec"]));

@@ -4,11 +4,13 @@
 mod agents;
 mod asks;
 mod counters;
+mod demand;
 mod dress;
 mod enums;
 mod jobs;
 mod logs;
 mod name;
+mod placement;
 mod pools;
 mod queues;
 mod requests;
@@ -18,6 +20,7 @@ mod spec;
 
 pub use agents::agent_to_wire;
 pub use counters::counter_to_wire;
+pub use demand::{demand_bytes, read_demand};
 pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};

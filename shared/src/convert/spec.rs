@@ -7,7 +7,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::name::check_name;
-use super::{LabelFilter, dress, span_from};
+use super::{LabelFilter, demand, dress, span_from};
 use crate::domain::{
     CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy,
     Work,
@@ -80,7 +80,7 @@ pub fn decode_spec(bytes: &[u8]) -> Result<pb::JobSpec, Invalid> {
     pb::JobSpec::decode(bytes).map_err(|err| Invalid::one("spec", format!("cannot be decoded: {err}")))
 }
 
-fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
+fn spec_from(mut wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let mut invalid = Invalid::default();
     let mut header = JobHeader {
         queue: queue(&wire.queue, &mut invalid),
@@ -89,6 +89,8 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
         execution: execution(wire.execution, &mut invalid),
         on_agent_lost: on_agent_lost(wire.on_agent_lost, &mut invalid),
         handler: None,
+        program: None,
+        demand: demand::demand_from(&mut wire, &mut invalid),
     };
     let on_disconnect = on_disconnect(wire.on_disconnect, &mut invalid);
     labels(&wire, &mut invalid);
@@ -103,8 +105,9 @@ fn spec_from(wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     invalid.check()?;
     // `work` adds a violation wherever it answers nothing.
     let work = work.ok_or_else(|| Invalid::one("work", "exactly one of exec, call is required"))?;
-    if let Work::Call(call) = &work {
-        header.handler = Some(call.handler.clone());
+    match &work {
+        Work::Call(call) => header.handler = Some(call.handler.clone()),
+        Work::Exec(exec) => header.program = Some(program(&exec.argv[0])),
     }
     Ok(JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace })
 }
@@ -115,6 +118,12 @@ fn queue(name: &str, invalid: &mut Invalid) -> Arc<str> {
     }
     check_name("queue", name, invalid);
     name.into()
+}
+
+/// What a command is told apart by: how it is reached, and what follows its name, says little of what it does.
+fn program(path: &str) -> Arc<str> {
+    let name = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path);
+    name[..name.floor_char_boundary(limits::NAME_BYTES_MAX)].into()
 }
 
 fn priority(value: i32, invalid: &mut Invalid) -> i8 {

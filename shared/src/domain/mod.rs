@@ -5,6 +5,7 @@ mod agent_counter;
 mod ask;
 mod attempt;
 mod counter;
+mod demand;
 mod job;
 mod log;
 mod pool;
@@ -20,6 +21,7 @@ pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
 };
 pub use counter::Counter;
+pub use demand::{Affinity, Constraint, Demand, Fairness, LimitUse, Must, OnConflict, Placement, Unique};
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use log::{LogChunk, LogStream, PushedLog};
 pub use pool::{

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::{DEFAULT_QUEUE, Demand};
+
 /// What the scheduler must know of a spec; the rest stays the bytes that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobHeader {
@@ -21,6 +23,26 @@ pub struct JobHeader {
     pub on_agent_lost: OnAgentLost,
     /// The handler it calls; none: it is a command.
     pub handler: Option<Arc<str>>,
+    /// The command it runs: the last part of its program's path, at most 128 bytes of it. None: it is a call.
+    pub program: Option<Arc<str>>,
+    /// What it asks beyond a slot; none: nothing.
+    pub demand: Option<Arc<Demand>>,
+}
+
+/// What an empty spec means, but for the work.
+impl Default for JobHeader {
+    fn default() -> Self {
+        Self {
+            queue: DEFAULT_QUEUE.into(),
+            priority: 0,
+            retry: RetryPolicy::NONE,
+            execution: Execution::default(),
+            on_agent_lost: OnAgentLost::default(),
+            handler: None,
+            program: None,
+            demand: None,
+        }
+    }
 }
 
 /// How often the work may begin.

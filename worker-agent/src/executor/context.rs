@@ -160,7 +160,7 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windlass_shared::domain::{Execution, JobHeader, OnAgentLost, RetryPolicy};
+    use windlass_shared::domain::JobHeader;
     use windlass_shared::ids::JobId;
 
     fn exec(env: Vec<(String, String)>) -> Work {
@@ -176,14 +176,7 @@ mod tests {
             epoch: 1,
             fencing_token: 99,
         };
-        let header = JobHeader {
-            queue: "q".into(),
-            priority: 0,
-            retry: RetryPolicy::NONE,
-            execution: Execution::default(),
-            on_agent_lost: OnAgentLost::default(),
-            handler: None,
-        };
+        let header = JobHeader::default();
         let on_disconnect = OnDisconnect::default();
         let (run_timeout, stop_grace, stop_signal) = (None, Duration::ZERO, 15);
         let trace = Some(Box::new(Trace { parent: "00-1".into(), state: String::new() }));

@@ -160,6 +160,7 @@ impl World {
             queue: QUEUES[random.usize(..3)].into(),
             execution: if random.bool() { Execution::AtLeastOnce } else { Execution::AtMostOnce },
             on_agent_lost: [OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait][random.usize(..3)],
+            program: random.bool().then(|| ["sh", "true"][random.usize(..2)].into()),
             handler: random.bool().then(|| HANDLERS[random.usize(..3)].into()),
             ..header(random.i8(-1..2), retry)
         };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Credit, Execution, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OnAgentLost,
-    OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    AgentHello, AttemptState, Credit, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OrderKind, Outcome, Pause,
+    PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -35,14 +35,7 @@ pub(crate) fn agent(n: u8) -> AgentId {
 }
 
 pub(crate) fn header(priority: i8, retry: RetryPolicy) -> JobHeader {
-    JobHeader {
-        queue: "default".into(),
-        priority,
-        retry,
-        execution: Execution::AtLeastOnce,
-        on_agent_lost: OnAgentLost::Retry,
-        handler: None,
-    }
+    JobHeader { priority, retry, ..JobHeader::default() }
 }
 
 pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {

@@ -52,6 +52,11 @@ pub(super) struct HeadRow {
     pub(super) handler: Option<String>,
     #[prost(uint32, tag = "23")]
     pub(super) worker_deaths: u32,
+    #[prost(string, optional, tag = "24")]
+    pub(super) program: Option<String>,
+    /// As `convert::demand_bytes` has it; empty: it asks nothing.
+    #[prost(bytes = "bytes", tag = "25")]
+    pub(super) demand: Bytes,
 }
 
 /// An attempt; its job's id is the row's key.

@@ -97,7 +97,7 @@ impl World {
             retry: RetryPolicy { preset, attempts_max: self.random.u16(1..=4) },
             execution: [Execution::AtLeastOnce, Execution::AtMostOnce][self.random.usize(..2)],
             on_agent_lost: [OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait][self.random.usize(..3)],
-            handler: None,
+            ..JobHeader::default()
         }
     }
 

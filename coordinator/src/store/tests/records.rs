@@ -1,10 +1,12 @@
 //! Random records through the blobs and back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, CallResult, Event, Execution, Exit, ExitStatus, HandlerError, JobHeader, JobRecord,
-    JobState, OnAgentLost, Outcome, Preset, Proof, Reason, RetryPolicy, SpawnFailure,
+    Affinity, AttemptRecord, AttemptState, CallResult, Constraint, Demand, Event, Execution, Exit, ExitStatus,
+    Fairness, HandlerError, JobHeader, JobRecord, JobState, LimitUse, Must, OnAgentLost, OnConflict, Outcome,
+    Placement, Preset, Proof, Reason, RetryPolicy, SpawnFailure, Unique,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -52,6 +54,35 @@ impl Draw {
         JobId::from_bytes(self.0.u128(..).to_be_bytes())
     }
 
+    fn demand(&mut self) -> Arc<Demand> {
+        let key = |text: &str| Arc::<str>::from(text);
+        let must = self.of(&[0, 1, 2, 3, 4, 5]);
+        let must = match must {
+            0 => Must::In(vec![key("a"), key("b")]),
+            1 => Must::NotIn(vec![key("")]),
+            2 => Must::Exist,
+            3 => Must::NotExist,
+            4 => Must::Exceed(self.of(&[i64::MIN, 0, i64::MAX - 2])),
+            _ => Must::StayBelow(self.of(&[i64::MIN + 2, 0, i64::MAX])),
+        };
+        let constraint = Constraint { label: "disk".into(), must };
+        let on_conflict =
+            [OnConflict::Reject, OnConflict::ReturnExisting, OnConflict::ReplaceQueued, OnConflict::CancelRunning];
+        let cost = self.of(&[1, 500, 1_001, 1_000_000_000]);
+        Arc::new(Demand {
+            placement: Placement {
+                resources: vec![(key("cpus"), self.of(&[1, 1_500, 1_000_000_000_000_000])), (key("gpu"), 2_000)],
+                affinities: vec![Affinity { constraint: constraint.clone(), weight: self.of(&[-100, 1, 100]) }],
+                constraints: vec![constraint],
+                min_lifetime: self.of(&[None, Some(Duration::from_nanos(1)), Some(Duration::from_secs(3_600))]),
+            },
+            fairness: self.maybe(|_| Fairness { key: key("tenant:1"), cost }),
+            ordering_key: self.maybe(|_| key("order/7")),
+            unique: self.maybe(|draw| Unique { key: key("u@h"), on_conflict: draw.of(&on_conflict) }),
+            limits: vec![LimitUse { key: key("api.example"), units: 3, cost: 0 }],
+        })
+    }
+
     fn agent(&mut self) -> AgentId {
         AgentId::from_bytes(self.0.u128(..).to_be_bytes())
     }
@@ -90,6 +121,8 @@ impl Draw {
                 execution: self.of(&[Execution::AtLeastOnce, Execution::AtMostOnce]),
                 on_agent_lost: self.of(&[OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait]),
                 handler: self.maybe(Self::text),
+                program: self.maybe(Self::text),
+                demand: self.maybe(Self::demand),
             },
             order: self.number(),
             created_at: self.time(),

@@ -2,8 +2,7 @@
 
 use windlass_core::Change;
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, CallResult, Execution, JobHeader, JobRecord, JobState, OnAgentLost, Outcome, Reason,
-    RetryPolicy,
+    AttemptRecord, AttemptState, CallResult, JobHeader, JobRecord, JobState, Outcome, Reason,
 };
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -36,14 +35,7 @@ impl Script {
     pub(super) fn submit_to(&mut self, queue: &str, n: u8) -> Change {
         self.revision += 1;
         let now = Timestamp(self.now);
-        let header = JobHeader {
-            queue: queue.into(),
-            priority: 0,
-            retry: RetryPolicy::NONE,
-            execution: Execution::AtLeastOnce,
-            on_agent_lost: OnAgentLost::Retry,
-            handler: None,
-        };
+        let header = JobHeader { queue: queue.into(), ..JobHeader::default() };
         let job = JobRecord {
             id: id(n),
             state: JobState::Queued,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_shared::convert;
 use windlass_shared::domain::{JobHeader, JobRecord, RetryPolicy};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
@@ -36,6 +37,8 @@ pub(in super::super) fn seal_head(out: &mut Vec<u8>, job: &JobRecord) {
         on_agent_lost: job.header.on_agent_lost.code(),
         handler: job.header.handler.as_deref().map(str::to_owned),
         worker_deaths: job.worker_deaths,
+        program: job.header.program.as_deref().map(str::to_owned),
+        demand: job.header.demand.as_deref().map(convert::demand_bytes).unwrap_or_default().into(),
     };
     seal_into(out, Kind::Head, job.id.as_bytes(), &row);
 }
@@ -54,6 +57,8 @@ pub(in super::super) fn open_head(id: JobId, blob: &[u8], names: &mut Names) -> 
             execution: code(row.execution)?,
             on_agent_lost: code(row.on_agent_lost)?,
             handler: row.handler.map(Arc::from),
+            program: row.program.map(Arc::from),
+            demand: convert::read_demand(&row.demand).map_err(|_invalid| Damage::Corrupt)?,
         },
         order: row.order,
         created_at: Timestamp(row.created_at),
