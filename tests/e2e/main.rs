@@ -4,6 +4,7 @@ mod by_hand;
 mod calls;
 mod cuts;
 mod disk;
+mod follows;
 mod kills;
 mod leftovers;
 mod local;

@@ -113,7 +113,7 @@ expect "its output can be read to the end" 'a["complete"] and bytes_of(a["chunks
 call windlass.v1.JobService/ReadJobLogs "{\"job_id\": \"$hello\", \"stream\": \"STREAM_STDOUT\", \"offset\": 2, \"max_bytes\": 3}"
 expect "a piece of it can be read by offset" 'bytes_of(a["chunks"]) == b"llo" and a["nextOffset"] == "5" and not a["complete"]'
 call windlass.v1.JobService/TailJobLogs "{\"job_id\": \"$hello\"}"
-expect "following a finished job's output ends by itself" 'code == 0 and b"hello\n" in bytes_of(c for m in all for c in m["chunks"])'
+expect "following a finished job's output ends by itself" 'code == 0 and all[0]["attempt"] == 1 and all[-1]["complete"] and b"hello\n" in bytes_of(c for m in all for c in m.get("chunks", []))'
 
 submit "{\"exec\": {\"argv\": [\"cat\"], \"stdin\": \"$(printf 'fed\0in' | base64)\"}}"
 wait_for "$job"

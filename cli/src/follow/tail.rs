@@ -40,12 +40,10 @@ impl Tail {
                 patience.bear(status).await.map_err(|status| self.client.failure(doing, &status))?;
                 continue;
             }
-            // The stream ended by itself: the job is final, or, where we had asked for one attempt after a break, that
-            // attempt is. A second is long enough not to ask in circles while a retry waits.
+            // All has been sent, so the job is final, or about to be on record as that.
             let wait = || self.client.wait_job(&self.job, Duration::from_secs(1));
             let (job, done) = self.client.patiently("wait for the job", wait).await?;
-            let more = self.at.turn_to_next(&job);
-            if done && !more {
+            if done {
                 return Ok(job);
             }
         }
@@ -60,42 +58,54 @@ impl Tail {
                 let _ = self.pieces.send(piece).await;
             }
         }
-        Ok(())
+        if self.at.is_over() { Ok(()) } else { Err(Status::unavailable("the stream ended before the attempt did")) }
     }
 }
 
 /// How far we have read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Position {
-    /// 0: no attempt has written yet.
-    attempt: u32,
+    /// None: we were told nothing yet. 0: that no attempt had been made.
+    attempt: Option<u32>,
     stdout: u64,
     stderr: u64,
-    /// Turned to by ourselves, and not announced yet.
-    turned: bool,
+    /// Nothing follows of it.
+    complete: bool,
 }
 
 impl Position {
-    // The first time no attempt is named, so that the stream covers all that come; after a break the one we had, or its
-    // offsets would be taken for those of a newer one.
+    // The first time no attempt is named: the newest is the one. After a break it is the one we had, by its number, or its offsets
+    // would be taken for those of a newer one, and those in between would be passed over.
     fn request(self, job: &str) -> pb::TailJobLogsRequest {
-        let Self { attempt, stdout, stderr, .. } = self;
-        pb::TailJobLogsRequest { job_id: job.to_owned(), attempt, stdout_offset: stdout, stderr_offset: stderr }
+        let (attempt, stdout_offset, stderr_offset) = match self.attempt {
+            None => (0, 0, 0),
+            Some(over) if self.complete => (over + 1, 0, 0),
+            Some(attempt) => (attempt.max(1), self.stdout, self.stderr),
+        };
+        pb::TailJobLogsRequest { job_id: job.to_owned(), attempt, stdout_offset, stderr_offset, and_later: true }
+    }
+
+    /// Whether a stream may end here.
+    fn is_over(self) -> bool {
+        self.complete || self.attempt == Some(0)
     }
 
     fn take(&mut self, news: pb::TailJobLogsResponse) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        if news.attempt != self.attempt {
-            if self.attempt != 0 {
+        if news.attempt == 0 {
+            // What was read stays read.
+            self.attempt.get_or_insert(0);
+        } else if self.attempt != Some(news.attempt) {
+            // The first is what everybody expects.
+            if news.attempt > 1 {
                 pieces.push(Piece::Attempt(news.attempt));
             }
-            *self = Self { attempt: news.attempt, ..Self::default() };
-        } else if !news.chunks.is_empty() && std::mem::take(&mut self.turned) {
-            pieces.push(Piece::Attempt(news.attempt));
+            *self = Self { attempt: Some(news.attempt), ..Self::default() };
         }
         for chunk in news.chunks {
             self.take_chunk(chunk, &mut pieces);
         }
+        self.complete |= news.complete;
         pieces
     }
 
@@ -116,20 +126,6 @@ impl Position {
             pieces.push(Piece::Output(stream, chunk.data));
         }
     }
-
-    // Whether there is an attempt with output that we have not begun to read; turns to it. After a break those in between come
-    // one by one: each was promised, and the newest is only the last of them. Where nothing was read yet, it is the newest, as
-    // the stream that names no attempt has it.
-    fn turn_to_next(&mut self, job: &pb::Job) -> bool {
-        let speaks = |one: &&pb::Attempt| one.end_time.is_none() || one.stdout_bytes + one.stderr_bytes > 0;
-        let next = match self.attempt {
-            0 => job.attempts.last().filter(speaks),
-            read => job.attempts.iter().filter(|one| one.number > read).find(speaks),
-        };
-        let Some(next) = next else { return false };
-        *self = Self { attempt: next.number, turned: self.attempt != 0, ..Self::default() };
-        true
-    }
 }
 
 #[cfg(test)]
@@ -145,7 +141,21 @@ mod tests {
     }
 
     fn news(attempt: u32, chunks: Vec<pb::LogChunk>) -> pb::TailJobLogsResponse {
-        pb::TailJobLogsResponse { attempt, chunks }
+        pb::TailJobLogsResponse { attempt, chunks, complete: false }
+    }
+
+    fn over(attempt: u32) -> pb::TailJobLogsResponse {
+        pb::TailJobLogsResponse { complete: true, ..news(attempt, vec![]) }
+    }
+
+    fn at(attempt: u32, stdout: u64) -> Position {
+        Position { attempt: Some(attempt), stdout, ..Position::default() }
+    }
+
+    fn asks(at: Position) -> (u32, u64, u64) {
+        let request = at.request("id");
+        assert!(request.and_later);
+        (request.attempt, request.stdout_offset, request.stderr_offset)
     }
 
     #[test]
@@ -154,12 +164,12 @@ mod tests {
         let pieces = at.take(news(1, vec![out(0, "ab"), chunk(pb::log_chunk::Stream::Stderr, 0, "x"), out(2, "c")]));
         let wanted = [(Stream::Stdout, "ab"), (Stream::Stderr, "x"), (Stream::Stdout, "c")];
         assert_eq!(pieces, wanted.map(|(stream, data)| Piece::Output(stream, data.into())));
-        assert_eq!(at, Position { attempt: 1, stdout: 3, stderr: 1, turned: false });
+        assert_eq!(at, Position { attempt: Some(1), stdout: 3, stderr: 1, complete: false });
     }
 
     #[test]
     fn what_was_shown_is_never_shown_twice() {
-        let mut at = Position { attempt: 1, stdout: 3, stderr: 0, turned: false };
+        let mut at = at(1, 3);
         assert_eq!(at.take(news(1, vec![out(0, "abc")])), []);
         assert_eq!(at.take(news(1, vec![out(1, "bcde")])), [Piece::Output(Stream::Stdout, "de".into())]);
         assert_eq!(at.stdout, 5);
@@ -167,62 +177,37 @@ mod tests {
 
     #[test]
     fn a_hole_is_named_with_its_size() {
-        let mut at = Position { attempt: 1, stdout: 3, stderr: 0, turned: false };
-        let pieces = at.take(news(1, vec![out(10, "z")]));
+        let pieces = at(1, 3).take(news(1, vec![out(10, "z")]));
         assert_eq!(pieces, [Piece::Dropped(Stream::Stdout, 7), Piece::Output(Stream::Stdout, "z".into())]);
     }
 
     #[test]
-    fn a_new_attempt_is_announced_and_counted_from_its_beginning() {
+    fn a_new_attempt_is_announced_once_it_begins_and_counted_from_its_beginning() {
         let mut at = Position::default();
-        assert_eq!(at.take(news(1, vec![out(0, "a")])).len(), 1);
-        assert_eq!(at.take(news(2, vec![out(0, "b")]))[0], Piece::Attempt(2));
-        assert_eq!(at, Position { attempt: 2, stdout: 1, stderr: 0, turned: false });
+        assert_eq!(at.take(news(0, vec![])), []);
+        assert_eq!(at.take(news(1, vec![out(0, "a")])), [Piece::Output(Stream::Stdout, "a".into())]);
+        assert_eq!(at.take(over(1)), []);
+        assert!(at.is_over());
+        assert_eq!(at.take(news(2, vec![])), [Piece::Attempt(2)], "though it wrote nothing yet");
+        assert!(!at.is_over());
+        assert_eq!(at.take(news(2, vec![out(0, "b")])), [Piece::Output(Stream::Stdout, "b".into())]);
+        assert_eq!(Position::default().take(news(3, vec![])), [Piece::Attempt(3)], "so is one that is joined late");
     }
 
     #[test]
-    fn after_a_break_the_attempt_is_named_with_its_offsets() {
-        let request = Position { attempt: 2, stdout: 5, stderr: 6, turned: false }.request("id");
-        assert_eq!((request.attempt, request.stdout_offset, request.stderr_offset), (2, 5, 6));
-        assert_eq!(Position::default().request("id").attempt, 0);
-    }
-
-    fn job(wrote: &[u64]) -> pb::Job {
-        let attempt = |(number, stdout_bytes): (u32, &u64)| pb::Attempt {
-            number,
-            stdout_bytes: *stdout_bytes,
-            end_time: Some(prost_types::Timestamp::default()),
-            ..pb::Attempt::default()
-        };
-        pb::Job { attempts: (1..).zip(wrote).map(attempt).collect(), ..pb::Job::default() }
+    fn after_a_break_we_go_on_where_we_were() {
+        assert_eq!(asks(Position::default()), (0, 0, 0), "told nothing: the newest is as good as any");
+        assert_eq!(asks(at(0, 0)), (1, 0, 0), "there was none: all that were made since are wanted");
+        assert_eq!(asks(Position { stderr: 6, ..at(2, 5) }), (2, 5, 6));
+        let mut over = Position { complete: true, ..at(2, 5) };
+        assert_eq!(asks(over), (3, 0, 0), "that one is over");
+        assert_eq!(over.take(news(0, vec![])), []);
+        assert_eq!(asks(over), (3, 0, 0), "and the next was not made yet");
     }
 
     #[test]
-    fn an_attempt_that_wrote_nothing_is_not_asked_for() {
-        assert!(!Position::default().turn_to_next(&job(&[0])));
-        assert!(!Position { attempt: 1, ..Position::default() }.turn_to_next(&job(&[9])));
-        let mut at = Position { attempt: 1, stdout: 9, stderr: 0, turned: false };
-        assert!(at.turn_to_next(&job(&[9, 1])));
-        assert_eq!(at, Position { attempt: 2, stdout: 0, stderr: 0, turned: true });
-        assert_eq!(at.take(news(2, vec![out(0, "b")]))[0], Piece::Attempt(2), "and it is announced");
-        assert_eq!(at.take(news(2, vec![out(1, "c")])).len(), 1, "once");
-    }
-
-    #[test]
-    fn after_a_break_every_attempt_in_between_is_read_in_its_order() {
-        let job = job(&[9, 4, 0, 7, 2]);
-        let mut at = Position { attempt: 1, stdout: 9, stderr: 0, turned: false };
-        let mut read = Vec::new();
-        while at.turn_to_next(&job) {
-            read.push(at.attempt);
-        }
-        assert_eq!(read, [2, 4, 5], "all but the third, which wrote nothing");
-    }
-
-    #[test]
-    fn without_anything_read_the_newest_attempt_is_the_one() {
-        let mut at = Position::default();
-        assert!(at.turn_to_next(&job(&[9, 4])));
-        assert_eq!(at.attempt, 2);
+    fn a_stream_that_ends_in_the_middle_of_an_attempt_is_a_break() {
+        assert!(!Position::default().is_over() && !at(1, 5).is_over());
+        assert!(at(0, 0).is_over(), "a job may be over without any attempt");
     }
 }

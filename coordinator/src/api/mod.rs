@@ -15,6 +15,7 @@ mod pools_page;
 mod push_logs;
 mod queue_service;
 mod submit;
+mod tail;
 mod watch;
 mod words;
 

@@ -30,7 +30,7 @@ use windlass_shared::clock;
 use windlass_shared::domain::{AgentRecord, QueueRecord};
 
 pub use crash::CrashAt;
-pub(crate) use error::{SubmitError, WordError};
+pub(crate) use error::{Stopping, SubmitError, WordError};
 pub(crate) use handle::{DriverHandle, Progress};
 pub(crate) use message::{About, Control, Incoming, RequestKey, Said, Submit, Wish};
 

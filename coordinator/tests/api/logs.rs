@@ -49,29 +49,118 @@ async fn a_log_is_complete_only_when_the_end_and_all_its_bytes_are_here() {
     assert_eq!(read(&rig, &id, 6).await, ("world".into(), 11, true));
 }
 
+type Tail = tonic::Streaming<pb::TailJobLogsResponse>;
+
+async fn follow(rig: &Rig, request: pb::TailJobLogsRequest) -> Tail {
+    rig.jobs().tail_job_logs(request).await.expect("a stream").into_inner()
+}
+
+/// The next answer: its attempt, what was written with the offset of it, and whether the attempt is complete.
+async fn answer(tail: &mut Tail) -> (u32, Vec<(u64, String)>, bool) {
+    let next = tokio::time::timeout(PATIENCE, tail.next()).await.expect("an answer in time");
+    let answer = next.expect("one more").expect("ok");
+    let text = |chunk: &pb::LogChunk| (chunk.offset, String::from_utf8_lossy(&chunk.data).into_owned());
+    (answer.attempt, answer.chunks.iter().map(text).collect(), answer.complete)
+}
+
+async fn assert_over(tail: &mut Tail) {
+    let next = tokio::time::timeout(PATIENCE, tail.next()).await.expect("an end in time");
+    assert!(next.is_none(), "{next:?}");
+}
+
+fn wrote(offset: u64, text: &str) -> Vec<(u64, String)> {
+    vec![(offset, text.to_owned())]
+}
+
+async fn submit_twice(rig: &Rig) -> String {
+    let retry = pb::RetryPolicy { preset: pb::retry_policy::Preset::Aggressive.into(), max_attempts: Some(2) };
+    rig.submit_spec(pb::JobSpec { retry: Some(retry), ..exec(&["true"]) }).await
+}
+
 #[tokio::test]
-async fn a_follower_sees_every_byte_of_every_attempt_and_ends_with_the_job() {
+async fn a_follower_hears_at_once_where_it_stands_and_of_a_retry_as_it_begins_and_ends_with_the_job() {
+    let rig = Rig::start().await;
+    let id = submit_twice(&rig).await;
+    let mut tail = follow(&rig, pb::TailJobLogsRequest { job_id: id.clone(), ..Default::default() }).await;
+    assert_eq!(answer(&mut tail).await, (0, vec![], false), "no attempt was made");
+    let mut agent = rig.agent(1, 1).await;
+    let (first, _) = agent.assigned().await.remove(0);
+    agent.report(first, started()).await;
+    assert_eq!(answer(&mut tail).await, (1, vec![], false), "it runs, and says nothing");
+    push(&rig, first, 0, "one").await;
+    assert_eq!(answer(&mut tail).await, (1, wrote(0, "one"), false));
+    agent.report(first, ended(AttemptState::Failed, Some(Reason::ExitCode), 3)).await;
+    assert_eq!(answer(&mut tail).await, (1, vec![], true));
+    let (second, _) = agent.assigned().await.remove(0);
+    agent.report(second, started()).await;
+    assert_eq!(answer(&mut tail).await, (2, vec![], false), "the retry begins");
+    push(&rig, second, 0, "two").await;
+    assert_eq!(answer(&mut tail).await, (2, wrote(0, "two"), false));
+    agent.report(second, ended(AttemptState::Succeeded, None, 3)).await;
+    assert_eq!(answer(&mut tail).await, (2, vec![], true));
+    assert_over(&mut tail).await;
+}
+
+#[tokio::test]
+async fn one_attempt_is_followed_to_its_end_and_no_further_unless_the_later_ones_are_wanted() {
     let rig = Rig::start().await;
     let mut agent = rig.agent(1, 1).await;
-    let retry = pb::RetryPolicy { preset: pb::retry_policy::Preset::Aggressive.into(), max_attempts: Some(2) };
-    let id = rig.submit_spec(pb::JobSpec { retry: Some(retry), ..exec(&["true"]) }).await;
-    let request = pb::TailJobLogsRequest { job_id: id.clone(), ..Default::default() };
-    let mut tail = rig.jobs().tail_job_logs(request).await.expect("a stream").into_inner();
+    let id = submit_twice(&rig).await;
+    let from = |attempt, stdout_offset, and_later| pb::TailJobLogsRequest {
+        job_id: id.clone(),
+        attempt,
+        stdout_offset,
+        and_later,
+        ..Default::default()
+    };
+    let mut early = follow(&rig, from(2, 0, true)).await;
+    assert_eq!(answer(&mut early).await, (0, vec![], false), "it need not be there yet");
     let (first, _) = agent.assigned().await.remove(0);
     agent.report(first, started()).await;
     push(&rig, first, 0, "one").await;
     agent.report(first, ended(AttemptState::Failed, Some(Reason::ExitCode), 3)).await;
     let (second, _) = agent.assigned().await.remove(0);
-    agent.report(second, ended(AttemptState::Succeeded, None, 3)).await;
+    agent.report(second, started()).await;
     push(&rig, second, 0, "two").await;
-    let mut seen = Vec::new();
-    while let Some(message) = tokio::time::timeout(PATIENCE, tail.next()).await.expect("it ends") {
-        let message = message.expect("ok");
-        for chunk in message.chunks {
-            seen.push((message.attempt, String::from_utf8_lossy(&chunk.data).into_owned()));
+    agent.report(second, ended(AttemptState::Succeeded, None, 3)).await;
+
+    let mut only = follow(&rig, from(1, 0, false)).await;
+    assert_eq!(answer(&mut only).await, (1, wrote(0, "one"), true));
+    assert_over(&mut only).await;
+    let mut resumed = follow(&rig, from(1, 2, true)).await;
+    assert_eq!(answer(&mut resumed).await, (1, wrote(2, "e"), true), "from the byte that was asked for");
+    assert_eq!(answer(&mut resumed).await, (2, wrote(0, "two"), true), "and the next from its first");
+    assert_over(&mut resumed).await;
+    let mut past = follow(&rig, from(3, 0, true)).await;
+    assert_over(&mut past).await;
+    let mut said = String::new();
+    loop {
+        let (attempt, chunks, complete) = answer(&mut early).await;
+        assert_eq!(attempt, 2, "the first was not asked for");
+        said.extend(chunks.into_iter().map(|(_, text)| text));
+        if complete {
+            break;
         }
     }
-    assert_eq!(seen, [(1, "one".to_owned()), (2, "two".to_owned())]);
+    assert_eq!(said, "two");
+    assert_over(&mut early).await;
+}
+
+#[tokio::test]
+async fn a_stop_of_the_coordinator_is_no_end_of_a_log() {
+    let rig = Rig::start().await;
+    let mut agent = rig.agent(1, 1).await;
+    let id = rig.submit().await;
+    let (lease, _) = agent.assigned().await.remove(0);
+    agent.report(lease, started()).await;
+    let mut tail = follow(&rig, pb::TailJobLogsRequest { job_id: id, ..Default::default() }).await;
+    assert_eq!(answer(&mut tail).await, (1, vec![], false));
+    rig.stop.cancel();
+    let next = async {
+        let next = tokio::time::timeout(PATIENCE, tail.next()).await.expect("in time");
+        next.expect("a word").expect_err("that it stops").code()
+    };
+    assert_eq!(next.await, Code::Unavailable);
 }
 
 #[tokio::test]
