@@ -19,6 +19,8 @@ mod input;
 mod jobs;
 mod keys;
 mod lease;
+#[cfg_attr(not(test), expect(dead_code, reason = "who waits for limits comes with the lanes of the queues"))]
+mod limits;
 mod names;
 mod orders;
 mod quarantine;
