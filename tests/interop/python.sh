@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Drives a coordinator and an agent, started by hand, from Python with the code its own gRPC tools make of proto/. Needs both
 # programs built, and Python 3.8 with venv and pip; installs the rest under target/ci.
-# Arguments: names of parts of python_client.py, to run only these.
+# Arguments: names of parts of python_client, to run only these.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/interop/cluster.sh
@@ -30,4 +30,4 @@ max = 1
 EOF
 start_coordinator --jobs-live-max 100
 start_agent a1 --slots 3 --config "$room/agent.toml"
-PYTHONPATH=$room/generated "$venv/bin/python" tests/interop/python_client.py "$address" "$built/windlass-coordinator" "$room" "$@"
+PYTHONPATH=$room/generated "$venv/bin/python" tests/interop/python_client "$address" "$built/windlass-coordinator" "$room" "$@"
