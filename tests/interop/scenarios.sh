@@ -111,4 +111,6 @@ result "sh: init writes it" "$(cmp -s "$room/init-sh/worker.sh" clients/sh/worke
 checked=0
 "$built/windlass" worker check --handler words --input '"a b"' -- clients/sh/worker.sh || checked=1
 result "sh: keeps to the worker protocol" "$checked" ""
+said=$("$built/windlass" worker check --handler nobody -- clients/sh/worker.sh 2>&1) && went=0 || went=$?
+result "worker check: a handler that is not there is wrong usage" "$([ "$went" = 2 ] && grep -q 'no handler "nobody"' <<<"$said" && echo 0 || echo 1)" "      $went: $said"
 all_held

@@ -47,19 +47,32 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
+/// A handler was named that the worker does not have: a mistake of whoever asks, not the worker's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misnamed {
+    /// The flag that named it, without its dashes.
+    pub(crate) flag: &'static str,
+    pub(crate) handler: String,
+    /// Those that it has, as it announced them.
+    pub(crate) has: Vec<String>,
+}
+
 /// Tries rule after rule, and tells each as it is known.
-pub(crate) async fn check(subject: &Subject, mut tell: impl FnMut(&Finding)) -> Vec<Finding> {
+///
+/// # Errors
+/// Where a handler was named that the worker's hello does not; then nothing is told.
+pub(crate) async fn check(subject: &Subject, mut tell: impl FnMut(&Finding)) -> Result<Vec<Finding>, Misnamed> {
     let mut findings: Vec<Finding> = Vec::new();
     for rule in RULES {
         // Without a hello there is nobody to ask anything else.
         let mute = findings.first().is_some_and(|first| matches!(first.verdict, Verdict::Broken(_)));
         let verdict =
-            if mute { Verdict::NotTried("there was no good hello") } else { rules::verdict(rule, subject).await };
+            if mute { Verdict::NotTried("there was no good hello") } else { rules::verdict(rule, subject).await? };
         let finding = Finding { rule: rule.name, says: rule.says, verdict };
         tell(&finding);
         findings.push(finding);
     }
-    findings
+    Ok(findings)
 }
 
 impl Finding {

@@ -6,7 +6,7 @@ use windlass_shared::ipc::{self, Features, JobOrder};
 use windlass_shared::limits::PAYLOAD_BYTES_MAX;
 
 use super::peer::{End, Peer, order};
-use super::{Subject, Verdict};
+use super::{Misnamed, Subject, Verdict};
 
 /// Grace of a job that is cancelled.
 const GRACE: Duration = Duration::from_secs(5);
@@ -68,21 +68,37 @@ const fn rule(name: &'static str, says: &'static str, asks: Asks) -> Rule {
 }
 
 /// Tries one on a new worker.
-pub(super) async fn verdict(rule: &Rule, subject: &Subject) -> Verdict {
+pub(super) async fn verdict(rule: &Rule, subject: &Subject) -> Result<Verdict, Misnamed> {
     let mut peer = match Peer::start(subject).await {
         Ok(peer) => peer,
-        Err(why) => return Verdict::Broken(why),
+        Err(why) => return Ok(Verdict::Broken(why)),
     };
-    if let Some(why) = not_asked(rule.asks, peer.hello.features) {
-        return Verdict::NotTried(why);
+    // Of the first life alone: one whose handlers are others in its next life has only itself to blame.
+    if rule.asks == Asks::Hello {
+        misnamed(subject, &peer.hello.handlers)?;
     }
-    match ask(rule.asks, subject, &mut peer).await {
+    if let Some(why) = not_asked(rule.asks, peer.hello.features) {
+        return Ok(Verdict::NotTried(why));
+    }
+    Ok(match ask(rule.asks, subject, &mut peer).await {
         Ok(()) => Verdict::Kept,
         Err(why) => match peer.printed() {
             printed if printed.is_empty() => Verdict::Broken(why),
             printed => Verdict::Broken(format!("{why}; it printed: {printed}")),
         },
+    })
+}
+
+/// Whether the worker has what is to be called.
+fn misnamed(subject: &Subject, has: &[String]) -> Result<(), Misnamed> {
+    let slow = subject.slow.as_ref().map(|(handler, _)| handler);
+    let named = [("handler", subject.handler.as_ref()), ("slow-handler", slow)];
+    for (flag, handler) in named.into_iter().filter_map(|(flag, handler)| Some((flag, handler?))) {
+        if !has.contains(handler) {
+            return Err(Misnamed { flag, handler: handler.clone(), has: has.to_vec() });
+        }
     }
+    Ok(())
 }
 
 fn not_asked(asks: Asks, features: Features) -> Option<&'static str> {

@@ -64,7 +64,7 @@ fn subject(fault: &str, features: &str) -> Subject {
 async fn first_broken(fault: &str, features: &str) -> Option<(&'static str, String)> {
     let subject = subject(fault, features);
     for rule in RULES {
-        if let Verdict::Broken(why) = rules::verdict(rule, &subject).await {
+        if let Ok(Verdict::Broken(why)) = rules::verdict(rule, &subject).await {
             return Some((rule.name, why));
         }
     }
@@ -73,7 +73,7 @@ async fn first_broken(fault: &str, features: &str) -> Option<(&'static str, Stri
 
 #[tokio::test]
 async fn good_workers_keep_every_rule_that_they_are_asked() {
-    let verdicts = async |features| check(&subject("none", features), |_| {}).await;
+    let verdicts = async |features| check(&subject("none", features), |_| {}).await.expect("its own handler");
     let (all, none) = tokio::join!(verdicts(ALL), verdicts(NONE));
     assert!(all.iter().all(|finding| finding.verdict == Verdict::Kept), "{all:#?}");
     let not_tried: Vec<_> = none.iter().filter(|finding| finding.verdict != Verdict::Kept).collect();
@@ -127,13 +127,29 @@ async fn each_fault_is_told_by_the_rule_that_it_breaks() {
 async fn a_job_that_does_not_end_when_it_is_cancelled_breaks_that_rule() {
     let subject = Subject { patience: Duration::from_secs(60), ..subject("uncancelled", ALL) };
     let rule = RULES.iter().find(|rule| rule.name == "cancel").expect("there is one");
-    assert_eq!(rules::verdict(rule, &subject).await, Verdict::Broken("it was not over within 5 s".into()));
+    assert_eq!(rules::verdict(rule, &subject).await, Ok(Verdict::Broken("it was not over within 5 s".into())));
 }
 
 #[tokio::test]
 async fn what_cannot_be_started_is_told_so_once_and_nothing_else_is_tried() {
     let subject = Subject { argv: vec!["/no/such/worker".into()], ..subject("none", NONE) };
-    let findings = check(&subject, |_| {}).await;
+    let findings = check(&subject, |_| {}).await.expect("none was named");
     assert!(matches!(&findings[0].verdict, Verdict::Broken(why) if why.contains("cannot be started")), "{findings:#?}");
     assert!(findings[1..].iter().all(|finding| matches!(finding.verdict, Verdict::NotTried(_))), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn a_handler_that_the_worker_does_not_have_is_the_askers_mistake_and_no_rule_is_told() {
+    let asks = async |handler: Option<&str>, slow: Option<&str>| {
+        let (handler, slow) = (handler.map(str::to_owned), slow.map(|slow| (slow.to_owned(), "1".to_owned())));
+        let mut told = Vec::new();
+        let wrong = check(&Subject { handler, slow, ..subject("none", NONE) }, |finding| told.push(finding.rule)).await;
+        (wrong.expect_err("it has h alone"), told)
+    };
+    let misnamed = |flag| Misnamed { flag, handler: "nobody".into(), has: vec!["h".into()] };
+    assert_eq!(asks(Some("nobody"), None).await, (misnamed("handler"), vec![]));
+    assert_eq!(asks(Some("h"), Some("nobody")).await, (misnamed("slow-handler"), vec![]));
+    // Of a worker without a good hello nobody knows what it has.
+    let mute = Subject { handler: Some("nobody".into()), ..subject("version", NONE) };
+    assert!(check(&mute, |_| {}).await.expect("a finding")[0].is_broken());
 }

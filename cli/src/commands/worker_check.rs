@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueHint;
 use serde_json::json;
 
-use crate::check::{self, Finding, Subject};
+use crate::check::{self, Finding, Misnamed, Subject};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::Global;
@@ -56,7 +56,8 @@ pub(crate) async fn check(global: &Global, args: Args) -> Result<Exit, Failure> 
             told = print(&finding.line());
         }
     })
-    .await;
+    .await
+    .map_err(|wrong| misnamed(&wrong))?;
     told?;
     let broken = findings.iter().filter(|finding| finding.is_broken()).count();
     print(&match global.output {
@@ -69,4 +70,21 @@ pub(crate) async fn check(global: &Global, args: Args) -> Result<Exit, Failure> 
         }
     })?;
     Ok(if broken == 0 { Exit::OK } else { Exit::OTHER })
+}
+
+fn misnamed(Misnamed { flag, handler, has }: &Misnamed) -> Failure {
+    Failure::usage(format!("the worker has no handler {handler:?}")).remedy(format!("--{flag} {}", has.join("|")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_handler_is_wrong_usage_and_the_right_ones_are_named() {
+        let has = vec!["resize".into(), "sleep".into()];
+        let failure = misnamed(&Misnamed { flag: "slow-handler", handler: "slep".into(), has });
+        assert_eq!((failure.exit, &*failure.what), (Exit::USAGE, "the worker has no handler \"slep\""));
+        assert_eq!(failure.remedy.as_deref(), Some("--slow-handler resize|sleep"));
+    }
 }

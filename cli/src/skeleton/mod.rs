@@ -155,7 +155,10 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use clap::ValueEnum;
+    use toml::{Table, Value};
 
     use super::*;
 
@@ -174,6 +177,51 @@ mod tests {
             std::fs::write(home.join("agent.toml"), "mine").expect("written");
             assert!(write(*language, &home).is_err());
             assert_eq!(std::fs::read_to_string(home.join("agent.toml")).expect("read"), "mine");
+        }
+    }
+
+    /// What a manifest wants of a dependency.
+    struct Wants {
+        version: String,
+        /// Features that it names itself.
+        own: BTreeSet<String>,
+        /// Those of the workspace too.
+        all: BTreeSet<String>,
+    }
+
+    fn dependencies(manifest: &str, workspace: &str) -> BTreeMap<String, Wants> {
+        let (manifest, workspace): (Table, Table) = (manifest.parse().unwrap(), workspace.parse().unwrap());
+        let features = |of: &Value| -> BTreeSet<String> {
+            let listed = of.get("features").and_then(Value::as_array).into_iter().flatten();
+            listed.map(|feature| feature.as_str().unwrap().to_owned()).collect()
+        };
+        let wants = |name: &str, here: &Value| {
+            let inherits = here.get("workspace").is_some();
+            let there = if inherits { &workspace["workspace"]["dependencies"][name] } else { here };
+            let version = there.as_str().or_else(|| there.get("version")?.as_str()).unwrap().to_owned();
+            Wants { version, own: features(here), all: &features(here) | &features(there) }
+        };
+        let listed = manifest["dependencies"].as_table().unwrap().iter();
+        listed.map(|(name, here)| (name.clone(), wants(name, here))).collect()
+    }
+
+    #[test]
+    fn the_rust_skeleton_builds_the_sdk_with_what_the_sdk_is_built_with() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |path| std::fs::read_to_string(root.join(path)).expect("read");
+        let sdk = dependencies(&read("clients/rust/Cargo.toml"), &read("Cargo.toml"));
+        let written = dependencies(include_str!("files/Cargo.sdk.toml.txt"), "");
+        assert_eq!(written.keys().collect::<Vec<_>>(), sdk.keys().collect::<Vec<_>>());
+        for (name, Wants { version, own, .. }) in written {
+            let sdk = &sdk[&name];
+            assert_eq!(version, sdk.version, "{name}");
+            // Others of the workspace may want more of it than the SDK does.
+            assert!(
+                sdk.own.is_subset(&own) && own.is_subset(&sdk.all),
+                "{name}: {own:?}, {:?}, {:?}",
+                sdk.own,
+                sdk.all
+            );
         }
     }
 
