@@ -4,69 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::Proof;
-
-/// Where on the way to a running program it failed, in the order of that way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// In the agent: the request itself, pipes or memory for it.
-    Prepare,
-    /// Between agent and warden, or the warden or keeper died on the way.
-    Warden,
-    /// The kernel gave no process.
-    Fork,
-    /// The control group that is to hold it.
-    Group,
-    /// A session of its own.
-    Session,
-    /// Standard input, output, error.
-    Stdio,
-    /// How soon it is killed when memory runs out.
-    OomScore,
-    /// How nice it is to others.
-    Nice,
-    /// Resource limits.
-    Limits,
-    /// Becoming another user.
-    User,
-    /// Giving up to gain privileges by exec.
-    Privileges,
-    /// A clean signal mask.
-    Signals,
-    /// The working directory.
-    Chdir,
-    /// The order to die with its keeper.
-    Guard,
-    /// The program itself.
-    Exec,
-    /// The lease had run out, which what is fenced must not outlive: it was not begun.
-    Fence,
-}
-
-impl Stage {
-    /// One lower-case word, as shown to users.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prepare => "prepare",
-            Self::Warden => "warden",
-            Self::Fork => "fork",
-            Self::Group => "group",
-            Self::Session => "session",
-            Self::Stdio => "stdio",
-            Self::OomScore => "oom-score",
-            Self::Nice => "nice",
-            Self::Limits => "limits",
-            Self::User => "user",
-            Self::Privileges => "privileges",
-            Self::Signals => "signals",
-            Self::Chdir => "chdir",
-            Self::Guard => "guard",
-            Self::Exec => "exec",
-            Self::Fence => "fence",
-        }
-    }
-}
+use super::{Proof, Stage};
 
 /// A process that did not start: the stage and the kernel's reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

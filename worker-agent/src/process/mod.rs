@@ -27,14 +27,16 @@ mod pipe;
 mod recover;
 mod shared;
 mod spec;
+mod stage;
 mod strangers;
 mod table;
 
 pub use confinement::{Confinement, Limit, Resource, User};
 pub use control::{Control, Events};
-pub use error::{SpawnError, Stage, Wanted};
+pub use error::{SpawnError, Wanted};
 pub use handle::{Process, Warden};
 pub use outcome::{ExitInfo, ExitKind, LeaderEnd, Proof, TreeEnd};
 pub use pipe::{PipeReader, PipeWriter};
 pub use shared::WardenOptions;
 pub use spec::{SpawnSpec, Stdin};
+pub use stage::Stage;

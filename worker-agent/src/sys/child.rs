@@ -18,8 +18,8 @@ use rustix::process::Pid;
 
 use super::confine;
 use super::fork::SingleThread;
-use super::step::Step;
 use super::trail::Trail;
+use crate::process::Stage;
 
 /// A NULL-terminated array of C strings, as execve wants it.
 pub(crate) struct CStrings<'a> {
@@ -75,7 +75,7 @@ pub(crate) enum Report {
     Pending,
     /// The program runs (or the child was killed on the way: its exit will tell).
     Started,
-    Failed(Step, i32),
+    Failed(Stage, i32),
 }
 
 /// Reads the report without waiting.
@@ -83,8 +83,8 @@ pub(crate) fn read_report(pipe: &OwnedFd) -> Report {
     let mut bytes = [0; 8];
     match rustix::io::read(pipe, &mut bytes) {
         Ok(8) => {
-            let step = Step::from_byte(bytes[0]).unwrap_or(Step::Exec);
-            Report::Failed(step, i32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+            let stage = Stage::from_number(bytes[0]).unwrap_or(Stage::Exec);
+            Report::Failed(stage, i32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
         }
         Err(Errno::AGAIN | Errno::INTR) => Report::Pending,
         _ => Report::Started,
@@ -101,12 +101,12 @@ unsafe fn become_leader(
 ) -> ! {
     // SAFETY: the caller's contract is the one of `set_up`; write and _exit are async-signal-safe, the buffer is ours.
     unsafe {
-        let (step, errno) = match to_join.map_or(Ok(()), join) {
+        let (stage, errno) = match to_join.map_or(Ok(()), join) {
             Ok(()) => set_up(launch, keeper),
-            Err(errno) => (Step::Group, errno.raw_os_error()),
+            Err(errno) => (Stage::Group, errno.raw_os_error()),
         };
         let mut bytes = [0u8; 8];
-        bytes[0] = step as u8;
+        bytes[0] = stage.number();
         bytes[4..].copy_from_slice(&errno.to_ne_bytes());
         libc::write(report, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(127)
@@ -119,52 +119,52 @@ fn join(group: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::io::write(procs, b"0").map(drop)
 }
 
-/// Goes the way and returns only with the step it failed at.
+/// Goes the way and returns only with the stage it failed at.
 ///
 /// # Safety
 /// In a freshly forked child with one thread only: it makes nothing but async-signal-safe calls, allocates nothing, and all
 /// it points at was prepared by the parent.
-unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Step, libc::c_int) {
+unsafe fn set_up(launch: &Launch<'_>, keeper: libc::pid_t) -> (Stage, libc::c_int) {
     // SAFETY: as the function's own contract says; the pointers come from live `CStr`s and NULL-terminated arrays.
     unsafe {
         // A session, not just a group: a job must not get the Ctrl-C of the terminal an agent was started from.
         if libc::setsid() < 0 {
-            return (Step::Session, errno());
+            return (Stage::Session, errno());
         }
         let stdin = launch.stdin.as_ref().map_or(libc::STDIN_FILENO, AsRawFd::as_raw_fd);
         // All three sources are above 2, or are already in place: no copy overwrites a later source.
         for (from, to) in [(stdin, 0), (launch.stdout.as_raw_fd(), 1), (launch.stderr.as_raw_fd(), 2)] {
             if from != to && libc::dup2(from, to) < 0 {
-                return (Step::Stdio, errno());
+                return (Stage::Stdio, errno());
             }
         }
         // Marked is what others can make hang: the kernel's own files, and whatever is mounted where the job wants to be.
-        launch.trail.mark(Step::OomScore);
-        if let Err((step, errno)) = launch.confinement.take() {
-            return (step, errno.raw_os_error());
+        launch.trail.mark(Stage::OomScore);
+        if let Err((stage, errno)) = launch.confinement.take() {
+            return (stage, errno.raw_os_error());
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) < 0 {
-            return (Step::Signals, errno());
+            return (Stage::Signals, errno());
         }
         // Close on exec rather than now: the report pipe must live until then. Everything of ours has the flag already;
         // this is for what a library or our own starter left open without it.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        launch.trail.mark(Step::Chdir);
+        launch.trail.mark(Stage::Chdir);
         if libc::chdir(launch.cwd.as_ptr()) < 0 {
-            return (Step::Chdir, errno());
+            return (Stage::Chdir, errno());
         }
         // After the change of user, which takes it back.
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
-            return (Step::Guard, errno());
+            return (Stage::Guard, errno());
         }
         // The keeper may have died before the line above: then no signal will ever come.
         if libc::getppid() != keeper {
-            return (Step::Guard, libc::EOWNERDEAD);
+            return (Stage::Guard, libc::EOWNERDEAD);
         }
-        launch.trail.mark(Step::Exec);
-        (Step::Exec, exec(launch))
+        launch.trail.mark(Stage::Exec);
+        (Stage::Exec, exec(launch))
     }
 }
 

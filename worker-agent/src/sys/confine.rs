@@ -11,8 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{self, Gid, Resource as Kernels, Rlimit, Uid};
 use rustix::thread;
 
-use super::step::Step;
-use crate::process::{Confinement, Limit, Resource, User};
+use crate::process::{Confinement, Limit, Resource, Stage, User};
 
 /// A confinement with all that its steps point at.
 pub(crate) struct Steps<'a> {
@@ -27,24 +26,24 @@ impl<'a> Steps<'a> {
         Self { confinement, groups }
     }
 
-    /// In the child: no allocation, no lock. The error is the step with its errno.
-    pub(super) fn take(&self) -> Result<(), (Step, Errno)> {
+    /// In the child: no allocation, no lock. The error is the stage with its errno.
+    pub(super) fn take(&self) -> Result<(), (Stage, Errno)> {
         let Confinement { oom_score_adj, nice, limits, umask, user, no_new_privs } = self.confinement;
         if let Some(score) = oom_score_adj {
-            set_oom_score(*score).map_err(|errno| (Step::OomScore, errno))?;
+            set_oom_score(*score).map_err(|errno| (Stage::OomScore, errno))?;
         }
         if *nice != 0 {
-            be_nice(*nice).map_err(|errno| (Step::Nice, errno))?;
+            be_nice(*nice).map_err(|errno| (Stage::Nice, errno))?;
         }
-        limits.iter().try_for_each(set_limit).map_err(|errno| (Step::Limits, errno))?;
+        limits.iter().try_for_each(set_limit).map_err(|errno| (Stage::Limits, errno))?;
         if let Some(mask) = umask {
             process::umask(Mode::from_raw_mode(*mask));
         }
         if let Some(user) = user {
-            self.become_user(user).map_err(|errno| (Step::User, errno))?;
+            self.become_user(user).map_err(|errno| (Stage::User, errno))?;
         }
         if *no_new_privs {
-            thread::set_no_new_privs(true).map_err(|errno| (Step::Privileges, errno))?;
+            thread::set_no_new_privs(true).map_err(|errno| (Stage::Privileges, errno))?;
         }
         Ok(())
     }

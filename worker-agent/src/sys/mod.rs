@@ -5,7 +5,6 @@
 //! | [`spawn`] | posix_spawn of our own executable, from a process with threads |
 //! | [`fork`] | fork, only with a token that says "one thread" |
 //! | [`child`] | the way from fork to exec, by raw calls over prepared memory |
-//! | [`step`] | the steps of that way that can fail |
 //! | [`confine`] | the part of that way that limits what the program may do |
 //! | [`trail`] | how far a child has come on that way |
 //! | [`users`] | users and groups, as the host's name service knows them |
@@ -24,7 +23,6 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod signal;
 pub(crate) mod spawn;
-pub(crate) mod step;
 pub(crate) mod trail;
 pub(crate) mod users;
 pub(crate) mod wait;

@@ -5,7 +5,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::step::Step;
+use crate::process::Stage;
 
 /// The shared byte, in a page of its own.
 #[derive(Debug)]
@@ -23,14 +23,14 @@ impl Trail {
         NonNull::new(page.cast()).map(Self).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
     }
 
-    /// Says, in the child, which step comes next.
-    pub(crate) fn mark(&self, step: Step) {
-        self.byte().store(step as u8, Ordering::Relaxed);
+    /// Says, in the child, which stage comes next.
+    pub(crate) fn mark(&self, stage: Stage) {
+        self.byte().store(stage.number(), Ordering::Relaxed);
     }
 
-    /// The step that was last marked; the first one before any was.
-    pub(crate) fn reached(&self) -> Step {
-        Step::from_byte(self.byte().load(Ordering::Relaxed)).unwrap_or(Step::Group)
+    /// The stage that was last marked; the first one before any was.
+    pub(crate) fn reached(&self) -> Stage {
+        Stage::from_number(self.byte().load(Ordering::Relaxed)).unwrap_or(Stage::Group)
     }
 
     fn byte(&self) -> &AtomicU8 {
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn the_last_mark_is_what_is_reached() {
         let trail = Trail::new().unwrap();
-        assert_eq!(trail.reached(), Step::Group);
-        trail.mark(Step::Chdir);
-        assert_eq!(trail.reached(), Step::Chdir);
+        assert_eq!(trail.reached(), Stage::Group);
+        trail.mark(Stage::Chdir);
+        assert_eq!(trail.reached(), Stage::Chdir);
     }
 }

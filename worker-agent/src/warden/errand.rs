@@ -14,7 +14,6 @@ use crate::sys;
 use crate::sys::child::{self, CStrings, Launch};
 use crate::sys::confine::Steps;
 use crate::sys::fork::SingleThread;
-use crate::sys::step::Step;
 use crate::sys::trail::Trail;
 
 /// One request to start a process, with its descriptors.
@@ -76,23 +75,5 @@ impl Errand {
         let leader = child::launch(thread, &launch, &write);
         let leader = leader.map_err(|error| (Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
         Ok(Forked { leader, report, trail })
-    }
-}
-
-/// The stage, as callers know it, of a step the child failed at.
-pub(super) fn stage(step: Step) -> Stage {
-    match step {
-        Step::Group => Stage::Group,
-        Step::Session => Stage::Session,
-        Step::Stdio => Stage::Stdio,
-        Step::OomScore => Stage::OomScore,
-        Step::Nice => Stage::Nice,
-        Step::Limits => Stage::Limits,
-        Step::User => Stage::User,
-        Step::Privileges => Stage::Privileges,
-        Step::Signals => Stage::Signals,
-        Step::Chdir => Stage::Chdir,
-        Step::Guard => Stage::Guard,
-        Step::Exec => Stage::Exec,
     }
 }

@@ -1,55 +1,30 @@
 //! A keeper: parent of one attempt's leader, heir of its orphans, and the one that proves the tree empty.
 //!
-//! ```text
-//!            exec'd           leader ended           grace over
-//!  Starting ────────► Running ────────────► Grace ────────────► Killing ──┐ again while any child is left
-//!     │ start timeout    │  told to kill, or warden gone          ▲ ◄─────┘
-//!     └──────────────────┴────────────────────────────────────────┘
-//!  ECHILD in any state: last report, exit
-//! ```
+//! How far it is: [`phase`](super::phase). ECHILD in any of them: last report, exit.
+//!
 //! It is told by signals (SIGTERM: kill; SIGRTMIN with a number: signal the tree), because those reach it by pidfd whoever
 //! else is dead. It tells by datagrams, and never waits in sending one.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
-use super::errand::{Errand, stage};
-use super::wire::{Datagram, Report, Ticket};
+use super::cage::Cage;
+use super::errand::Errand;
+use super::outbox::Outbox;
+use super::phase::Phase;
+use super::wire::{Report, Ticket};
 use super::{KILL_TREE, Limits, signal_tree, tree};
-use crate::containment::group::{Group, look};
 use crate::process::{ExitInfo, ExitKind, Proof, SpawnError, Stage};
-use crate::sys;
 use crate::sys::child;
 use crate::sys::fork::{Child, SingleThread};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::trail::Trail;
 use crate::sys::wait::{Ended, Reaped, reap_any};
-
-/// First pause between two kills of what would not die, then doubled up to the longest.
-const KILL_AGAIN: Duration = Duration::from_millis(5);
-const KILL_AGAIN_MAX: Duration = Duration::from_millis(500);
-
-/// The control group of a tree, as its keeper uses it.
-struct Cage {
-    leaf: Group,
-    /// Its events, once something is in it that is no child of ours.
-    events: Option<OwnedFd>,
-    /// It was killed once. What is left after that is not in it.
-    killed: bool,
-}
-
-impl Cage {
-    /// Whether that was the first kill, and has all of it.
-    fn kill(&mut self) -> bool {
-        let first = !std::mem::replace(&mut self.killed, true);
-        self.leaf.kill().is_ok() && first
-    }
-}
 
 /// What a keeper shares with the warden it was forked from.
 pub(super) struct Inherited<'a> {
@@ -82,13 +57,6 @@ fn close_others(child: &Child, inherited: &Inherited<'_>, errand: &Errand) {
     child.close_all_but(&mut keep);
 }
 
-enum Phase {
-    Starting { until: Instant },
-    Running,
-    Grace { until: Instant },
-    Killing { overdue: Option<Instant>, again: Instant, pause: Duration },
-}
-
 struct Keeper<'a> {
     inherited: &'a Inherited<'a>,
     ticket: Ticket,
@@ -104,7 +72,7 @@ struct Keeper<'a> {
     /// Why there is no program: reported when the half-started child is gone.
     failure: Option<(Stage, i32)>,
     /// Reports the warden's queue had no room for: it is shared by all keepers, and hundreds may end at once.
-    outbox: VecDeque<Datagram>,
+    outbox: Outbox,
     /// The warden is gone, so nobody listens.
     orphaned: bool,
 }
@@ -128,9 +96,9 @@ impl<'a> Keeper<'a> {
             starting: None,
             leader: None,
             forked: now,
-            cage: errand.leaf.clone().map(|leaf| Cage { leaf, events: None, killed: false }),
+            cage: errand.leaf.clone().map(Cage::new),
             failure: None,
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             orphaned: false,
         };
         match errand.fork_leader(inherited.thread) {
@@ -154,7 +122,7 @@ impl<'a> Keeper<'a> {
 
     /// Waits for a signal, the report pipe, room for a report, the warden's end or the next deadline.
     fn wait(&mut self) {
-        let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = self.phase.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // Without events, only the other end's closing shows.
         let room = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
@@ -166,7 +134,7 @@ impl<'a> Keeper<'a> {
         if let Some((pipe, _)) = &self.starting {
             fds.push(PollFd::new(pipe, PollFlags::IN));
         }
-        if let Some(events) = self.cage.as_ref().and_then(|cage| cage.events.as_ref()) {
+        if let Some(events) = self.cage.as_ref().and_then(Cage::events) {
             fds.push(PollFd::new(events, PollFlags::PRI));
         }
         // An error (EINTR cannot come, all signals being blocked) only makes this round early.
@@ -181,14 +149,6 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Starting { until } | Phase::Grace { until } => Some(*until),
-            Phase::Running => None,
-            Phase::Killing { overdue, again, .. } => Some(overdue.map_or(*again, |overdue| overdue.min(*again))),
-        }
-    }
-
     fn learn_start(&mut self) {
         let Some((pipe, _)) = &self.starting else { return };
         match child::read_report(pipe) {
@@ -196,11 +156,9 @@ impl<'a> Keeper<'a> {
             child::Report::Started => {
                 let leader = self.leader.map_or(0, |leader| leader.as_raw_pid().cast_unsigned());
                 self.tell(&Report::Started { leader });
-                if matches!(self.phase, Phase::Starting { .. }) {
-                    self.phase = Phase::Running;
-                }
+                self.phase.started();
             }
-            child::Report::Failed(step, errno) => self.failure = Some((stage(step), errno)),
+            child::Report::Failed(stage, errno) => self.failure = Some((stage, errno)),
         }
         self.starting = None;
     }
@@ -221,16 +179,15 @@ impl<'a> Keeper<'a> {
     fn meet_deadlines(&mut self, now: Instant) {
         match self.phase {
             Phase::Starting { until } if until <= now => {
-                let reached = self.starting.take().map_or(Stage::Exec, |(_, trail)| stage(trail.reached()));
+                let reached = self.starting.take().map_or(Stage::Exec, |(_, trail)| trail.reached());
                 self.failure.get_or_insert((reached, libc::ETIME));
                 self.kill(now);
             }
             Phase::Grace { until } if until <= now => self.kill(now),
-            Phase::Killing { overdue, again, pause } => {
+            Phase::Killing { overdue, again, .. } => {
                 if again <= now {
                     self.kill_round();
-                    let pause = (pause * 2).min(KILL_AGAIN_MAX);
-                    self.phase = Phase::Killing { overdue, again: Instant::now() + pause, pause };
+                    self.phase.pause(Instant::now());
                 }
                 if overdue.is_some_and(|overdue| overdue <= now) {
                     self.tell_overdue();
@@ -240,20 +197,8 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Begins to kill. Said twice, it goes on as it was.
     fn kill(&mut self, now: Instant) {
-        if !matches!(self.phase, Phase::Killing { .. }) {
-            let overdue = Some(now + self.inherited.limits.proof);
-            self.phase = Phase::Killing { overdue, again: now, pause: KILL_AGAIN };
-        }
-    }
-
-    /// Where children still end, others may still be forked: the next round is worth more than the pause.
-    fn hurry(&mut self) {
-        if let Phase::Killing { again, pause, .. } = &mut self.phase {
-            *pause = KILL_AGAIN;
-            *again = (*again).min(Instant::now() + KILL_AGAIN);
-        }
+        self.phase.kill(now, now + self.inherited.limits.proof);
     }
 
     fn kill_round(&mut self) {
@@ -292,9 +237,7 @@ impl<'a> Keeper<'a> {
             Some((stage, errno)) => self.tell(&Report::Failed(SpawnError { stage, errno, proof: Proof::None })),
             None => self.tell(&Report::TreeEnded(Proof::None)),
         }
-        if let Phase::Killing { overdue, .. } = &mut self.phase {
-            *overdue = None;
-        }
+        self.phase.told_overdue();
     }
 
     /// Takes every child that ended; whether none is left, in which case the last word has been said.
@@ -308,7 +251,7 @@ impl<'a> Keeper<'a> {
                     self.leader = None;
                     exit = Some(exit_info(&ended, self.forked.elapsed()));
                 }
-                Ok(Reaped::Child(..)) => self.hurry(),
+                Ok(Reaped::Child(..)) => self.phase.hurry(Instant::now()),
                 // A job may stand still as it likes.
                 Ok(Reaped::Stopped(_)) => {}
                 Ok(Reaped::Empty) if self.is_uncaged() => {
@@ -320,7 +263,7 @@ impl<'a> Keeper<'a> {
         }
         if let (Some(exit), None) = (exit, self.failure) {
             self.tell(&Report::Ended { exit, tree: None });
-            self.await_survivors();
+            self.phase.leader_ended(Instant::now() + self.inherited.limits.grace);
         }
         false
     }
@@ -329,28 +272,16 @@ impl<'a> Keeper<'a> {
     /// it is none of the tree's, and still keeps the group from the next.
     fn is_uncaged(&mut self) -> bool {
         let Some(cage) = &mut self.cage else { return true };
-        if cage.events.is_none() {
-            cage.events = cage.leaf.events().ok();
-        }
-        match cage.events.as_ref().map(look) {
-            Some(Ok(populated)) => !populated,
-            // It cannot be asked. Having no child is proof enough, and said to be that one.
-            Some(Err(_)) | None => {
-                self.cage = None;
-                true
-            }
-        }
+        cage.is_empty().unwrap_or_else(|| {
+            // Having no child is proof enough, and said to be that one.
+            self.cage = None;
+            true
+        })
     }
 
     /// Whether only the control group keeps us: then any event may have been its last.
     fn strangers(&self) -> bool {
-        self.leader.is_none() && self.cage.as_ref().is_some_and(|cage| cage.events.is_some())
-    }
-
-    fn await_survivors(&mut self) {
-        if !matches!(self.phase, Phase::Killing { .. }) {
-            self.phase = Phase::Grace { until: Instant::now() + self.inherited.limits.grace };
-        }
+        self.leader.is_none() && self.cage.as_ref().and_then(Cage::events).is_some()
     }
 
     /// The last word. The common end, leader gone and nothing else there, is this one datagram.
@@ -359,7 +290,7 @@ impl<'a> Keeper<'a> {
         let report = match (self.failure, exit) {
             (Some((stage, errno)), _) => Report::Failed(SpawnError { stage, errno, proof }),
             // In two pieces, so that the agent knows: a group that was killed must not be used again.
-            (None, Some(exit)) if self.cage.as_ref().is_some_and(|cage| cage.killed) => {
+            (None, Some(exit)) if self.cage.as_ref().is_some_and(Cage::was_killed) => {
                 self.tell(&Report::Ended { exit, tree: None });
                 Report::TreeEnded(proof)
             }
@@ -370,7 +301,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn tell(&mut self, report: &Report) {
-        self.outbox.push_back(report.encode(self.ticket));
+        self.outbox.push(report.encode(self.ticket), None);
         self.flush();
     }
 
@@ -383,13 +314,10 @@ impl<'a> Keeper<'a> {
     }
 
     fn flush(&mut self) {
-        while let Some(datagram) = self.outbox.front() {
-            match sys::fd::send(self.inherited.reports.as_fd(), datagram.as_bytes(), &[]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.orphaned => return,
-                // Gone: nobody is left to be told.
-                _ => self.outbox.pop_front(),
-            };
+        if self.orphaned {
+            self.outbox.clear();
         }
+        self.outbox.flush(self.inherited.reports);
     }
 }
 

@@ -27,18 +27,24 @@
 //!
 //! What is fenced does not outlive the agent's lease, whatever the agent does: [`fence`].
 //!
-//! - [`wire`] the datagrams · [`spec`] what to start, as bytes, and [`confine`] how · [`ward`] the warden's loop · [`orphans`] what
-//!   dead keepers left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt · [`tree`] finding and killing
+//! - [`wire`] the datagrams · [`spec`] what to start, as bytes, and [`confine`] how · [`ward`] the warden's loop, over its
+//!   [`keepers`] · [`orphans`] what
+//!   dead keepers left · [`errand`] a request and the fork of its leader · [`keeper`] one attempt, with its
+//!   [`phase`] and its control group, the [`cage`] · [`outbox`] what waits for room · [`tree`] finding and killing
 //!   what is below a process.
 //!
 //! Not here: tokio, threads, jobs, files, time limits of jobs. The agent's side of the conversation is
 //! [`process`](crate::process).
 
+mod cage;
 mod confine;
 mod errand;
 mod fence;
 mod keeper;
+mod keepers;
 mod orphans;
+mod outbox;
+mod phase;
 mod spec;
 mod tree;
 mod ward;

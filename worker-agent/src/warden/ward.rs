@@ -1,6 +1,5 @@
 //! The warden's loop: three descriptors (agent, keepers' reports, SIGCHLD), one table, no waiting anywhere but in poll.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -8,14 +7,15 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::Limits;
 use super::errand::Errand;
 use super::fence::{Fence, Guard};
 use super::keeper::{self, Inherited};
+use super::keepers::{Attempt, Keepers};
 use super::orphans::Orphans;
-use super::wire::{self, DATAGRAM_MAX, Report, Request, Ticket};
-use super::{KILL_TREE, Limits};
-use crate::containment::group::Group;
-use crate::process::{Proof, SpawnError, Stage};
+use super::outbox::Outbox;
+use super::wire::{DATAGRAM_MAX, Report, Request, Ticket};
+use crate::process::{SpawnError, Stage};
 use crate::sys;
 use crate::sys::fd::Datagram;
 use crate::sys::fork::{Forked, SingleThread, fork};
@@ -24,26 +24,6 @@ use crate::sys::wait::{Reaped, reap_any};
 
 /// Requests taken before the other descriptors get their turn.
 const REQUESTS_A_TURN: usize = 8;
-/// Times that a keeper is made to go on after it was stopped, which only its own job does. One that is stopped more often
-/// supervises nothing any more: it is killed, its leader dies with it, and the rest of its tree is swept.
-const WAKES_MAX: u8 = 100;
-
-/// How far an attempt has come, as far as the agent has been told.
-#[derive(Debug)]
-struct Attempt {
-    ticket: Ticket,
-    guard: Guard,
-    /// The control group that holds its tree.
-    leaf: Option<Group>,
-    /// For the agent; opened before the keeper can possibly be reaped, held until it has started its leader.
-    pidfd: Option<OwnedFd>,
-    started: bool,
-    leader_told: bool,
-    /// The last word was said.
-    over: bool,
-    /// How often its keeper was stopped, and made to go on.
-    wakes: u8,
-}
 
 /// See the module.
 pub(super) struct Ward {
@@ -57,12 +37,11 @@ pub(super) struct Ward {
     /// still there to be read. A keeper sees the warden's end as hang-up of its own.
     reports: OwnedFd,
     reports_end: OwnedFd,
-    keepers: HashMap<Pid, Attempt>,
-    tickets: HashMap<Ticket, Pid>,
+    keepers: Keepers,
     orphans: Orphans,
     fence: Fence,
     /// What the agent's queue had no room for.
-    outbox: VecDeque<(wire::Datagram, Option<OwnedFd>)>,
+    outbox: Outbox,
     /// Set when the agent is gone: when to stop trusting the keepers.
     closing: Option<Instant>,
 }
@@ -81,11 +60,10 @@ impl Ward {
             signals: SignalFd::new(&[libc::SIGCHLD])?,
             reports,
             reports_end,
-            keepers: HashMap::new(),
-            tickets: HashMap::new(),
+            keepers: Keepers::default(),
             orphans: Orphans::default(),
             fence: Fence::new()?,
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             closing: None,
         })
     }
@@ -108,7 +86,7 @@ impl Ward {
                 self.strike();
             }
             self.meet_deadlines(Instant::now());
-            self.flush();
+            self.outbox.flush(&self.agent);
         }
         Ok(())
     }
@@ -165,7 +143,7 @@ impl Ward {
                     self.spawn(ticket, fenced, contained, datagram);
                 }
                 Ok((_, Request::Refresh { deadline })) => self.fence.refresh(deadline)?,
-                Ok((ticket, Request::Kill)) => self.kill(ticket),
+                Ok((ticket, Request::Kill)) => self.keepers.kill(ticket),
                 // Our own agent cannot have sent it, and there is no ticket to answer on.
                 Err(error) => eprintln!("windlass-warden: request ignored: {error}"),
             }
@@ -176,7 +154,7 @@ impl Ward {
     /// The agent is gone, or wants us to be: every keeper kills, and the loop ends when all are through.
     fn close(&mut self) -> io::Result<()> {
         self.closing = Some(Instant::now() + self.limits.proof);
-        self.keepers.iter().for_each(|(keeper, attempt)| kill_tree(*keeper, attempt));
+        self.keepers.kill_all();
         self.orphans.begin_sweep();
         Ok(())
     }
@@ -184,21 +162,8 @@ impl Ward {
     /// Kills what is fenced, if the lease has run out.
     fn strike(&mut self) {
         self.fence.silence();
-        if !self.fence.is_past() {
-            return;
-        }
-        for (keeper, attempt) in &mut self.keepers {
-            if attempt.guard == Guard::Fenced && !attempt.over {
-                attempt.guard = Guard::Struck;
-                kill_tree(*keeper, attempt);
-            }
-        }
-    }
-
-    fn kill(&self, ticket: Ticket) {
-        let keeper = self.tickets.get(&ticket);
-        if let Some((keeper, attempt)) = keeper.and_then(|keeper| self.keepers.get_key_value(keeper)) {
-            kill_tree(*keeper, attempt);
+        if self.fence.is_past() {
+            self.keepers.strike();
         }
     }
 
@@ -231,10 +196,7 @@ impl Ward {
                     send_to_child(keeper, libc::SIGKILL);
                 }
                 let guard = if fenced { Guard::Fenced } else { Guard::Free };
-                let attempt =
-                    Attempt { ticket, guard, leaf, pidfd, started: false, leader_told: false, over: false, wakes: 0 };
-                self.keepers.insert(keeper, attempt);
-                self.tickets.insert(ticket, keeper);
+                self.keepers.insert(keeper, Attempt::new(ticket, guard, leaf, pidfd));
             }
             Err(error) => self.fail(ticket, Stage::Fork, error.raw_os_error().unwrap_or(libc::EAGAIN)),
         }
@@ -263,31 +225,11 @@ impl Ward {
 
     /// Passes a report on and remembers what the agent has been told by it.
     fn on_report(&mut self, ticket: Ticket, report: &Report) {
-        let Some(keeper) = self.tickets.get(&ticket).copied() else {
-            return;
-        };
-        let Some(attempt) = self.keepers.get_mut(&keeper) else {
-            return;
-        };
+        let Some(attempt) = self.keepers.find(ticket) else { return };
         // Before the end that it explains. One that was read before the kill needs no explanation.
-        let struck = attempt.guard == Guard::Struck && !attempt.leader_told;
-        let mut pidfd = None;
-        match report {
-            Report::Started { .. } => {
-                attempt.started = true;
-                pidfd = attempt.pidfd.take();
-            }
-            Report::Failed(error) => attempt.over = error.proof != Proof::None,
-            Report::Ended { tree, .. } => {
-                attempt.leader_told = true;
-                attempt.over = tree.is_some();
-            }
-            Report::LeaderLost => attempt.leader_told = true,
-            Report::TreeEnded(proof) => attempt.over = *proof != Proof::None,
-            // Ours to say, not a keeper's.
-            Report::Fenced => {}
-        }
-        if struck && matches!(report, Report::Ended { .. } | Report::TreeEnded(_)) {
+        let explains = attempt.guard == Guard::Struck && !attempt.leader_told;
+        let pidfd = attempt.note(report);
+        if explains && matches!(report, Report::Ended { .. } | Report::TreeEnded(_)) {
             self.tell(ticket, &Report::Fenced, None);
         }
         self.tell(ticket, report, pidfd);
@@ -306,26 +248,15 @@ impl Ward {
             }
         }
         // After the loop: one that is stopped again at once must not keep us in it.
-        stopped.into_iter().for_each(|pid| self.wake(pid));
+        stopped.into_iter().for_each(|pid| self.keepers.wake(pid));
         // What a keeper wrote before it died is in the socket by now; only after that can its silence be judged.
         self.read_reports()?;
         for pid in dead {
-            let Some(attempt) = self.keepers.remove(&pid) else {
-                continue;
-            };
-            self.tickets.remove(&attempt.ticket);
-            if !attempt.over {
+            if let Some(attempt) = self.keepers.remove(pid).filter(|attempt| !attempt.is_over()) {
                 self.on_orphaned(attempt);
             }
         }
         Ok(())
-    }
-
-    /// A keeper was stopped: it would neither hear its leader's end nor prove anything.
-    fn wake(&mut self, pid: Pid) {
-        let Some(attempt) = self.keepers.get_mut(&pid) else { return };
-        attempt.wakes = attempt.wakes.saturating_add(1);
-        send_to_child(pid, if attempt.wakes > WAKES_MAX { libc::SIGKILL } else { libc::SIGCONT });
     }
 
     /// A keeper died before its last word. Its leader dies by PDEATHSIG and the rest of the tree is our child now.
@@ -343,11 +274,11 @@ impl Ward {
     fn meet_deadlines(&mut self, now: Instant) {
         if self.closing.is_some_and(|until| until <= now) {
             // Stopped, or stuck beside a tree that does not die: as its heirs we do what we can.
-            self.keepers.keys().for_each(|keeper| send_to_child(*keeper, libc::SIGKILL));
+            self.keepers.pids().for_each(|keeper| send_to_child(keeper, libc::SIGKILL));
             self.closing = Some(now + self.limits.proof);
         }
         if self.orphans.deadline().is_some_and(|at| at <= now) {
-            let keepers = self.keepers.keys().copied().collect();
+            let keepers = self.keepers.pids().collect();
             for (ticket, report) in self.orphans.turn(now, &keepers) {
                 self.tell(ticket, &report, None);
             }
@@ -357,28 +288,7 @@ impl Ward {
     // ---- to the agent ----
 
     fn tell(&mut self, ticket: Ticket, report: &Report, pidfd: Option<OwnedFd>) {
-        self.outbox.push_back((report.encode(ticket), pidfd));
-    }
-
-    /// Sends what the agent's queue takes now; the rest waits for the next turn.
-    fn flush(&mut self) {
-        while let Some((datagram, pidfd)) = self.outbox.front() {
-            let pidfd = pidfd.as_ref().map(AsFd::as_fd);
-            match sys::fd::send(self.agent.as_fd(), datagram.as_bytes(), pidfd.as_slice()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Gone: the end of its socket says so too, and then nobody needs this any more.
-                _ => self.outbox.pop_front(),
-            };
-        }
-    }
-}
-
-fn kill_tree(keeper: Pid, attempt: &Attempt) {
-    send_to_child(keeper, KILL_TREE);
-    send_to_child(keeper, libc::SIGCONT); // a stopped keeper kills nothing
-    // Told first, the keeper knows what its leader died of. And whatever it is at, its tree is dead by this.
-    if let Some(leaf) = &attempt.leaf {
-        let _ = leaf.kill();
+        self.outbox.push(report.encode(ticket), pidfd);
     }
 }
 

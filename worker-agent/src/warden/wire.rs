@@ -122,7 +122,7 @@ impl Report {
         match self {
             Self::Started { leader } => Datagram::new(STARTED, ticket).put(&leader.to_le_bytes()),
             Self::Failed(error) => Datagram::new(FAILED, ticket)
-                .put(&[stage_number(error.stage), proof_number(error.proof)])
+                .put(&[error.stage.number(), proof_number(error.proof)])
                 .put(&error.errno.to_le_bytes()),
             Self::Ended { exit, tree } => encode_exit(Datagram::new(ENDED, ticket), exit, *tree),
             Self::LeaderLost => Datagram::new(LEADER_LOST, ticket),
@@ -194,54 +194,13 @@ fn decode_exit(fields: &mut Fields<'_>) -> Result<Report, WireError> {
 
 fn decode_failure(fields: &mut Fields<'_>) -> Result<SpawnError, WireError> {
     let number = fields.u8()?;
-    let stage = STAGES.into_iter().find(|stage| stage_number(*stage) == number);
-    let stage = stage.ok_or(WireError::Unknown { field: "stage", value: number })?;
+    let stage = Stage::from_number(number).ok_or(WireError::Unknown { field: "stage", value: number })?;
     let proof = proof(fields.u8()?)?;
     Ok(SpawnError { stage, errno: fields.i32()?, proof })
 }
 
 fn micros(duration: Duration) -> [u8; 8] {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes()
-}
-
-const STAGES: [Stage; 16] = [
-    Stage::Prepare,
-    Stage::Warden,
-    Stage::Fork,
-    Stage::Group,
-    Stage::Session,
-    Stage::Stdio,
-    Stage::OomScore,
-    Stage::Nice,
-    Stage::Limits,
-    Stage::User,
-    Stage::Privileges,
-    Stage::Signals,
-    Stage::Chdir,
-    Stage::Guard,
-    Stage::Exec,
-    Stage::Fence,
-];
-
-fn stage_number(stage: Stage) -> u8 {
-    match stage {
-        Stage::Prepare => 1,
-        Stage::Warden => 2,
-        Stage::Fork => 3,
-        Stage::Session => 4,
-        Stage::Stdio => 5,
-        Stage::Chdir => 6,
-        Stage::Guard => 7,
-        Stage::Signals => 8,
-        Stage::Exec => 9,
-        Stage::Fence => 10,
-        Stage::OomScore => 11,
-        Stage::Nice => 12,
-        Stage::Limits => 13,
-        Stage::User => 14,
-        Stage::Privileges => 15,
-        Stage::Group => 16,
-    }
 }
 
 fn proof_number(proof: Proof) -> u8 {

@@ -12,7 +12,7 @@ fn exit(status: ExitKind) -> ExitInfo {
 
 fn every_report() -> Vec<Report> {
     let mut all = vec![Report::Started { leader: u32::MAX }, Report::LeaderLost, Report::Fenced];
-    for stage in STAGES {
+    for stage in Stage::ALL {
         all.push(Report::Failed(SpawnError { stage, errno: -7, proof: Proof::None }));
     }
     for proof in [Proof::Cgroup, Proof::Keeper, Proof::Swept, Proof::None] {
