@@ -50,6 +50,7 @@ fn hello(session: u64) -> Box<AgentHello> {
         version: "0".into(),
         seen: None,
         answers_asks: true,
+        traits: Arc::default(),
     })
 }
 

@@ -32,6 +32,12 @@ pub const DETAIL_BYTES_MAX: usize = 4_096;
 pub const REQUEST_ID_BYTES_MAX: usize = 36;
 /// Greatest priority; the least is its negative.
 pub const PRIORITY_MAX: i8 = 100;
+/// Devices of one agent, of all kinds: sixteen hosts' worth of the largest there are.
+pub const DEVICES_MAX: usize = 256;
+/// Longest id of a device: a GPU's UUID takes 40 bytes, a slice of one a little more.
+pub const DEVICE_ID_BYTES_MAX: usize = 64;
+/// Greatest weight of an agent.
+pub const WEIGHT_MAX: u32 = 1_000;
 /// Pools of one agent.
 pub const POOLS_MAX: usize = 64;
 /// Counters that one agent says: four times what there are, for agents that are newer than whoever reads them.
@@ -87,7 +93,7 @@ pub const AGENT_CAPACITY_MAX: u32 = 20_000;
 /// Attempts in one hello: those an agent may hold, some it is killing, and the ends it keeps until they are acknowledged. Each
 /// takes 67 bytes at most, so the largest hello fits [`MESSAGE_BYTES_MAX`].
 pub const INVENTORY_ITEMS_MAX: usize = 60_000;
-/// Named resources that one job takes, or one agent has.
+/// Named resources that one job takes, or one agent has, kinds of devices among them.
 pub const RESOURCES_MAX: usize = 32;
 /// Largest amount of a resource, in thousandths: below 2^53, so that it is exact in JSON.
 pub const RESOURCE_AMOUNT_MAX: u64 = 1_000_000_000_000_000;

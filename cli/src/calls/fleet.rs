@@ -12,10 +12,19 @@ use crate::spec::span;
 impl Client {
     /// All agents, page by page.
     pub(crate) async fn list_agents(&self) -> Answer<Vec<pb::Agent>> {
+        self.agents_with(&[]).await
+    }
+
+    /// Those with all of these labels; an empty value stands for any.
+    pub(crate) async fn agents_with(&self, labels: &[(String, String)]) -> Answer<Vec<pb::Agent>> {
         let mut agents = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = pb::ListAgentsRequest { page_size: PAGE_MAX as i32, page_token };
+            let request = pb::ListAgentsRequest {
+                page_size: PAGE_MAX as i32,
+                page_token,
+                labels: labels.iter().cloned().collect(),
+            };
             let page = self.fleet().list_agents(timed(request)).await?.into_inner();
             agents.extend(page.agents);
             if page.next_page_token.is_empty() {

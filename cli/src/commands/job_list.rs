@@ -120,7 +120,7 @@ fn request(args: &Args, page: usize, page_token: String) -> pb::ListJobsRequest 
 }
 
 // In the contract an empty value stands for any.
-fn parse_label(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=').unwrap_or((text, "")) {
         ("", _) => Err("must be KEY or KEY=VALUE".into()),
         (key, value) => Ok((key.to_owned(), value.to_owned())),

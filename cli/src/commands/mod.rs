@@ -120,7 +120,7 @@ pub(crate) enum JobVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentVerb {
     /// List agents, with what they run and what their pools take
-    List,
+    List(agent_list::Args),
     /// Show agents in full, with their pools
     Get(AgentArgs),
     /// Give agents nothing new; what runs there goes on
@@ -236,7 +236,7 @@ async fn queue(client: &Client, global: &Global, verb: QueueVerb) -> Result<Exit
 
 async fn agent(client: &Client, global: &Global, verb: AgentVerb) -> Result<Exit, Failure> {
     match verb {
-        AgentVerb::List => agent_list::list(client, global).await,
+        AgentVerb::List(args) => agent_list::list(client, global, &args).await,
         AgentVerb::Get(args) => agent_get::get(client, global, &args).await,
         AgentVerb::Cordon(args) => agent_cordon::cordon(client, global, &args).await,
         AgentVerb::Uncordon(args) => agent_uncordon::uncordon(client, global, &args).await,

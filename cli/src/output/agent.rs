@@ -1,5 +1,6 @@
 //! Agents for people: a line each, or in full.
 
+use windlass_shared::domain::{WEIGHT_DEFAULT, show_amount};
 use windlass_shared::pb;
 
 use super::table::render;
@@ -52,11 +53,32 @@ pub(crate) fn agent_sheet(agent: &pb::Agent) -> String {
     line("version", &agent.version);
     line("connected", &show_instant(agent.connect_time.as_ref()));
     line("heard", &show_instant(agent.heartbeat_time.as_ref()));
+    if let Some(traits) = &agent.traits {
+        traits_lines(traits).iter().for_each(|(name, value)| line(name, value));
+    }
     if !agent.pools.is_empty() {
         sheet += "\n";
         sheet += &pool_table(&agent.pools);
     }
     sheet
+}
+
+/// What it says of itself; what it does not say has an empty line.
+fn traits_lines(traits: &pb::Traits) -> [(&'static str, String); 5] {
+    let amount = |(name, milli): (&String, &u64)| format!("{name}={}", show_amount(*milli));
+    let set = |set: &pb::DeviceSet| format!("{}={}", set.name, set.ids.join(","));
+    let labels: Vec<_> =
+        traits.labels.iter().map(|(key, value)| one_line(&format!("{key}={value}"), usize::MAX)).collect();
+    let resources: Vec<_> = traits.resources.iter().map(amount).collect();
+    let devices: Vec<_> = traits.devices.iter().map(set).collect();
+    let weight = if traits.weight == WEIGHT_DEFAULT { String::new() } else { traits.weight.to_string() };
+    [
+        ("labels", labels.join(" ")),
+        ("resources", resources.join(" ")),
+        ("devices", devices.join(" ")),
+        ("leaves at", show_instant(traits.leave_time.as_ref())),
+        ("weight", weight),
+    ]
 }
 
 fn pool_table(pools: &[pb::Pool]) -> String {
@@ -94,6 +116,29 @@ mod tests {
         let table = agent_table(&[agent()]);
         assert!(table.contains("CONNECTED") && table.contains("ACTIVE") && table.contains("3/4"), "{table}");
         assert!(table.ends_with("demo 1/2: fail, upper\n"), "{table}");
+    }
+
+    #[test]
+    fn the_sheet_shows_what_an_agent_says_of_itself_and_nothing_of_what_it_does_not() {
+        let ids = vec!["0".into(), "1".into()];
+        let with = |traits| agent_sheet(&pb::Agent { traits: Some(traits), ..pb::Agent::default() });
+        let sheet = with(pb::Traits {
+            labels: [("arch".into(), "arm".into()), ("zone".into(), String::new())].into(),
+            resources: [("disk".into(), 2_000), ("memory".into(), 1_500)].into(),
+            devices: vec![pb::DeviceSet { name: "gpu".into(), ids }],
+            leave_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+            weight: 7,
+        });
+        let wanted = concat!(
+            "labels      arch=arm zone=\n",
+            "resources   disk=2 memory=1.5\n",
+            "devices     gpu=0,1\n",
+            "leaves at   2023-11-14T22:13:20.000Z\n",
+            "weight      7\n",
+        );
+        assert!(sheet.ends_with(wanted), "{sheet}");
+        let sheet = with(pb::Traits { weight: WEIGHT_DEFAULT, ..pb::Traits::default() });
+        assert!(sheet.ends_with("held\n"), "{sheet}");
     }
 
     #[test]

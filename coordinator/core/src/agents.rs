@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentRecord, AgentState, Credit, OrderKind, Scheduling};
+use windlass_shared::domain::{AgentRecord, AgentState, Credit, OrderKind, Scheduling, Traits};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
@@ -51,6 +51,8 @@ pub(crate) struct Agent {
     pub(crate) heard_at: Timestamp,
     /// When its lease is looked at next: one timer an agent, however often it says hello.
     pub(crate) lease_due: Option<Moment>,
+    /// What it says of itself; the default until it has said hello to us.
+    pub(crate) traits: Arc<Traits>,
 }
 
 /// A boot and a lock, as short as it is on record with each attempt: FNV-1a. It tells an agent from its clones, which do not choose
@@ -118,6 +120,7 @@ impl Agent {
                 OrderKind::Drain(until) => until,
                 OrderKind::Cordon => None,
             }),
+            traits: self.traits.clone(),
         }
     }
 }
@@ -200,10 +203,16 @@ impl Agents {
         self.table.contains_key(&ix)
     }
 
-    /// By id, after `after`.
-    pub(crate) fn records(&self, after: Option<AgentId>, names: &Names) -> impl Iterator<Item = AgentRecord> {
+    /// Those of which `wanted` holds, by id, after `after`.
+    pub(crate) fn records(
+        &self,
+        after: Option<AgentId>,
+        names: &Names,
+        wanted: impl Fn(&Traits) -> bool,
+    ) -> impl Iterator<Item = AgentRecord> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.by_id.range((from, Bound::Unbounded)).map(|(_, ix)| self.record(*ix, names))
+        let agents = self.by_id.range((from, Bound::Unbounded)).map(|(_, ix)| self.get(*ix));
+        agents.filter(move |agent| wanted(&agent.traits)).map(|agent| agent.record(names))
     }
 
     pub(crate) fn record(&self, ix: AgentIx, names: &Names) -> AgentRecord {
@@ -268,7 +277,12 @@ impl Core {
 
     pub(crate) fn credit(&mut self, now: Now, session: SessionId, credit: &Credit) {
         let Some(ix) = self.agents.speaker(session) else { return };
-        self.with_agent(ix, |agent, jobs| agent.rooms.offer(credit, &mut jobs.names));
+        self.with_agent(ix, |agent, jobs| {
+            agent.rooms.offer(credit, &mut jobs.names);
+            if let Some(traits) = &credit.traits {
+                agent.traits = traits.clone();
+            }
+        });
         self.note_stuck(now, ix, credit.stuck);
     }
 

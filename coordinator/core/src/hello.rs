@@ -79,6 +79,7 @@ impl Core {
             heard: now.mono,
             heard_at: now.wall,
             lease_due: None,
+            traits: hello.traits.clone(),
         };
         let ix = known.unwrap_or_else(|| self.agents.insert(fresh(Rooms::default(), BTreeSet::new(), 0)));
         self.with_agent(ix, |agent, jobs| {

@@ -38,7 +38,7 @@ mod word;
 
 use std::time::Duration;
 
-use windlass_shared::domain::AgentRecord;
+use windlass_shared::domain::{AgentRecord, Traits};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now};
 
@@ -185,7 +185,18 @@ impl Core {
     /// Up to `limit` agents of those known, by id, after `after`.
     #[must_use]
     pub fn agents(&self, after: Option<AgentId>, limit: usize) -> Vec<AgentRecord> {
-        self.agents.records(after, &self.jobs.names).take(limit).collect()
+        self.agents_that(after, limit, |_| true)
+    }
+
+    /// The same of those whose traits are wanted.
+    #[must_use]
+    pub fn agents_that(
+        &self,
+        after: Option<AgentId>,
+        limit: usize,
+        wanted: impl Fn(&Traits) -> bool,
+    ) -> Vec<AgentRecord> {
+        self.agents.records(after, &self.jobs.names, wanted).take(limit).collect()
     }
 
     /// Whether there is a job of this id that is not final.

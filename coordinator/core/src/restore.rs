@@ -169,6 +169,7 @@ impl Core {
             heard: now.mono,
             heard_at: seed.seen_at,
             lease_due: None,
+            traits: Arc::default(),
         })
     }
 }

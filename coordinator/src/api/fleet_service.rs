@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
-use windlass_shared::convert;
+use windlass_shared::convert::{self, LabelFilter};
 use windlass_shared::domain::AgentRecord;
 use windlass_shared::fault::Invalid;
 use windlass_shared::ids::AgentId;
@@ -17,7 +17,6 @@ use super::{Api, page};
 use crate::driver::Wish;
 
 const AGENTS_PAGE: usize = 100;
-const NO_FILTER: () = ();
 
 fn cordon_request(request: &pb::CordonAgentRequest) -> Result<(AgentId, Wish), Invalid> {
     convert::request_id("request_id", &request.request_id)?;
@@ -47,17 +46,26 @@ impl Api {
     }
 }
 
-fn list_request(request: &pb::ListAgentsRequest) -> Result<(usize, Option<AgentId>), Invalid> {
+/// A page that was asked for.
+struct Page {
+    limit: usize,
+    labels: Vec<LabelFilter>,
+    after: Option<AgentId>,
+}
+
+fn list_request(request: &pb::ListAgentsRequest) -> Result<Page, Invalid> {
     let limit = convert::page_size("page_size", request.page_size, AGENTS_PAGE)?;
-    Ok((limit, page::read_token("page_token", &request.page_token, &NO_FILTER)?))
+    let labels = convert::label_filters("labels", &request.labels)?;
+    let after = page::read_token("page_token", &request.page_token, &labels)?;
+    Ok(Page { limit, labels, after })
 }
 
 /// A page, of one agent more than it shows where there is more.
-fn page_of(mut agents: Vec<AgentRecord>, limit: usize) -> pb::ListAgentsResponse {
+fn page_of(mut agents: Vec<AgentRecord>, limit: usize, labels: &[LabelFilter]) -> pb::ListAgentsResponse {
     let more = agents.len() > limit;
     agents.truncate(limit);
     pb::ListAgentsResponse {
-        next_page_token: page::token(agents.last().filter(|_| more).map(|agent| agent.id), &NO_FILTER),
+        next_page_token: page::token(agents.last().filter(|_| more).map(|agent| agent.id), &labels),
         agents: agents.iter().map(convert::agent_to_wire).collect(),
     }
 }
@@ -68,9 +76,9 @@ impl FleetService for Api {
         &self,
         request: Request<pb::ListAgentsRequest>,
     ) -> Result<Response<pb::ListAgentsResponse>, Status> {
-        let (limit, after) = list_request(request.get_ref()).map_err(|err| to_status(&err))?;
-        let agents = self.driver.agents(after, limit + 1).await.map_err(|err| to_status(&err))?;
-        Ok(Response::new(page_of(agents, limit)))
+        let Page { limit, labels, after } = list_request(request.get_ref()).map_err(|err| to_status(&err))?;
+        let agents = self.driver.agents(after, labels.clone(), limit + 1).await.map_err(|err| to_status(&err))?;
+        Ok(Response::new(page_of(agents, limit, &labels)))
     }
 
     async fn get_agent(&self, request: Request<pb::GetAgentRequest>) -> Result<Response<pb::GetAgentResponse>, Status> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::{Core, Refusal};
+use windlass_shared::convert::LabelFilter;
 use windlass_shared::domain::{AgentRecord, Pause, QueueRecord};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
@@ -58,9 +59,18 @@ impl DriverHandle {
         .await
     }
 
-    /// Up to `limit` agents by id, after `after`.
-    pub(crate) async fn agents(&self, after: Option<AgentId>, limit: usize) -> Result<Vec<AgentRecord>, Stopping> {
-        self.look(move |core, _| core.agents(after, limit)).await
+    /// Up to `limit` agents with all of these labels, by id, after `after`.
+    pub(crate) async fn agents(
+        &self,
+        after: Option<AgentId>,
+        labels: Vec<LabelFilter>,
+        limit: usize,
+    ) -> Result<Vec<AgentRecord>, Stopping> {
+        self.look(move |core, _| {
+            let wanted = || labels.iter().map(|(key, value)| (&**key, &**value));
+            core.agents_that(after, limit, |traits| traits.has_labels(wanted()))
+        })
+        .await
     }
 
     pub(crate) async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, Stopping> {

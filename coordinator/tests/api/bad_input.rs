@@ -240,10 +240,22 @@ fn stream_rows() -> Vec<Row> {
 }
 
 fn other_rows() -> Vec<Row> {
-    let agents = |page_size, token: &str| pb::ListAgentsRequest { page_size, page_token: token.into() };
+    let agents = |page_size, token: &str| pb::ListAgentsRequest {
+        page_size,
+        page_token: token.into(),
+        ..pb::ListAgentsRequest::default()
+    };
+    let labelled = |labels: &[(String, String)]| pb::ListAgentsRequest {
+        labels: labels.iter().cloned().collect(),
+        ..pb::ListAgentsRequest::default()
+    };
+    let many: Vec<_> = (0..=limits::LABEL_FILTERS_MAX).map(|n| (n.to_string(), String::new())).collect();
     vec![
         invalid("FleetService/ListAgents", agents(-1, ""), &["page_size"]),
         invalid("FleetService/ListAgents", agents(0, "x"), &["page_token"]),
+        invalid("FleetService/ListAgents", labelled(&many), &["labels"]),
+        invalid("FleetService/ListAgents", labelled(&[(String::new(), "x".into())]), &["labels"]),
+        invalid("FleetService/ListAgents", labelled(&[("k".into(), "x".repeat(257))]), &["labels"]),
         invalid("FleetService/GetAgent", pb::GetAgentRequest { agent_id: "7".into() }, &["agent_id"]),
         row("FleetService/GetAgent", pb::GetAgentRequest { agent_id: NOBODY.into() }, Code::NotFound, &[]),
     ]

@@ -1,10 +1,13 @@
 //! Agents are taken out of service and put back.
 
+use std::sync::Arc;
+
 use windlass_coordinator::Options;
-use windlass_shared::convert::FromCoordinator;
-use windlass_shared::domain::{AttemptState, Credit, News, Reason};
+use windlass_shared::convert::{self, FromCoordinator};
+use windlass_shared::domain::{AgentHello, AttemptState, Credit, News, Reason, Traits};
 use windlass_shared::pb;
 use windlass_shared::pb::agent::Scheduling;
+use windlass_shared::time::Timestamp;
 
 use crate::rig::{Agent, Rig, ended, hello, hello_with, pool, started};
 
@@ -45,6 +48,68 @@ async fn busy(rig: &Rig) -> (Agent, Vec<windlass_shared::domain::Lease>) {
     }
     agent.report(leases[0], started()).await;
     (agent, leases)
+}
+
+/// What an agent could say of itself.
+fn traits(zone: &str, gpus: &[&str]) -> Traits {
+    Traits {
+        labels: [("zone".into(), zone.into())].into(),
+        resources: [("memory".into(), 1_500)].into(),
+        devices: [("gpu".into(), gpus.iter().map(|id| Arc::from(*id)).collect())].into(),
+        leaves_at: Some(Timestamp(1_800_000_000_000_000_000)),
+        weight: 7,
+    }
+}
+
+async fn with_labels(rig: &Rig, labels: &[(&str, &str)]) -> Vec<String> {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let request = pb::ListAgentsRequest { labels, ..pb::ListAgentsRequest::default() };
+    let agents = rig.fleet().list_agents(request).await.expect("listed").into_inner().agents;
+    agents.into_iter().map(|agent| agent.name).collect()
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_itself_is_shown_and_changes_with_its_credit() {
+    let rig = Rig::start().await;
+    let said = AgentHello { traits: Arc::new(traits("a", &["0", "1"])), ..hello(1, 1) };
+    let (mut agent, _) = rig.greet(said).await;
+    let shown = get(&rig, 1).await.traits.expect("traits");
+    assert_eq!((&*shown.labels["zone"], shown.resources["memory"], shown.weight), ("a", 1_500, 7));
+    assert_eq!(shown.devices, [pb::DeviceSet { name: "gpu".into(), ids: vec!["0".into(), "1".into()] }]);
+    assert_eq!(shown.leave_time, Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }));
+
+    let credit = |traits| Credit { capacity: 1, traits, ..Credit::default() };
+    agent.say(convert::credit(&credit(None))).await;
+    agent.say(convert::credit(&credit(Some(Arc::new(traits("b", &["1"])))))).await;
+    // A job that is given out tells that both were read.
+    agent.say(convert::credit(&credit(None))).await;
+    rig.submit().await;
+    agent.assigned().await;
+    let changed = get(&rig, 1).await.traits.expect("traits");
+    assert_eq!((&*changed.labels["zone"], &*changed.devices[0].ids), ("b", &["1".to_owned()][..]));
+}
+
+#[tokio::test]
+async fn agents_are_listed_by_their_labels() {
+    let rig = Rig::start().await;
+    for (n, zone) in [(1, "a"), (2, "b"), (3, "b")] {
+        rig.greet(AgentHello { traits: Arc::new(traits(zone, &["0"])), ..hello(n, 1) }).await;
+    }
+    rig.agent(4, 1).await;
+    assert_eq!(with_labels(&rig, &[("zone", "b")]).await, ["a2", "a3"]);
+    assert_eq!(with_labels(&rig, &[("zone", "")]).await, ["a1", "a2", "a3"], "with the label, whatever its value");
+    assert_eq!(with_labels(&rig, &[("rack", "")]).await, [""; 0]);
+    assert_eq!(with_labels(&rig, &[]).await.len(), 4);
+
+    let page = async |page_token| {
+        let labels = [("zone".to_owned(), "b".to_owned())].into();
+        let request = pb::ListAgentsRequest { page_size: 1, page_token, labels };
+        rig.fleet().list_agents(request).await.expect("listed").into_inner()
+    };
+    let first = page(String::new()).await;
+    let second = page(first.next_page_token).await;
+    assert_eq!((&*first.agents[0].name, &*second.agents[0].name), ("a2", "a3"));
+    assert_eq!(second.next_page_token, "");
 }
 
 #[tokio::test]

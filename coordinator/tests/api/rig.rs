@@ -1,5 +1,6 @@
 //! A coordinator on a free port, clients for it, and an agent played by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
@@ -163,6 +164,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         version: "0".into(),
         seen: None,
         answers_asks: true,
+        traits: Arc::default(),
     }
 }
 

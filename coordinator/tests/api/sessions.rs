@@ -37,6 +37,14 @@ fn offer(pool: &str, handler: &str) -> pb::PoolOffer {
     pb::PoolOffer { pool: pool.into(), handlers: vec![handler.into()], workers: 1, capacity: 1 }
 }
 
+fn traits(wire: &mut pb::Hello) -> &mut pb::Traits {
+    wire.traits.get_or_insert_default()
+}
+
+fn gpus(ids: &[&str]) -> pb::DeviceSet {
+    pb::DeviceSet { name: "gpu".into(), ids: ids.iter().map(|id| (*id).to_owned()).collect() }
+}
+
 #[tokio::test]
 async fn a_hello_that_makes_no_sense_is_refused_by_field() {
     let rig = Rig::start().await;
@@ -49,6 +57,11 @@ async fn a_hello_that_makes_no_sense_is_refused_by_field() {
         (|wire| wire.pools = vec![offer("p", "h"), offer("q", "h")], "hello.pools"),
         (|wire| wire.pools = vec![offer("p", "h"), offer("p", "i")], "hello.pools"),
         (|wire| wire.pools = vec![offer("a b", "h")], "hello.pools[0].pool"),
+        (|wire| traits(wire).labels.extend((0..10_001).map(|n| (n.to_string(), String::new()))), "hello.traits.labels"),
+        (|wire| traits(wire).resources = [("cpu".to_owned(), u64::MAX)].into(), "hello.traits.resources[cpu]"),
+        (|wire| traits(wire).devices = vec![gpus(&["0", "0"])], "hello.traits.devices[gpu]"),
+        (|wire| traits(wire).devices = vec![gpus(&["0"]), gpus(&["1"])], "hello.traits.devices"),
+        (|wire| traits(wire).weight = 1_001, "hello.traits.weight"),
     ] {
         let mut message = convert::hello(&hello(1, 2));
         let Some(pb::connect_request::Message::Hello(wire)) = &mut message.message else { unreachable!() };

@@ -2,6 +2,7 @@
 
 use super::enums::{agent_state_to_wire, scheduling_to_wire};
 use super::timestamp;
+use super::traits::traits_to_wire;
 use crate::domain::{AgentRecord, PoolRecord};
 use crate::pb;
 
@@ -26,6 +27,7 @@ pub fn agent_to_wire(agent: &AgentRecord) -> pb::Agent {
         drain_time: agent.drain_at.map(timestamp),
         stuck: agent.stuck,
         quarantine_time: agent.quarantined_at.map(timestamp),
+        traits: Some(traits_to_wire(&agent.traits)),
     }
 }
 

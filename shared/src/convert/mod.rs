@@ -17,6 +17,7 @@ mod requests;
 mod seen;
 mod sessions;
 mod spec;
+mod traits;
 
 pub use agents::agent_to_wire;
 pub use counters::counter_to_wire;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Traits;
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -70,6 +71,8 @@ pub struct AgentRecord {
     pub stuck: u32,
     /// Since when it is quarantined for that.
     pub quarantined_at: Option<Timestamp>,
+    /// What it says of itself.
+    pub traits: Arc<Traits>,
 }
 
 /// What one pool of an agent takes: calls of any of its handlers.

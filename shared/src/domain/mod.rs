@@ -2,6 +2,7 @@
 
 mod agent;
 mod agent_counter;
+mod amount;
 mod ask;
 mod attempt;
 mod counter;
@@ -13,10 +14,12 @@ mod pool;
 mod queue;
 mod session;
 mod spec;
+mod traits;
 mod worker;
 
 pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
 pub use agent_counter::AgentCounter;
+pub use amount::{parse_amount, show_amount};
 pub use ask::{AgentAnswer, AgentAsk};
 pub use attempt::{
     AttemptRecord, AttemptState, CallResult, Exit, ExitStatus, HandlerError, Lease, Outcome, Proof, SpawnFailure,
@@ -34,4 +37,5 @@ pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Trace, Work,
 };
+pub use traits::{Grant, Traits, WEIGHT_DEFAULT};
 pub use worker::{CurrentCall, ExitCounts, Mode, PoolHealth, WorkerExit, WorkerState, WorkerStatus};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, Outcome, PoolOffer, Reason};
+use super::{Lease, Outcome, PoolOffer, Reason, Traits};
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -34,6 +34,8 @@ pub struct AgentHello {
     pub seen: Option<Seen>,
     /// It answers asks; one that is older than they are does not.
     pub answers_asks: bool,
+    /// What it says of itself.
+    pub traits: Arc<Traits>,
 }
 
 /// How much an agent takes at a time, what waits there included.
@@ -45,6 +47,8 @@ pub struct Credit {
     pub pools: Vec<PoolOffer>,
     /// Slots and workers that it cannot prove to be free: something in them was killed and is not gone.
     pub stuck: u32,
+    /// What it says of itself from now on; none: as it said before.
+    pub traits: Option<Arc<Traits>>,
 }
 
 /// How far somebody has seen a coordinator's record. One that is behind this has lost something.

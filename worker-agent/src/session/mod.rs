@@ -163,7 +163,7 @@ impl Session {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
         }
-        Credit { capacity, pools, stuck: self.stuck_in_all() }
+        Credit { capacity, pools, stuck: self.stuck_in_all(), traits: None }
     }
 
     /// Slots and workers that cannot be proven free, those that a former life left included.
@@ -232,6 +232,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
             seen: self.horizon.get(),
             answers_asks: true,
+            traits: Arc::default(),
         }
     }
 
@@ -243,7 +244,8 @@ impl Session {
 
     /// What the hello says it takes. No command is prefetched: one waits here only while its slot is being cleared.
     fn said_credit(&self) -> Credit {
-        Credit { capacity: self.said_slots(), pools: self.pools.offers(), stuck: self.stuck_in_all() }
+        let (capacity, stuck) = (self.said_slots(), self.stuck_in_all());
+        Credit { capacity, pools: self.pools.offers(), stuck, traits: None }
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {

@@ -206,7 +206,7 @@ impl World {
                 pools.push(pool(name, &[handler], self.random.u32(..3)));
             }
         }
-        Credit { capacity: self.random.u32(..4), pools, stuck: self.random.u32(..6) / 5 }
+        Credit { capacity: self.random.u32(..4), pools, stuck: self.random.u32(..6) / 5, traits: None }
     }
 
     fn greet(&mut self, at: usize) {
@@ -401,7 +401,7 @@ impl World {
             let ticket = self.ticket();
             self.give(Input::Uncordon { ticket, agent: agent(self.hosts[at].n) });
             self.close(at);
-            self.hosts[at].offers = Credit { capacity: 2, pools: vec![pool("p", &HANDLERS, 2)], stuck: 0 };
+            self.hosts[at].offers = Credit { capacity: 2, pools: vec![pool("p", &HANDLERS, 2)], ..Credit::default() };
         }
         for _ in 0..3_000 {
             for at in 0..usize::from(HOSTS) {

@@ -28,8 +28,12 @@ fn story(seed: u64) -> Vec<String> {
                 false => rig.resume("default"),
             },
             14 => {
-                let credit =
-                    Credit { capacity: random.u32(0..3), pools: some_pools(&mut random), stuck: random.u32(0..2) };
+                let credit = Credit {
+                    capacity: random.u32(0..3),
+                    pools: some_pools(&mut random),
+                    stuck: random.u32(0..2),
+                    traits: None,
+                };
                 rig.step(Input::Credit { session: SessionId(sessions[a]), credit })
             }
             15 if submitted < 250 => {

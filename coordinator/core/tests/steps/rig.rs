@@ -52,6 +52,7 @@ pub(crate) fn hello(n: u8, slots: u32) -> AgentHello {
         version: "0".into(),
         seen: None,
         answers_asks: true,
+        traits: Arc::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! bring back exactly what memory holds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::{Change, Core, Effect, Input, Options, Submission, Ticket};
@@ -120,6 +121,7 @@ impl World {
             version: "0".into(),
             seen: None,
             answers_asks: true,
+            traits: Arc::default(),
         };
         Input::Hello { session, hello: Box::new(hello) }
     }

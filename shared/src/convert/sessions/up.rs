@@ -6,6 +6,7 @@ use super::super::agent_id;
 use super::super::asks::{answer_from, answer_to_wire};
 use super::super::enums::{reason, reason_to_wire};
 use super::super::name::check_name;
+use super::super::traits::{traits_from, traits_to_wire};
 use super::news::{item_to_wire, items};
 use super::{lease_to_wire, leases};
 use crate::domain::{AgentAnswer, AgentHello, Credit, PoolOffer, Reason, ReportItem, Seen};
@@ -43,9 +44,7 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
         Up::Hello(hello) => FromAgent::Hello(Box::new(hello_from(hello).map_err(|err| err.within("hello"))?)),
         Up::Heartbeat(beat) => FromAgent::Heartbeat(beat.sequence),
         Up::Report(report) => FromAgent::Report(report.sequence, items(report.items)?),
-        Up::Credit(wire) => {
-            FromAgent::Credit(credit_from(wire.capacity, wire.pools, wire.stuck).map_err(|err| err.within("credit"))?)
-        }
+        Up::Credit(wire) => FromAgent::Credit(credit_with_traits(wire).map_err(|err| err.within("credit"))?),
         Up::Draining(draining) => FromAgent::Draining(reason(draining.reason).unwrap_or(Reason::Drain)),
         Up::Goodbye(pb::Goodbye {}) => FromAgent::Goodbye,
         Up::Answer(answer) => {
@@ -53,6 +52,11 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
             FromAgent::Answer(id, answer)
         }
     })
+}
+
+fn credit_with_traits(wire: pb::Credit) -> Result<Credit, Invalid> {
+    let traits = wire.traits.map(traits_from).transpose()?.map(Arc::new);
+    Ok(Credit { traits, ..credit_from(wire.capacity, wire.pools, wire.stuck)? })
 }
 
 fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>, stuck: u32) -> Result<Credit, Invalid> {
@@ -78,7 +82,7 @@ fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>, stuck: u32) -> Result<C
         invalid.add("pools", format!("the handler {} is in two of them", twice[0]));
     }
     invalid.check()?;
-    Ok(Credit { capacity, pools, stuck })
+    Ok(Credit { capacity, pools, stuck, traits: None })
 }
 
 fn offer_from(at: usize, wire: pb::PoolOffer, invalid: &mut Invalid) -> PoolOffer {
@@ -130,6 +134,7 @@ fn hello_from(wire: pb::Hello) -> Result<AgentHello, Invalid> {
             revision: wire.seen_revision,
         }),
         answers_asks: wire.answers_asks,
+        traits: Arc::new(wire.traits.map(traits_from).transpose()?.unwrap_or_default()),
     })
 }
 
@@ -157,6 +162,7 @@ pub fn hello(hello: &AgentHello) -> pb::ConnectRequest {
         seen_revision: hello.seen.map_or(0, |seen| seen.revision),
         answers_asks: hello.answers_asks,
         stuck: hello.credit.stuck,
+        traits: Some(traits_to_wire(&hello.traits)),
     }))
 }
 
@@ -185,7 +191,8 @@ fn offer(offer: &PoolOffer) -> pb::PoolOffer {
 #[must_use]
 pub fn credit(credit: &Credit) -> pb::ConnectRequest {
     let pools = credit.pools.iter().map(offer).collect();
-    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools, stuck: credit.stuck }))
+    let traits = credit.traits.as_deref().map(traits_to_wire);
+    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools, stuck: credit.stuck, traits }))
 }
 
 /// The agent takes nothing new and will leave.
@@ -209,9 +216,24 @@ pub fn answer(id: u64, answer: AgentAnswer) -> pb::ConnectRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Lease;
+    use crate::domain::{Lease, Traits};
     use crate::ids::{AgentId, JobId};
+    use crate::time::Timestamp;
     use prost::Message;
+
+    fn the_largest_traits() -> Traits {
+        let text = |n: usize, bytes: usize| -> Arc<str> { format!("{n:0bytes$}").into() };
+        let name = |n| text(n, limits::NAME_BYTES_MAX);
+        let value = text(0, limits::LABEL_VALUE_BYTES_MAX);
+        let ids = (0..limits::DEVICES_MAX).map(|n| text(n, limits::DEVICE_ID_BYTES_MAX)).collect();
+        Traits {
+            labels: (0..limits::LABELS_MAX).map(|n| (name(n), value.clone())).collect(),
+            resources: (1..limits::RESOURCES_MAX).map(|n| (name(n), limits::RESOURCE_AMOUNT_MAX)).collect(),
+            devices: [(name(0), ids)].into(),
+            leaves_at: Some(Timestamp(i64::MAX)),
+            weight: limits::WEIGHT_MAX,
+        }
+    }
 
     #[test]
     fn the_largest_hello_fits_a_message() {
@@ -226,12 +248,13 @@ mod tests {
             boot_id: longest.clone(),
             session: u64::MAX,
             slots: limits::AGENT_CAPACITY_MAX,
-            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new(), stuck: u32::MAX },
+            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new(), stuck: u32::MAX, traits: None },
             inventory: vec![lease; limits::INVENTORY_ITEMS_MAX],
             host: longest.clone(),
             version: longest,
             seen: Some(Seen { incarnation, epoch, revision: u64::MAX }),
             answers_asks: true,
+            traits: Arc::new(the_largest_traits()),
         });
         assert!(wire.encoded_len() < limits::MESSAGE_BYTES_MAX, "{}", wire.encoded_len());
         assert!(from_agent(wire).is_ok());
