@@ -21,8 +21,8 @@ use crate::keys::{AgentIx, Slot};
 use crate::names::Names;
 use crate::orders::Standing;
 use crate::quarantine::Stuck;
-use crate::rooms::{Room, RoomId, Rooms};
-use crate::scheduling::Classes;
+use crate::rooms::{RoomId, Rooms};
+use crate::scheduling::{Bits, Class, Shape, ShapeId};
 use crate::{Core, Timer};
 
 #[derive(Debug)]
@@ -42,6 +42,10 @@ pub(crate) struct Agent {
     /// By what it cannot kill.
     pub(crate) stuck: Stuck,
     pub(crate) rooms: Rooms,
+    /// Shapes it could ever run.
+    pub(crate) matches: Bits,
+    /// Whether that is what it is now.
+    pub(crate) matched: bool,
     pub(crate) held: BTreeSet<Slot>,
     pub(crate) running: u32,
     pub(crate) host: Arc<str>,
@@ -73,9 +77,19 @@ impl Agent {
         self.state == AgentState::Connected && active
     }
 
-    /// Whether a room of it gets anything new now.
-    pub(crate) fn takes(&self, room: &Room) -> bool {
-        self.is_open() && room.has_room()
+    /// Whether work of a class gets room here now, whatever else it asks for.
+    pub(crate) fn takes(&self, class: Class) -> bool {
+        self.is_open() && self.rooms.get(self.rooms.place(class)).has_room()
+    }
+
+    /// Whether work of the shape could ever run here, were there nothing else.
+    pub(crate) fn could(&self, shape: &Shape) -> bool {
+        self.rooms.offers(shape.key.class)
+    }
+
+    /// Whether work of the shape can be handed to it now, if it could ever.
+    pub(crate) fn fits(&self, shape: &Shape) -> bool {
+        self.takes(shape.key.class)
     }
 
     /// Whether its name and id are its own still.
@@ -127,23 +141,38 @@ impl Agent {
 
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
-    table: BTreeMap<AgentIx, Agent>,
+    /// By seat.
+    table: Vec<Option<(u32, Agent)>>,
+    free: Vec<u32>,
+    lives: u32,
     by_id: BTreeMap<AgentId, AgentIx>,
     by_session: BTreeMap<SessionId, AgentIx>,
-    next: u32,
 }
 
 impl Agents {
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.by_id.len()
+    }
+
+    fn look(&self, ix: AgentIx) -> Option<&Agent> {
+        let (life, agent) = self.table.get(ix.seat as usize)?.as_ref()?;
+        (*life == ix.life).then_some(agent)
     }
 
     pub(crate) fn get(&self, ix: AgentIx) -> &Agent {
-        self.table.get(&ix).expect("an agent that holds leases or a timer is not forgotten")
+        self.look(ix).expect("an agent that holds leases or a timer is not forgotten")
     }
 
     pub(crate) fn get_mut(&mut self, ix: AgentIx) -> &mut Agent {
-        self.table.get_mut(&ix).expect("an agent that holds leases or a timer is not forgotten")
+        let seated = self.table.get_mut(ix.seat as usize).and_then(Option::as_mut);
+        let (_, agent) = seated.filter(|(life, _)| *life == ix.life).expect("an agent that is named is not forgotten");
+        agent
+    }
+
+    /// Who has a seat.
+    pub(crate) fn seated(&self, seat: u32) -> Option<(AgentIx, &Agent)> {
+        let (life, agent) = self.table.get(seat as usize)?.as_ref()?;
+        Some((AgentIx { seat, life: *life }, agent))
     }
 
     pub(crate) fn find(&self, id: AgentId) -> Option<AgentIx> {
@@ -156,14 +185,18 @@ impl Agents {
 
     /// Whether a live agent other than `id` has the name. O(agents), once a hello.
     pub(crate) fn name_taken(&self, name: &str, id: AgentId) -> bool {
-        self.table.values().any(|agent| agent.is_live() && &*agent.name == name && agent.id != id)
+        self.iter().any(|(_, agent)| agent.is_live() && &*agent.name == name && agent.id != id)
     }
 
     pub(crate) fn insert(&mut self, agent: Agent) -> AgentIx {
-        let ix = AgentIx(self.next);
-        self.next += 1;
+        let seat = self.free.pop().unwrap_or_else(|| {
+            self.table.push(None);
+            u32::try_from(self.table.len() - 1).expect("agents_max is far below 2^32")
+        });
+        self.lives += 1;
+        let ix = AgentIx { seat, life: self.lives };
         self.by_id.insert(agent.id, ix);
-        self.table.insert(ix, agent);
+        self.table[seat as usize] = Some((ix.life, agent));
         ix
     }
 
@@ -188,19 +221,24 @@ impl Agents {
 
     /// Forgets the agent that has been away longest, where one is away and holds nothing. One that an operator has given an order
     /// is not forgotten: the order is for when it comes back.
-    pub(crate) fn forget_one(&mut self, names: &mut Names) -> bool {
-        let away =
-            self.table.iter().filter(|(_, agent)| !agent.is_live() && agent.held.is_empty() && agent.order.is_none());
-        let Some((&ix, agent)) = away.min_by_key(|(ix, agent)| (agent.heard, **ix)) else { return false };
-        self.by_id.remove(&agent.id);
-        if let Some(agent) = self.table.remove(&ix) {
-            agent.rooms.forget(names);
-        }
-        true
+    pub(crate) fn forget_one(&mut self, names: &mut Names) -> Option<AgentIx> {
+        let away = self.iter().filter(|(_, agent)| !agent.is_live() && agent.held.is_empty() && agent.order.is_none());
+        let (ix, agent) = away.min_by_key(|(ix, agent)| (agent.heard, ix.life))?;
+        let id = agent.id;
+        self.by_id.remove(&id);
+        self.free.push(ix.seat);
+        let (_, agent) = self.table[ix.seat as usize].take()?;
+        agent.rooms.forget(names);
+        Some(ix)
+    }
+
+    /// By seat.
+    pub(crate) fn ids(&self) -> Vec<AgentIx> {
+        self.iter().map(|(ix, _)| ix).collect()
     }
 
     pub(crate) fn knows(&self, ix: AgentIx) -> bool {
-        self.table.contains_key(&ix)
+        self.look(ix).is_some()
     }
 
     /// Those of which `wanted` holds, by id, after `after`.
@@ -220,45 +258,86 @@ impl Agents {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (AgentIx, &Agent)> {
-        self.table.iter().map(|(ix, agent)| (*ix, agent))
+        let seated = self.table.iter().zip(0u32..);
+        seated.filter_map(|(seated, seat)| {
+            let (life, agent) = seated.as_ref()?;
+            Some((AgentIx { seat, life: *life }, agent))
+        })
     }
 }
 
 impl Core {
-    /// Changes an agent, its rooms closed meanwhile.
+    /// Changes an agent, and what the scheduler knows of it with it.
     pub(crate) fn with_agent<T>(&mut self, ix: AgentIx, change: impl FnOnce(&mut Agent, &mut Jobs) -> T) -> T {
         let agent = self.agents.get_mut(ix);
-        close(&mut self.classes, ix, agent, None);
+        let before = agent.rooms.all_classes();
         let answer = change(agent, &mut self.jobs);
-        open(&mut self.classes, ix, agent, None);
+        let after = agent.rooms.all_classes();
+        if before != after || !agent.matched {
+            self.match_agent(ix);
+        }
+        before.into_iter().for_each(|class| self.scheduler.set_open(class, ix.seat, false));
+        let agent = self.agents.get(ix);
+        for class in after {
+            self.scheduler.set_open(class, ix.seat, agent.takes(class));
+        }
+        if agent.is_open() {
+            self.scheduler.refresh(ix);
+        }
         answer
-    }
-
-    /// The same, where nothing changes but what one of its rooms holds.
-    fn with_room(&mut self, ix: AgentIx, room: RoomId, change: impl FnOnce(&mut Agent)) {
-        let agent = self.agents.get_mut(ix);
-        close(&mut self.classes, ix, agent, Some(room));
-        change(agent);
-        open(&mut self.classes, ix, agent, Some(room));
     }
 
     /// A job takes its place in a room.
     pub(crate) fn occupy(&mut self, ix: AgentIx, room: RoomId, slot: Slot, started: bool) {
-        self.with_room(ix, room, |agent| {
-            agent.held.insert(slot);
-            agent.running += u32::from(started);
-            agent.rooms.get_mut(room).held += 1;
-        });
+        let agent = self.agents.get_mut(ix);
+        agent.held.insert(slot);
+        agent.running += u32::from(started);
+        agent.rooms.get_mut(room).held += 1;
+        self.show_room(ix, room);
     }
 
     /// And leaves it.
     pub(crate) fn vacate(&mut self, ix: AgentIx, room: RoomId, slot: Slot, started: bool) {
-        self.with_room(ix, room, |agent| {
-            agent.held.remove(&slot);
-            agent.running -= u32::from(started);
-            agent.rooms.get_mut(room).held -= 1;
-            agent.rooms.tidy();
-        });
+        let agent = self.agents.get_mut(ix);
+        agent.held.remove(&slot);
+        agent.running -= u32::from(started);
+        agent.rooms.get_mut(room).held -= 1;
+        self.show_room(ix, room);
+        let agent = self.agents.get_mut(ix);
+        agent.rooms.tidy();
+        if agent.is_open() {
+            self.scheduler.refresh(ix);
+        }
+    }
+
+    fn show_room(&mut self, ix: AgentIx, room: RoomId) {
+        let agent = self.agents.get(ix);
+        let is_open = agent.is_open() && agent.rooms.get(room).has_room();
+        for class in agent.rooms.classes(room) {
+            self.scheduler.set_open(class, ix.seat, is_open);
+        }
+    }
+
+    /// Which shapes the agent could ever run. O(shapes), where what it is has changed.
+    fn match_agent(&mut self, ix: AgentIx) {
+        let agent = self.agents.get_mut(ix);
+        agent.matches.clear();
+        for (id, shape) in self.scheduler.shapes.iter() {
+            agent.matches.put(id.0, agent.could(shape));
+        }
+        agent.matched = true;
+        self.scheduler.shapes.seat(ix.seat, &agent.matches);
+    }
+
+    /// Which agents could ever run a shape that is new. O(agents).
+    pub(crate) fn match_shape(&mut self, id: ShapeId) {
+        for ix in self.agents.ids() {
+            let shape = self.scheduler.shapes.get_mut(id);
+            let agent = self.agents.get_mut(ix);
+            let could = agent.could(shape);
+            agent.matches.put(id.0, could);
+            shape.able.put(ix.seat, could);
+        }
     }
 
     pub(crate) fn alive(&mut self, now: Now, session: SessionId, at: Moment) {
@@ -303,24 +382,5 @@ impl Core {
             self.timers.unset(before, Timer::Lease(ix));
         }
         self.timers.set(at, Timer::Lease(ix));
-    }
-}
-
-/// Takes the agent's rooms, or one of them, out of the choice.
-fn close(classes: &mut Classes, ix: AgentIx, agent: &Agent, only: Option<RoomId>) {
-    for (id, room) in agent.rooms.iter().filter(|(id, _)| only.is_none_or(|only| only == *id)) {
-        for class in agent.rooms.classes(id) {
-            classes.close(class, room.load(), ix);
-        }
-    }
-}
-
-/// Puts those with room back into it.
-fn open(classes: &mut Classes, ix: AgentIx, agent: &Agent, only: Option<RoomId>) {
-    let takes = |room: &(RoomId, &Room)| only.is_none_or(|only| only == room.0) && agent.takes(room.1);
-    for (id, room) in agent.rooms.iter().filter(takes) {
-        for class in agent.rooms.classes(id) {
-            classes.open(class, room.load(), ix);
-        }
     }
 }

@@ -35,9 +35,10 @@ impl Core {
             self.stop_held(now, slot, out);
             return;
         }
-        self.classes.remove(slot, job);
-        if let Some(ready) = &job.ready {
-            self.timers.unset(ready.0, Timer::Ready(slot));
+        let ready = job.ready.as_ref().map(|ready| ready.0);
+        self.withdraw(slot);
+        if let Some(ready) = ready {
+            self.timers.unset(ready, Timer::Ready(slot));
         }
         self.finish(now, slot, JobState::Cancelled, Some(Reason::CancelRequested), None, out);
     }
@@ -45,7 +46,7 @@ impl Core {
     fn stop_held(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {
         self.move_to(now, slot, JobState::Cancelling);
         out.push(Effect::Record(Box::new(Change {
-            job: self.jobs.record(slot),
+            job: self.record(slot),
             attempt: self.attempt_record(slot, AttemptState::Stopping),
         })));
         let job = self.jobs.get(slot);

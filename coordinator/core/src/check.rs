@@ -1,13 +1,13 @@
 //! What must hold between any two inputs. Tests call it after every step; it is O(live jobs), so production does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_shared::domain::{JobState, OnAgentLost};
 
 use crate::Core;
 use crate::keys::Slot;
 use crate::names::NameId;
-use crate::scheduling::Class;
+use crate::scheduling::LaneId;
 
 impl Core {
     /// Looks at the whole state.
@@ -19,7 +19,8 @@ impl Core {
         for (slot, job) in self.jobs.iter() {
             assert!(!job.state.is_final(), "{}: a final job is still held in memory", job.id);
             assert_eq!(self.jobs.find(job.id), Some(slot), "{}: the index names another slot", job.id);
-            assert_eq!(self.classes.contains(slot, job), job.state == JobState::Queued, "{}: queue", job.id);
+            let (lane, place) = self.place_of(slot);
+            assert_eq!(self.scheduler.contains(lane, place), job.state == JobState::Queued, "{}: queue", job.id);
             assert_eq!(job.ready.is_some(), job.state == JobState::Delayed, "{}: delay", job.id);
             let leased = matches!(job.state, JobState::Leased | JobState::Running | JobState::Cancelling);
             assert_eq!(job.held.is_some(), leased, "{}: lease", job.id);
@@ -31,9 +32,9 @@ impl Core {
                 assert!(self.agents.get(lease.agent).held.contains(&slot), "{}: its agent does not know it", job.id);
             }
         }
-        assert_eq!(queued, self.classes.ready(), "the queue holds jobs that are not queued");
+        assert_eq!(queued, self.scheduler.lanes.ready(), "the queue holds jobs that are not queued");
         self.check_agents(held);
-        self.check_classes();
+        self.check_shapes();
         self.check_queues();
         self.check_names();
     }
@@ -48,8 +49,8 @@ impl Core {
                 let inside = agent.held.iter().filter(|slot| lease(slot).is_some_and(|held| held.room == id));
                 assert_eq!(room.held as usize, inside.count(), "{}: held in {id:?}", agent.name);
                 for class in agent.rooms.classes(id) {
-                    let shown = self.classes.has_room(class, room.load(), ix);
-                    assert_eq!(shown, agent.takes(room), "{}: {id:?} for {class:?}", agent.name);
+                    let shown = self.scheduler.open.get(&class).is_some_and(|open| open.has(ix.seat));
+                    assert_eq!(shown, agent.takes(class), "{}: {id:?} for {class:?}", agent.name);
                     assert_eq!(agent.rooms.place(class), id, "{}: {class:?} is in two rooms", agent.name);
                     open += usize::from(shown);
                 }
@@ -62,18 +63,43 @@ impl Core {
             counted += agent.held.len();
         }
         assert_eq!(held, counted, "leases and agents disagree");
-        assert_eq!(open, self.classes.rooms(), "a room is open that no agent has");
+        let shown: usize = self.scheduler.open.values().map(|open| open.iter().count()).sum();
+        assert_eq!(open, shown, "a room is open that no agent has");
     }
 
-    fn check_classes(&self) {
-        assert!(self.classes.is_consistent(), "what is open is not what somebody waits in and has room for");
-        assert_eq!(self.classes.next(), None, "work waits that somebody has room for");
+    /// What waits, who could run it, and that nothing waits that somebody has room for.
+    fn check_shapes(&self) {
+        let scheduler = &self.scheduler;
+        for (id, _) in scheduler.lanes.iter() {
+            let users = self.jobs.iter().filter(|(_, job)| job.lane == id).count();
+            assert_eq!(scheduler.lanes.users(id) as usize, users, "users of {id:?}");
+        }
+        for (id, shape) in scheduler.shapes.iter() {
+            let lanes = scheduler.lanes.iter().filter(|(_, lane)| lane.shape == id);
+            let heads: BTreeSet<_> = lanes.filter_map(|(lane, of)| Some((of.head()?, lane))).collect();
+            assert_eq!(shape.waiting.lanes().collect::<BTreeSet<_>>(), heads, "{id:?}: what waits");
+            assert_eq!(scheduler.waiting.has(id.0), !heads.is_empty(), "{id:?}: whether it waits");
+            assert!(shape.waiting.is_sound(&scheduler.shares), "{id:?}: a note is later than the truth");
+            for (ix, agent) in self.agents.iter() {
+                let could = agent.could(shape);
+                assert_eq!(
+                    (shape.able.has(ix.seat), agent.matches.has(id.0)),
+                    (could, could),
+                    "{}: {id:?}",
+                    agent.name
+                );
+                let has_room = could && agent.fits(shape) && !heads.is_empty();
+                assert!(!has_room || shape.maybe.has(ix.seat), "{}: {id:?} does not know of its room", agent.name);
+                let barred = |lane: &LaneId| scheduler.lanes.get(*lane).profile.avoid.contains(&ix);
+                assert!(!has_room || heads.iter().all(|(_, lane)| barred(lane)), "{}: has room for {id:?}", agent.name);
+            }
+        }
     }
 
     fn check_queues(&self) {
         let mut queues: BTreeMap<NameId, (u64, u64)> = BTreeMap::new();
-        for (_, job) in self.jobs.iter() {
-            let (queued, running) = queues.entry(job.queue).or_default();
+        for (slot, job) in self.jobs.iter() {
+            let (queued, running) = queues.entry(self.queue_of(slot)).or_default();
             *(if job.held.is_some() { running } else { queued }) += 1;
         }
         for (id, queued, running, paused) in self.queues.counts() {
@@ -87,17 +113,15 @@ impl Core {
     /// Every name is kept for as many as use it, and no longer.
     fn check_names(&self) {
         let mut users: BTreeMap<NameId, u32> = BTreeMap::new();
-        let queues = self.jobs.iter().map(|(_, job)| job.queue);
-        let calls = self.jobs.iter().filter_map(|(_, job)| match job.class {
-            Class::Call(handler) => Some(handler),
-            Class::Exec => None,
-        });
-        let programs = self.jobs.iter().filter_map(|(_, job)| job.program);
+        let lanes = self.scheduler.lanes.iter().map(|(_, lane)| &lane.profile);
+        let lanes = lanes.flat_map(|profile| profile.program.into_iter().chain([profile.queue]));
+        let shapes = self.scheduler.shapes.iter().flat_map(|(_, shape)| shape.names());
+        let keys = self.scheduler.shares.names();
         let offered = self.agents.iter().flat_map(|(_, agent)| agent.rooms.handlers());
         let paused = self.queues.counts().filter(|(_, _, _, paused)| *paused).map(|(id, ..)| id);
-        queues
-            .chain(calls)
-            .chain(programs)
+        lanes
+            .chain(shapes)
+            .chain(keys)
             .chain(offered)
             .chain(paused)
             .for_each(|name| *users.entry(name).or_default() += 1);

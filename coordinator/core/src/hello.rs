@@ -13,6 +13,7 @@ use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::quarantine::Stuck;
 use crate::rooms::Rooms;
+use crate::scheduling::Bits;
 use crate::settle::End;
 use crate::{Core, Effect, Refusal};
 
@@ -44,7 +45,7 @@ impl Core {
             return Err(Refusal::NameTaken { name: hello.name.clone() });
         }
         let Some(ix) = known else {
-            let full = self.agents.len() >= self.options.agents_max && !self.agents.forget_one(&mut self.jobs.names);
+            let full = self.agents.len() >= self.options.agents_max && !self.forget_agent();
             return if full { Err(Refusal::AgentsFull { limit: self.options.agents_max }) } else { Ok(()) };
         };
         let agent = self.agents.get(ix);
@@ -71,6 +72,8 @@ impl Core {
             order: None,
             stuck: Stuck::default(),
             rooms,
+            matches: Bits::default(),
+            matched: false,
             held,
             running,
             host: hello.host.clone(),
@@ -213,11 +216,8 @@ impl Core {
 fn place_anew(agent: &mut Agent, jobs: &mut Jobs) {
     agent.rooms.clear_held();
     for slot in &agent.held {
-        let job = jobs.get_mut(*slot);
-        let room = agent.rooms.place(job.class);
-        agent.rooms.get_mut(room).held += 1;
-        if let Some(held) = &mut job.held {
-            held.room = room;
-        }
+        let Some(held) = &mut jobs.get_mut(*slot).held else { continue };
+        held.room = agent.rooms.place(held.class);
+        agent.rooms.get_mut(held.room).held += 1;
     }
 }

@@ -246,6 +246,15 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// As many combinations of what is asked of agents are in use as this coordinator tells apart.
+    #[error(
+        "unfinished jobs ask for {limit} different combinations of handler, resources, constraints and affinities, which is the limit \
+         (shapes_max); ask for what others ask for, such as rounded amounts, or submit again later"
+    )]
+    ShapesFull {
+        /// The limit.
+        limit: usize,
+    },
     /// Another live agent has the name.
     #[error("another live agent is named {name:?}; start this one with another --name, or stop the other first")]
     NameTaken {
@@ -324,7 +333,9 @@ pub enum Refusal {
 impl Fault for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::JobsFull { .. } | Self::AgentsFull { .. } | Self::PausesFull { .. } => Kind::Busy,
+            Self::JobsFull { .. } | Self::ShapesFull { .. } | Self::AgentsFull { .. } | Self::PausesFull { .. } => {
+                Kind::Busy
+            }
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded
@@ -339,6 +350,7 @@ impl Fault for Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::JobsFull { .. } => "JOBS_FULL",
+            Self::ShapesFull { .. } => "SHAPES_FULL",
             Self::NameTaken { .. } => "AGENT_NAME_TAKEN",
             Self::AgentIdInUse => "AGENT_ID_IN_USE",
             Self::AgentsFull { .. } => "AGENTS_FULL",

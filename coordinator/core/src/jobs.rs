@@ -13,7 +13,7 @@ use windlass_shared::time::{Moment, Timestamp};
 use crate::keys::Slot;
 use crate::lease::{Held, epoch_of};
 use crate::names::{NameId, Names};
-use crate::scheduling::Class;
+use crate::scheduling::{Class, Lane, LaneId};
 
 /// A live job, as small as it can be: millions of them wait.
 #[derive(Debug)]
@@ -30,11 +30,10 @@ pub(crate) struct Job {
     /// The lease its newest attempt was LOST under, until another is cut: it may come back.
     pub(crate) lost: Option<Box<Held>>,
     pub(crate) detail: Option<Arc<str>>,
-    pub(crate) demand: Option<Arc<Demand>>,
-    pub(crate) queue: NameId,
-    pub(crate) class: Class,
-    /// Of a command.
-    pub(crate) program: Option<NameId>,
+    /// What few jobs have.
+    pub(crate) extra: Option<Box<Extra>>,
+    /// Its queue, its work, and what it asks for.
+    pub(crate) lane: LaneId,
     pub(crate) generation: u32,
     pub(crate) attempts: u32,
     pub(crate) retry: RetryPolicy,
@@ -52,10 +51,22 @@ pub(crate) struct Job {
     pub(crate) worker_deaths: u8,
 }
 
-// With its place in a lane, in the slab and in the index this keeps a waiting job at about 200 bytes.
-const _: () = assert!(size_of::<Job>() <= 136);
+// With its place in a lane, in the slab and in the index this keeps a waiting job below 200 bytes.
+const _: () = assert!(size_of::<Job>() <= 128);
+
+/// What few jobs have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// All that it asks for, where some of that is its own and not its lane's: an ordering key, a unique key.
+    pub(crate) demand: Option<Arc<Demand>>,
+}
 
 impl Job {
+    /// What it asks for, where some of that is its own.
+    fn demand(&self) -> Option<&Arc<Demand>> {
+        self.extra.as_ref()?.demand.as_ref()
+    }
+
     /// The lease its attempt is held under.
     pub(crate) fn lease(&self, incarnation: u64) -> Option<Lease> {
         Some(self.lease_under(self.held.as_ref()?, incarnation))
@@ -116,26 +127,7 @@ impl Jobs {
     pub(crate) fn remove(&mut self, slot: Slot) {
         let Some(job) = self.slab[slot.0 as usize].take() else { return };
         self.by_id.remove(&job.id);
-        self.names.remove(job.queue);
-        if let Class::Call(handler) = job.class {
-            self.names.remove(handler);
-        }
-        if let Some(program) = job.program {
-            self.names.remove(program);
-        }
         self.free.push(slot.0);
-    }
-
-    /// The class of work that calls this handler, with one more user of its name.
-    pub(crate) fn class_of(&mut self, handler: Option<&Arc<str>>) -> Class {
-        handler.map_or(Class::Exec, |handler| Class::Call(self.names.add(handler)))
-    }
-
-    fn handler(&self, class: Class) -> Option<Arc<str>> {
-        match class {
-            Class::Exec => None,
-            Class::Call(handler) => Some(self.names.get(handler).clone()),
-        }
     }
 
     /// Every live job, by slot. O(live jobs): for checks only.
@@ -144,22 +136,26 @@ impl Jobs {
     }
 
     /// The job as it is on record from now on.
-    pub(crate) fn record(&self, slot: Slot) -> JobRecord {
-        let job = self.get(slot);
+    pub(crate) fn record(&self, slot: Slot, lane: &Lane) -> JobRecord {
+        let (job, profile) = (self.get(slot), &lane.profile);
+        let name = |id: NameId| self.names.get(id).clone();
         JobRecord {
             id: job.id,
             state: job.state,
             generation: job.generation,
             revision: job.revision,
             header: JobHeader {
-                queue: self.names.get(job.queue).clone(),
+                queue: name(profile.queue),
                 priority: job.priority,
                 retry: job.retry,
                 execution: job.execution,
                 on_agent_lost: job.on_agent_lost,
-                handler: self.handler(job.class),
-                program: job.program.map(|program| self.names.get(program).clone()),
-                demand: job.demand.clone(),
+                handler: match profile.class {
+                    Class::Exec => None,
+                    Class::Call(handler) => Some(name(handler)),
+                },
+                program: profile.program.map(name),
+                demand: job.demand().or(profile.demand.as_ref()).cloned(),
             },
             order: job.order,
             created_at: job.created_at,

@@ -4,6 +4,7 @@ use windlass_shared::time::Timestamp;
 
 use crate::keys::AgentIx;
 use crate::rooms::RoomId;
+use crate::scheduling::Class;
 
 /// The fencing token's counter has 40 bits: a million leases a second for twelve days within one epoch.
 const COUNTER_BITS: u32 = 40;
@@ -38,6 +39,8 @@ pub(crate) struct Held {
     pub(crate) agent: AgentIx,
     /// The room of the agent that it counts against.
     pub(crate) room: RoomId,
+    /// What it asks of a room: pools come and go under other names while it runs.
+    pub(crate) class: Class,
     /// The agent's process that it was given to.
     pub(crate) instance: u64,
     /// That process's boot and lock, as [`crate::agents::boot_mark`] has them.

@@ -21,6 +21,7 @@ mod keys;
 mod lease;
 #[cfg_attr(not(test), expect(dead_code, reason = "who waits for limits comes with the lanes of the queues"))]
 mod limits;
+mod lineup;
 mod names;
 mod orders;
 mod quarantine;
@@ -29,6 +30,7 @@ mod readopt;
 mod report;
 mod restore;
 mod rooms;
+mod rules;
 mod scheduling;
 mod settle;
 mod submit;
@@ -36,6 +38,8 @@ mod timers;
 mod why;
 mod word;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{AgentRecord, Traits};
@@ -44,12 +48,13 @@ use windlass_shared::time::{Moment, Now};
 
 pub use input::{Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
 pub use restore::Live;
+pub use rules::QueueRules;
 
 use agents::Agents;
 use jobs::Jobs;
 use lease::Issuer;
 use queues::Queues;
-use scheduling::Classes;
+use scheduling::Scheduler;
 use timers::{Timer, Timers};
 
 /// What a core is made with.
@@ -71,6 +76,9 @@ pub struct Options {
     pub agents_max: usize,
     /// Time that something may be stuck on an agent before it gets nothing new.
     pub quarantine_after: Duration,
+    /// Shapes of unfinished work: each combination of a handler, or a command, with what is asked of an agent. Each is matched with
+    /// all agents once, and looked at in each decision that it is part of, so that thousands cost microseconds.
+    pub shapes_max: usize,
 }
 
 impl Default for Options {
@@ -84,6 +92,7 @@ impl Default for Options {
             jobs_live_max: 2_000_000,
             agents_max: 10_000,
             quarantine_after: Self::QUARANTINE_AFTER,
+            shapes_max: 4_096,
         }
     }
 }
@@ -114,8 +123,11 @@ pub struct Core {
     options: Options,
     jobs: Jobs,
     agents: Agents,
-    classes: Classes,
+    scheduler: Scheduler,
     queues: Queues,
+    /// By queue, where they are not the default ones.
+    rules: BTreeMap<Arc<str>, QueueRules>,
+    rules_default: QueueRules,
     issuer: Issuer,
     timers: Timers,
     random: fastrand::Rng,
@@ -132,8 +144,10 @@ impl Core {
         Self {
             jobs: Jobs::default(),
             agents: Agents::default(),
-            classes: Classes::default(),
+            scheduler: Scheduler::default(),
             queues: Queues::default(),
+            rules: BTreeMap::new(),
+            rules_default: QueueRules::default(),
             issuer: Issuer::new(options.epoch),
             timers: Timers::default(),
             random: fastrand::Rng::with_seed(options.seed),

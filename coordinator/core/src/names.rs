@@ -42,6 +42,11 @@ impl Names {
         NameId::of(at)
     }
 
+    /// One user more of a name that is in use.
+    pub(crate) fn share(&mut self, id: NameId) {
+        self.entries[id.at()].1 += 1;
+    }
+
     pub(crate) fn get(&self, id: NameId) -> &Arc<str> {
         &self.entries[id.at()].0
     }

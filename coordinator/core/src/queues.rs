@@ -6,6 +6,7 @@ use std::sync::Arc;
 use windlass_shared::domain::{DEFAULT_QUEUE, JobState, Pause, QueueRecord};
 
 use crate::names::{NameId, Names};
+use crate::scheduling::Blocks;
 use crate::{Core, Effect, Mark, Refusal, Reply, Ticket};
 
 /// Queues that may be paused at a time: each is a row and a name, and nobody means to pause more.
@@ -133,7 +134,7 @@ impl Core {
 
     pub(crate) fn resume(&mut self, ticket: Ticket, name: &Arc<str>, out: &mut Vec<Effect>) {
         if let Some(id) = self.queues.resume(name, &mut self.jobs.names) {
-            self.classes.pause(id, false);
+            self.scheduler.block_queue(id, Blocks::PAUSE, false);
             out.push(Effect::Mark(Mark::Queue { name: name.clone(), pause: None }));
         }
         out.push(Effect::Reply(ticket, Reply::Queue(Ok(self.queue(name)))));
@@ -142,7 +143,7 @@ impl Core {
     pub(crate) fn restore_pause(&mut self, name: &Arc<str>, pause: Pause) {
         let (id, new) = self.queues.pause(name, pause, &mut self.jobs.names);
         if new {
-            self.classes.pause(id, true);
+            self.scheduler.block_queue(id, Blocks::PAUSE, true);
         }
     }
 }

@@ -17,16 +17,17 @@ impl Core {
         if lost.agent != ix || job.lease_under(lost, self.options.incarnation) != *lease {
             return None;
         }
-        self.classes.remove(slot, job);
-        if let Some(ready) = &job.ready {
-            self.timers.unset(ready.0, Timer::Ready(slot));
+        let ready = job.ready.as_ref().map(|ready| ready.0);
+        self.withdraw(slot);
+        if let Some(ready) = ready {
+            self.timers.unset(ready, Timer::Ready(slot));
         }
         self.take_back(now, slot, ix, out);
         Some(slot)
     }
 
     fn take_back(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
-        let room = self.agents.get(ix).rooms.place(self.jobs.get(slot).class);
+        let room = self.agents.get(ix).rooms.place(self.class_of(slot));
         let job = self.jobs.get_mut(slot);
         job.held = job.lost.take();
         job.ready = None;
@@ -42,7 +43,7 @@ impl Core {
             if started { (JobState::Running, AttemptState::Running) } else { (JobState::Leased, AttemptState::Leased) };
         self.move_to(now, slot, state);
         out.push(Effect::Record(Box::new(Change {
-            job: self.jobs.record(slot),
+            job: self.record(slot),
             attempt: self.attempt_record(slot, attempt),
         })));
     }

@@ -72,7 +72,7 @@ impl Core {
         };
         self.move_to(now, slot, job);
         out.push(Effect::Record(Box::new(Change {
-            job: self.jobs.record(slot),
+            job: self.record(slot),
             attempt: self.attempt_record(slot, attempt),
         })));
     }

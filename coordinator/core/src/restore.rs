@@ -19,6 +19,7 @@ use crate::lease::Held;
 use crate::orders::{Due, Standing};
 use crate::quarantine::Stuck;
 use crate::rooms::{RoomId, Rooms};
+use crate::scheduling::{Bits, Class};
 use crate::timers::Timer;
 use crate::{Core, Mark, Options};
 
@@ -90,7 +91,8 @@ impl Core {
                 let agent = self.agents.find(attempt.agent);
                 let agent =
                     agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(&attempt), AgentState::Lost));
-                self.jobs.get_mut(slot).lost = Some(Box::new(held(agent, &attempt)));
+                let class = self.class_of(slot);
+                self.jobs.get_mut(slot).lost = Some(Box::new(held(agent, &attempt, class)));
             }
             _ => {}
         }
@@ -103,9 +105,8 @@ impl Core {
     }
 
     fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
-        let queue = self.jobs.names.add(&record.header.queue);
-        let class = self.jobs.class_of(record.header.handler.as_ref());
-        let program = record.header.program.as_ref().map(|program| self.jobs.names.add(program));
+        let (lane, extra) = self.join_lane(&record.header, usize::MAX).expect("shapes on record are not refused");
+        let queue = self.scheduler.lanes.get(lane).profile.queue;
         self.queues.moved(queue, None, Some(record.state));
         let counted = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         self.jobs.insert(Job {
@@ -118,10 +119,8 @@ impl Core {
             held: None,
             lost: None,
             detail: record.detail,
-            queue,
-            class,
-            program,
-            demand: record.header.demand,
+            extra,
+            lane,
             generation: record.generation,
             attempts: record.attempts,
             retry: record.header.retry,
@@ -141,8 +140,8 @@ impl Core {
     fn restore_held(&mut self, now: Now, slot: Slot, attempt: &AttemptRecord) -> Box<Held> {
         let agent = self.agents.find(attempt.agent);
         let ix = agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(attempt), AgentState::Suspect));
-        let mut held = held(ix, attempt);
-        held.room = self.agents.get(ix).rooms.place(self.jobs.get(slot).class);
+        let mut held = held(ix, attempt, self.class_of(slot));
+        held.room = self.agents.get(ix).rooms.place(held.class);
         self.occupy(ix, held.room, slot, held.started_at.is_some());
         Box::new(held)
     }
@@ -161,6 +160,8 @@ impl Core {
             order: None,
             stuck: Stuck::default(),
             rooms: Rooms::default(),
+            matches: Bits::default(),
+            matched: false,
             held: BTreeSet::new(),
             running: 0,
             host: "".into(),
@@ -206,9 +207,10 @@ fn time_until(at: Timestamp, now: Now) -> Duration {
     Duration::from_nanos(u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0))
 }
 
-fn held(agent: AgentIx, attempt: &AttemptRecord) -> Held {
+fn held(agent: AgentIx, attempt: &AttemptRecord, class: Class) -> Held {
     Held {
         agent,
+        class,
         // Its pool is told with the hello.
         room: RoomId::STRAY,
         instance: attempt.agent_instance,

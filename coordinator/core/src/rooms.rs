@@ -150,11 +150,16 @@ impl Rooms {
     }
 
     /// What the room takes: nothing, where its pool is no longer offered.
-    pub(crate) fn classes(&self, id: RoomId) -> Vec<Class> {
-        if id == RoomId::EXEC {
-            return vec![Class::Exec];
-        }
-        self.table.get(&id).map_or_else(Vec::new, |room| room.handlers.iter().copied().map(Class::Call).collect())
+    pub(crate) fn classes(&self, id: RoomId) -> impl Iterator<Item = Class> {
+        let exec = (id == RoomId::EXEC).then_some(Class::Exec);
+        let handlers = self.table.get(&id).map_or(&[][..], |room| &room.handlers);
+        exec.into_iter().chain(handlers.iter().copied().map(Class::Call))
+    }
+
+    /// What belongs here at all, in order.
+    pub(crate) fn all_classes(&self) -> Vec<Class> {
+        let exec = (self.get(RoomId::EXEC).width > 0).then_some(Class::Exec);
+        exec.into_iter().chain(self.by_handler.keys().copied().map(Class::Call)).collect()
     }
 
     /// Lets go of rooms that are neither offered nor hold anything.

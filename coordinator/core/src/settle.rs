@@ -116,8 +116,8 @@ impl Core {
         job.reason = reason;
         job.ready = None;
         self.move_to(now, slot, state);
-        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt })));
-        self.jobs.remove(slot);
+        out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt })));
+        self.forget(slot);
     }
 
     fn put_back(
@@ -139,7 +139,7 @@ impl Core {
             self.move_to(now, slot, JobState::Delayed);
             self.timers.set(at, Timer::Ready(slot));
         }
-        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt })));
+        out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt })));
     }
 
     /// The attempt that is held, as it is on record from now on.

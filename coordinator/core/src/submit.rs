@@ -20,10 +20,9 @@ impl Core {
             return Err(Refusal::JobsFull { limit });
         }
         let Submission { job: id, header } = submission;
+        let (lane, extra) = self.join_lane(&header, self.options.shapes_max)?;
         let revision = self.next_revision();
-        let queue = self.jobs.names.add(&header.queue);
-        let class = self.jobs.class_of(header.handler.as_ref());
-        let program = header.program.as_ref().map(|program| self.jobs.names.add(program));
+        let queue = self.scheduler.lanes.get(lane).profile.queue;
         let slot = self.jobs.insert(Job {
             id,
             revision,
@@ -34,10 +33,8 @@ impl Core {
             held: None,
             lost: None,
             detail: None,
-            queue,
-            class,
-            program,
-            demand: header.demand,
+            extra,
+            lane,
             generation: 1,
             attempts: 0,
             retry: header.retry,
@@ -54,7 +51,7 @@ impl Core {
         });
         self.queues.moved(queue, None, Some(JobState::Queued));
         self.line_up(slot);
-        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
+        out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt: None })));
         Ok(())
     }
 
@@ -63,36 +60,24 @@ impl Core {
         self.jobs.get_mut(slot).ready = None;
         self.move_to(now, slot, JobState::Queued);
         self.line_up(slot);
-        out.push(Effect::Record(Box::new(Change { job: self.jobs.record(slot), attempt: None })));
+        out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt: None })));
     }
 
-    /// A job that is QUEUED takes its place.
-    pub(crate) fn line_up(&mut self, slot: Slot) {
-        let job = self.jobs.get(slot);
-        self.classes.insert(slot, job, self.queues.is_paused(job.queue));
-    }
-
-    /// Hands out work as long as there is some that somebody has room for.
-    pub(crate) fn assign_ready(&mut self, now: Now, out: &mut Vec<Effect>) {
-        while let Some((slot, ix)) = self.classes.next() {
-            self.classes.remove(slot, self.jobs.get(slot));
-            self.assign(now, slot, ix, out);
-        }
-    }
-
-    fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
+    pub(crate) fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
         let fencing_token = self.issuer.fencing_token();
+        let class = self.class_of(slot);
         let agent = self.agents.get(ix);
         let job = self.jobs.get_mut(slot);
-        let (instance, boot, room) = (agent.instance, agent.boot, agent.rooms.place(job.class));
+        let (instance, boot, room) = (agent.instance, agent.boot, agent.rooms.place(class));
         job.attempts += 1;
         job.lost = None;
         let leased_at = now.wall;
-        job.held = Some(Box::new(Held { agent: ix, room, instance, boot, fencing_token, leased_at, started_at: None }));
+        job.held =
+            Some(Box::new(Held { agent: ix, room, class, instance, boot, fencing_token, leased_at, started_at: None }));
         self.move_to(now, slot, JobState::Leased);
         self.occupy(ix, room, slot, false);
         out.push(Effect::Record(Box::new(Change {
-            job: self.jobs.record(slot),
+            job: self.record(slot),
             attempt: self.attempt_record(slot, AttemptState::Leased),
         })));
         let lease = self.jobs.get(slot).lease(self.options.incarnation);
@@ -106,7 +91,8 @@ impl Core {
         let job = self.jobs.get_mut(slot);
         job.revision = revision;
         job.updated_at = now.wall;
-        self.queues.moved(job.queue, Some(job.state), Some(state));
+        let queue = self.scheduler.lanes.get(job.lane).profile.queue;
+        self.queues.moved(queue, Some(job.state), Some(state));
         job.state = state;
     }
 }

@@ -6,7 +6,7 @@ use windlass_shared::time::Now;
 
 use crate::Core;
 use crate::agents::Agent;
-use crate::jobs::Job;
+use crate::names::NameId;
 use crate::scheduling::Class;
 
 impl Core {
@@ -19,15 +19,18 @@ impl Core {
                 let wait = job.ready.as_ref()?.0.since(now.mono);
                 Some(format!("a retry in {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0)))
             }
-            JobState::Queued => self.paused(job).or_else(|| self.why_not_placed(job.class)),
+            JobState::Queued => {
+                let profile = &self.scheduler.lanes.get(job.lane).profile;
+                self.paused(profile.queue).or_else(|| self.why_not_placed(profile.class))
+            }
             _ => None,
         }
     }
 
-    fn paused(&self, job: &Job) -> Option<String> {
-        let pause = self.queues.pause_of(job.queue)?;
+    fn paused(&self, queue: NameId) -> Option<String> {
+        let pause = self.queues.pause_of(queue)?;
         let why = pause.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        Some(format!("queue {} is paused{why}", self.jobs.names.get(job.queue)))
+        Some(format!("queue {} is paused{why}", self.jobs.names.get(queue)))
     }
 
     fn why_not_placed(&self, class: Class) -> Option<String> {

@@ -1,7 +1,19 @@
 //! Which job goes next, and where to.
 
 mod balancer;
-mod classes;
-mod queue;
+mod bits;
+mod class;
+mod dispatch;
+mod lanes;
+mod place;
+mod scheduler;
+mod shapes;
+mod shares;
+mod waiting;
 
-pub(crate) use classes::{Class, Classes};
+pub(crate) use bits::Bits;
+pub(crate) use class::Class;
+pub(crate) use lanes::{Blocks, Lane, LaneId, Profile};
+pub(crate) use place::Place;
+pub(crate) use scheduler::Scheduler;
+pub(crate) use shapes::{Shape, ShapeId, ShapeKey};

@@ -12,4 +12,5 @@ mod random;
 mod replay;
 mod restarts;
 mod rig;
+mod shares;
 mod words;

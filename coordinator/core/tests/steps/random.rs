@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Credit, Execution, JobHeader, Lease, News, OnAgentLost, Pause, Preset, Reason,
-    ReportItem, RetryPolicy, StopOrder,
+    AgentHello, AttemptState, Credit, Demand, Execution, Fairness, JobHeader, Lease, LimitUse, News, OnAgentLost,
+    Pause, Preset, Reason, ReportItem, RetryPolicy, StopOrder,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -157,6 +157,7 @@ impl World {
         let random = &mut self.random;
         let retry = RetryPolicy { preset: Preset::Default, attempts_max: random.u16(1..4) };
         let header = JobHeader {
+            demand: some_demand(random),
             queue: QUEUES[random.usize(..3)].into(),
             execution: if random.bool() { Execution::AtLeastOnce } else { Execution::AtMostOnce },
             on_agent_lost: [OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait][random.usize(..3)],
@@ -428,4 +429,15 @@ fn whatever_happens_no_job_is_stuck_run_twice_or_believed_to_be_over_while_it_ru
         (0..600).for_each(|_| world.step());
         world.mend();
     }
+}
+
+/// Half of the jobs ask for nothing, the others for a share of their own, and some to be counted.
+fn some_demand(random: &mut fastrand::Rng) -> Option<Arc<Demand>> {
+    let fairness = random.bool().then(|| Fairness {
+        key: ["ann", "bob"][random.usize(..2)].into(),
+        cost: [1, 1_000, 1_000_000_000][random.usize(..3)],
+    });
+    let limits = (0..random.u8(..3) / 2).map(|_| LimitUse { key: "l".into(), units: 1, cost: 0 }).collect();
+    let demand = Demand { fairness, limits, ..Demand::default() };
+    (demand != Demand::default()).then(|| Arc::new(demand))
 }

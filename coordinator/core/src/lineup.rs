@@ -1,0 +1,122 @@
+//! A job and its lane: where it belongs by what it asks for, and its place there.
+
+use std::sync::Arc;
+
+use windlass_shared::domain::{Demand, JobHeader, JobRecord, Placement};
+
+use crate::jobs::Extra;
+use crate::keys::{AgentIx, Slot};
+use crate::names::NameId;
+use crate::scheduling::{Bits, Blocks, Class, LaneId, Place, Profile, ShapeId, ShapeKey};
+use crate::{Core, Refusal};
+
+impl Core {
+    /// The lane of a job, with one more user; and what the job asks for itself, beyond its lane.
+    pub(crate) fn join_lane(
+        &mut self,
+        header: &JobHeader,
+        shapes_max: usize,
+    ) -> Result<(LaneId, Option<Box<Extra>>), Refusal> {
+        let own = header.demand.clone().filter(|demand| demand.ordering_key.is_some() || demand.unique.is_some());
+        let demand = match &own {
+            None => header.demand.clone(),
+            Some(own) => Some(Arc::new(Demand { ordering_key: None, unique: None, ..Demand::clone(own) })),
+        };
+        let names = &mut self.jobs.names;
+        let profile = Profile {
+            queue: names.add(&header.queue),
+            class: header.handler.as_ref().map_or(Class::Exec, |handler| Class::Call(names.add(handler))),
+            program: header.program.as_ref().map(|program| names.add(program)),
+            demand: demand.filter(|demand| **demand != Demand::default()),
+            avoid: Vec::new(),
+        };
+        let handler = match profile.class {
+            Class::Exec => None,
+            Class::Call(handler) => Some(handler),
+        };
+        let kept = [Some(profile.queue), profile.program];
+        let lane = self.scheduler.lanes.find(&profile).map(Ok).unwrap_or_else(|| {
+            let lane = self.add_lane(profile, shapes_max)?;
+            kept.into_iter().flatten().for_each(|name| self.jobs.names.share(name));
+            Ok(lane)
+        });
+        // The lane and its shape keep what they need.
+        kept.into_iter().chain([handler]).flatten().for_each(|name| self.jobs.names.remove(name));
+        Ok((lane?, own.map(|own| Box::new(Extra { demand: Some(own) }))))
+    }
+
+    fn add_lane(&mut self, profile: Profile, shapes_max: usize) -> Result<LaneId, Refusal> {
+        let placement = profile.demand.as_ref().map_or_else(Placement::default, |demand| demand.placement.clone());
+        let shape = self.shape(ShapeKey { class: profile.class, placement }, shapes_max)?;
+        let fairness = profile.demand.as_ref().and_then(|demand| demand.fairness.as_ref());
+        let key = fairness.map(|fairness| &fairness.key);
+        let rules = self.rules.get(self.jobs.names.get(profile.queue)).unwrap_or(&self.rules_default);
+        let (weight, key_weight, aging_step) = (rules.weight, rules.key_weight(key), rules.aging_step);
+        let queue = self.scheduler.shares.of_queue(profile.queue, weight);
+        let share = self.scheduler.shares.of_key(queue, key, key_weight, &mut self.jobs.names);
+        let blocks = if self.queues.is_paused(profile.queue) { Blocks::PAUSE } else { Blocks::default() };
+        Ok(self.scheduler.lanes.add(profile, (shape, share), aging_step, blocks))
+    }
+
+    fn shape(&mut self, key: ShapeKey, shapes_max: usize) -> Result<ShapeId, Refusal> {
+        if let Some(id) = self.scheduler.shapes.find(&key) {
+            return Ok(id);
+        }
+        let names = &mut self.jobs.names;
+        let id = self.scheduler.shapes.add(key, shapes_max, names).ok_or(Refusal::ShapesFull { limit: shapes_max })?;
+        self.match_shape(id);
+        Ok(id)
+    }
+
+    /// A job that is QUEUED takes its place.
+    pub(crate) fn line_up(&mut self, slot: Slot) {
+        let (lane, place) = self.place_of(slot);
+        self.scheduler.enter(lane, place);
+    }
+
+    /// A job that waits, if it does, waits no longer.
+    pub(crate) fn withdraw(&mut self, slot: Slot) {
+        let (lane, place) = self.place_of(slot);
+        self.scheduler.leave(lane, place);
+    }
+
+    pub(crate) fn place_of(&self, slot: Slot) -> (LaneId, Place) {
+        let job = self.jobs.get(slot);
+        let aging_step = self.scheduler.lanes.get(job.lane).aging_step;
+        (job.lane, Place::new(slot, job.order, job.created_at, job.priority, aging_step))
+    }
+
+    pub(crate) fn jobs_ready_in(&self, queue: NameId) -> Vec<Slot> {
+        let lanes = self.scheduler.lanes.of_queue(queue);
+        lanes.flat_map(|lane| self.scheduler.lanes.get(lane).ready().iter().map(|place| place.slot)).collect()
+    }
+
+    /// The job is final.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        let lane = self.jobs.get(slot).lane;
+        self.jobs.remove(slot);
+        self.scheduler.drop_lane(lane, &mut self.jobs.names);
+    }
+
+    /// The job as it is on record from now on.
+    pub(crate) fn record(&self, slot: Slot) -> JobRecord {
+        self.jobs.record(slot, self.scheduler.lanes.get(self.jobs.get(slot).lane))
+    }
+
+    pub(crate) fn class_of(&self, slot: Slot) -> Class {
+        self.scheduler.lanes.get(self.jobs.get(slot).lane).profile.class
+    }
+
+    pub(crate) fn queue_of(&self, slot: Slot) -> NameId {
+        self.scheduler.lanes.get(self.jobs.get(slot).lane).profile.queue
+    }
+
+    /// Forgets the agent that has been away longest, if any is.
+    pub(crate) fn forget_agent(&mut self) -> bool {
+        let forgotten: Option<AgentIx> = self.agents.forget_one(&mut self.jobs.names);
+        if let Some(ix) = forgotten {
+            self.scheduler.shapes.seat(ix.seat, &Bits::default());
+        }
+        forgotten.is_some()
+    }
+}
