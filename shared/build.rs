@@ -9,7 +9,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const SERVICES: [&str; 5] = ["agent_service", "fleet_service", "job_service", "pool_service", "queue_service"];
+const SERVICES: [&str; 6] =
+    ["agent_service", "fleet_service", "job_service", "limit_service", "pool_service", "queue_service"];
 const OPAQUE: &str = ".windlass.v1.JobSpec";
 
 fn main() -> Result<(), Box<dyn Error>> {

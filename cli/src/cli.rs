@@ -85,6 +85,11 @@ mod tests {
         assert!(parses("windlass agent drain a b --deadline 10m --reason r --wait -o id"));
         assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
         assert!(parses("windlass pool list --agent a") && parses("windlass pool scale p --max 4"));
+        assert!(parses("windlass limit list") && parses("windlass limit get a tenant:*"));
+        assert!(parses("windlass limit set a --max 0 --rate 10/s --burst 1") && parses("windlass limit delete a"));
+        assert!(
+            parses("windlass limit cooldown a b --for 5m --reason r") && parses("windlass limit cooldown a --clear")
+        );
         assert!(parses("windlass pool recycle p --force") && parses("windlass worker logs p-0 --tail 100 --agent a"));
         assert!(parses("windlass job abandon @last --reason r") && parses("windlass agent force-lost a b"));
         assert!(parses("windlass worker kill p-0 --signal KILL --grace 0s"));
@@ -126,6 +131,11 @@ mod tests {
             "windlass pool get",
             "windlass pool scale p",
             "windlass pool scale p --max 0",
+            "windlass limit set a",
+            "windlass limit set a --burst 1 --max 2",
+            "windlass limit set a --rate fast",
+            "windlass limit cooldown a",
+            "windlass limit cooldown a --for 1s --clear",
             "windlass worker list",
             "windlass worker kill p-0 --signal 99",
             "windlass worker logs p-0 --tail 0",

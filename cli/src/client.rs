@@ -7,6 +7,7 @@ use tonic::transport::Endpoint;
 use windlass_shared::limits::MESSAGE_BYTES_MAX;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_shared::pb::limit_service_client::LimitServiceClient;
 use windlass_shared::pb::pool_service_client::PoolServiceClient;
 use windlass_shared::pb::queue_service_client::QueueServiceClient;
 
@@ -94,6 +95,13 @@ impl Client {
     /// The queues.
     pub(crate) fn queues(&self) -> QueueServiceClient<Echo> {
         QueueServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> LimitServiceClient<Echo> {
+        LimitServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }

@@ -107,3 +107,12 @@ Examples:
   windlass worker dev --watch dist --listen 127.0.0.1:0 -- node dist/worker.js
 
 Nothing is kept: what was submitted goes with it.";
+
+pub(crate) const LIMIT: &str = "\
+Examples:
+  windlass limit set api.example --max 20 --rate 600/1m --burst 1
+  windlass limit set 'tenant:*' --max 5             # five at a time for each tenant, not for all together
+  windlass limit set licences --max 10              # a countable thing of the whole cluster: jobs say how many they take
+  windlass limit cooldown api.example --for 5m --reason 'they asked for it'
+
+Jobs name the keys they count against. What is set is taken from when a job is handed out, all of its keys at once.";

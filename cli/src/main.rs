@@ -28,6 +28,7 @@ mod member;
 mod output;
 mod patience;
 mod pools;
+mod rates;
 mod refs;
 mod roles;
 mod session;

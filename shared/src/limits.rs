@@ -109,6 +109,14 @@ pub const AFFINITY_WEIGHT_MAX: i32 = 100;
 pub const LIMIT_USES_MAX: usize = 8;
 /// Most units, and greatest cost, of one use of a limit, and greatest cost of a fair share.
 pub const COST_MAX: u32 = 1_000_000;
+/// Most units of a limit: more is no limit.
+pub const LIMIT_UNITS_MAX: u32 = 1_000_000_000;
+/// Shortest period of a rate: the scheduler decides in ticks of milliseconds, and a second smooths them.
+pub const RATE_PERIOD_MIN: Duration = Duration::from_secs(1);
+/// Longest period of a rate: a month, the longest that upstreams meter by.
+pub const RATE_PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Longest cooldown that an operator may ask for: past a month it is a limit of 0 units.
+pub const COOLDOWN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Longest lifetime a job may ask of its agent: a year; more is a unit mistaken.
 pub const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// States in one filter: more than there are.

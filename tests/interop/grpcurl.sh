@@ -73,11 +73,11 @@ start_agent a1 --slots 2
 code=0
 grpcurl -plaintext "$address" list | python3 -c 'import json, sys; print(json.dumps(sys.stdin.read().split()))' >"$room/answer"
 expect "reflection lists every service" \
-  'set(x) <= set(a)' windlass.v1.{Job,Fleet,Queue,Agent}Service grpc.health.v1.Health grpc.reflection.v1.ServerReflection
+  'set(x) <= set(a)' windlass.v1.{Job,Fleet,Queue,Limit,Agent}Service grpc.health.v1.Health grpc.reflection.v1.ServerReflection
 grpcurl -plaintext "$address" describe windlass.v1.SubmitJobRequest |
   python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))' >"$room/answer"
 expect "reflection shows the spec as written, not as bytes" '".windlass.v1.JobSpec spec = 1" in a'
-for service in '' windlass.v1.JobService windlass.v1.FleetService windlass.v1.QueueService windlass.v1.AgentService; do
+for service in '' windlass.v1.JobService windlass.v1.FleetService windlass.v1.QueueService windlass.v1.LimitService windlass.v1.AgentService; do
   call grpc.health.v1.Health/Check "{\"service\": \"$service\"}"
   expect "health of \"$service\" is SERVING" 'a["status"] == "SERVING"'
 done
@@ -181,6 +181,22 @@ call windlass.v1.QueueService/ResumeQueue '{"queue": "bulk"}'
 expect "a queue can be resumed" 'not a["queue"]["paused"]'
 wait_for "$held"
 expect "and its job runs" 'a["job"]["state"] == "STATE_SUCCEEDED"'
+
+# ---- limits ----------------------------------------------------------------------------------------------------------
+
+call windlass.v1.LimitService/SetLimit '{"key": "tenant:*", "max_units": 5, "rate": {"cost": 10, "period": "60s"}}'
+expect "a limit can be set for all keys that begin alike" \
+  '(a["limit"]["setAt"], a["limit"]["maxUnits"], a["limit"]["rate"]) == ("tenant:*", 5, {"cost": 10, "period": "60s", "burst": 10})'
+call windlass.v1.LimitService/GetLimit '{"key": "tenant:7"}'
+expect "and holds for each of them" '(a["limit"]["setAt"], a["limit"]["unitsInUse"]) == ("tenant:*", "0")'
+call windlass.v1.LimitService/SetCooldown '{"key": "api", "duration": "60s", "reason": "429"}'
+expect "a key can be let cool down" 'a["limit"]["cooldown"]["reason"] == "429"'
+call windlass.v1.LimitService/ListLimits '{}'
+expect "limits are listed by key" '[one["key"] for one in a["limits"]] == ["api", "tenant:*"]'
+call windlass.v1.LimitService/ClearCooldown '{"key": "api"}'
+expect "a cooldown can be ended" 'a["limit"]["cooldown"] is None'
+call windlass.v1.LimitService/DeleteLimit '{"key": "tenant:*"}'
+expect "a limit can be taken back" 'a["limit"].get("maxUnits") is None and a["limit"]["setAt"] == ""'
 
 # ---- pools and counters ----------------------------------------------------------------------------------------------
 
@@ -318,6 +334,11 @@ refused "a call without a handler" 3 'fields == ["spec.call.handler"]' JobServic
 refused "a queue without a name" 3 'fields == ["queue"]' QueueService/GetQueue '{}'
 refused "a pause of one whose name is none" 3 'fields == ["queue"]' QueueService/PauseQueue '{"queue": "a b"}'
 refused "a resume of none" 3 'fields == ["queue"]' QueueService/ResumeQueue '{}'
+refused "a limit of nothing" 3 'fields == ["max_units"]' LimitService/SetLimit '{"key": "a"}'
+refused "a rate that is no number" 3 'fields == ["rate.cost"]' \
+  LimitService/SetLimit '{"key": "a", "rate": {"cost": "NaN"}}'
+refused "a cooldown of all keys that begin alike" 3 'fields == ["key"]' \
+  LimitService/SetCooldown '{"key": "a*", "duration": "1s"}'
 refused "a negative page of queues" 3 'fields == ["page_size"]' QueueService/ListQueues '{"page_size": -1}'
 refused "a cordon of an unknown agent" 5 'details["ErrorInfo"]["reason"] == "AGENT_NOT_FOUND"' \
   FleetService/CordonAgent "{\"agent_id\": \"$unknown\"}"

@@ -1,6 +1,7 @@
 //! The calls of the API that the commands make, with a deadline on each that has an end.
 
 mod fleet;
+mod limits;
 mod pools;
 mod queues;
 

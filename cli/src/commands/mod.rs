@@ -18,6 +18,11 @@ mod job_logs;
 mod job_result;
 mod job_wait;
 mod job_watch;
+mod limit_cooldown;
+mod limit_delete;
+mod limit_get;
+mod limit_list;
+mod limit_set;
 mod pool_get;
 mod pool_list;
 mod pool_recycle;
@@ -46,6 +51,7 @@ use crate::global::Global;
 use crate::help;
 use crate::pools::{OnArgs, PoolArgs, WorkerArgs};
 use crate::refs::RefArgs;
+use limit_get::LimitArgs;
 use queue_get::QueueArgs;
 
 /// The verbs.
@@ -70,6 +76,9 @@ pub(crate) enum Command {
     /// Look after queues
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Look after limits: what may be in use at a time, and begin over time
+    #[command(subcommand)]
+    Limit(LimitVerb),
     /// Look after agents
     #[command(subcommand)]
     Agent(AgentVerb),
@@ -183,6 +192,22 @@ pub(crate) enum QueueVerb {
     Resume(QueueArgs),
 }
 
+/// What can be done with limits.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitVerb {
+    /// List limits that are set, that unfinished jobs name, or that cool down
+    List,
+    /// Show what holds for some keys, and what is in use of them
+    Get(LimitArgs),
+    /// Set what holds for a key, or for each key that begins so
+    #[command(after_help = help::LIMIT)]
+    Set(limit_set::Args),
+    /// Take limits back
+    Delete(LimitArgs),
+    /// Hand out nothing that names a key, for a while
+    Cooldown(limit_cooldown::Args),
+}
+
 /// Carries the command out.
 pub(crate) async fn carry_out(global: &Global, command: Command) -> Result<Exit, Failure> {
     match command {
@@ -202,6 +227,7 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Logs(args) => job_logs::logs(client, global, &args).await,
         Command::Job(verb) => job(client, global, verb).await,
         Command::Queue(verb) => queue(client, global, verb).await,
+        Command::Limit(verb) => limit(client, global, verb).await,
         Command::Agent(verb) => agent(client, global, verb).await,
         Command::Pool(verb) => pool(client, global, verb).await,
         Command::Worker(verb) => worker(client, global, verb).await,
@@ -231,6 +257,16 @@ async fn queue(client: &Client, global: &Global, verb: QueueVerb) -> Result<Exit
         QueueVerb::Get(args) => queue_get::get(client, global, &args).await,
         QueueVerb::Pause(args) => queue_pause::pause(client, global, &args).await,
         QueueVerb::Resume(args) => queue_resume::resume(client, global, &args).await,
+    }
+}
+
+async fn limit(client: &Client, global: &Global, verb: LimitVerb) -> Result<Exit, Failure> {
+    match verb {
+        LimitVerb::List => limit_list::list(client, global).await,
+        LimitVerb::Get(args) => limit_get::get(client, global, &args).await,
+        LimitVerb::Set(args) => limit_set::set(client, global, &args).await,
+        LimitVerb::Delete(args) => limit_delete::delete(client, global, &args).await,
+        LimitVerb::Cooldown(args) => limit_cooldown::cooldown(client, global, &args).await,
     }
 }
 

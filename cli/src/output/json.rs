@@ -22,7 +22,7 @@ macro_rules! documents {
 
 documents!(Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
 documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
-documents!(Counter, GetCountersResponse);
+documents!(Counter, GetCountersResponse, Limit, ListLimitsResponse);
 documents!(PoolState, AgentPools, ListPoolsResponse, WorkerState, ListWorkersResponse, WorkerLogs);
 
 /// Writes messages as JSON.

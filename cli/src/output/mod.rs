@@ -2,6 +2,7 @@
 
 mod agent;
 mod json;
+mod limit;
 mod pool;
 mod screen;
 mod table;
@@ -17,6 +18,7 @@ use crate::humane::one_line;
 
 pub(crate) use agent::{agent_sheet, agent_table};
 pub(crate) use json::{Document, Json, failure};
+pub(crate) use limit::limit_table;
 pub(crate) use pool::{counter_table, pool_sheet, pool_table, worker_table};
 pub(crate) use screen::{Screen, interject};
 pub(crate) use table::{event_head, event_lines, job_sheet, job_table, queue_table};
@@ -65,6 +67,12 @@ pub(crate) fn print_agents(
 pub(crate) fn print_queues(format: Format, queues: &[pb::Queue]) -> Result<(), Failure> {
     let list = |queues| pb::ListQueuesResponse { queues, next_page_token: String::new() };
     print_all(format, queues, |queue| &queue.name, queue_table, list)
+}
+
+/// Shows limits in the same way; their keys are their ids.
+pub(crate) fn print_limits(format: Format, limits: &[pb::Limit]) -> Result<(), Failure> {
+    let list = |limits| pb::ListLimitsResponse { limits, next_page_token: String::new() };
+    print_all(format, limits, |limit| &limit.key, limit_table, list)
 }
 
 /// Shows one pool; its name is its id.

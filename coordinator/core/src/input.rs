@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AgentHello, AgentRecord, AttemptRecord, Credit, Event, JobHeader, JobRecord, JobState, Lease, Order, Pause,
-    QueueRecord, ReportItem, StopOrder, Welcome,
+    AgentHello, AgentRecord, AttemptRecord, Cooldown, Credit, Event, JobHeader, JobRecord, JobState, Lease,
+    LimitRecord, LimitSettings, Order, Pause, QueueRecord, ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
@@ -58,6 +58,24 @@ pub enum Input {
         ticket: Ticket,
         /// The queue.
         queue: Arc<str>,
+    },
+    /// An operator sets a limit, or takes it back.
+    SetLimit {
+        /// Who waits.
+        ticket: Ticket,
+        /// A key; or a beginning of keys and `*`.
+        key: Arc<str>,
+        /// What it allows; none: what was set is taken back.
+        settings: Option<LimitSettings>,
+    },
+    /// An operator lets a key cool down, or ends that.
+    SetCooldown {
+        /// Who waits.
+        ticket: Ticket,
+        /// The key.
+        key: Arc<str>,
+        /// How long from now, and why; none: it ends.
+        cooldown: Option<(Duration, Option<Arc<str>>)>,
     },
     /// An operator wants an agent to get nothing new.
     Cordon {
@@ -211,6 +229,20 @@ pub enum Mark {
         /// That it hands out nothing; none: it does again.
         pause: Option<Pause>,
     },
+    /// Of a limit.
+    Limit {
+        /// A key; or a beginning of keys and `*`.
+        key: Arc<str>,
+        /// What it allows; none: nothing is set.
+        settings: Option<LimitSettings>,
+    },
+    /// Of a key that cools down; also what a job's answer decided.
+    Cooldown {
+        /// The key.
+        key: Arc<str>,
+        /// Until when; none: it does not any more.
+        cooldown: Option<Cooldown>,
+    },
     /// Of an agent.
     Agent {
         /// Its id.
@@ -235,6 +267,8 @@ pub enum Reply {
     Queue(Result<QueueRecord, Refusal>),
     /// The agent as it is from now on; none: there is none of this id.
     Agent(Option<Box<AgentRecord>>),
+    /// The limit as it is from now on, or why it stays as it was.
+    Limit(Result<Box<LimitRecord>, Refusal>),
 }
 
 /// Why something was not done.
@@ -276,6 +310,20 @@ pub enum Refusal {
     /// As many queues are paused as may be.
     #[error("{limit} queues are paused, which is the limit (queues_paused_max); resume some first")]
     PausesFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// As many limits are set as may be.
+    #[error(
+        "{limit} limits are set, which is the most there may be (LIMITS_MAX); delete some first, or set one for keys that begin alike"
+    )]
+    LimitsFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// As many keys cool down as may.
+    #[error("{limit} keys cool down, which is the most that may (COOLDOWNS_MAX); clear some first")]
+    CooldownsFull {
         /// The limit.
         limit: usize,
     },
@@ -333,9 +381,12 @@ pub enum Refusal {
 impl Fault for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::JobsFull { .. } | Self::ShapesFull { .. } | Self::AgentsFull { .. } | Self::PausesFull { .. } => {
-                Kind::Busy
-            }
+            Self::JobsFull { .. }
+            | Self::ShapesFull { .. }
+            | Self::AgentsFull { .. }
+            | Self::PausesFull { .. }
+            | Self::LimitsFull { .. }
+            | Self::CooldownsFull { .. } => Kind::Busy,
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded
@@ -355,6 +406,8 @@ impl Fault for Refusal {
             Self::AgentIdInUse => "AGENT_ID_IN_USE",
             Self::AgentsFull { .. } => "AGENTS_FULL",
             Self::PausesFull { .. } => "QUEUE_PAUSES_FULL",
+            Self::LimitsFull { .. } => "LIMITS_FULL",
+            Self::CooldownsFull { .. } => "COOLDOWNS_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
             Self::JobNotHeld { .. } | Self::AgentHoldsNothing { .. } => "NOTHING_UNPROVEN",

@@ -19,6 +19,7 @@ mod input;
 mod jobs;
 mod keys;
 mod lease;
+mod limit_orders;
 #[cfg_attr(not(test), expect(dead_code, reason = "who waits for limits comes with the lanes of the queues"))]
 mod limits;
 mod lineup;
@@ -53,6 +54,7 @@ pub use rules::QueueRules;
 use agents::Agents;
 use jobs::Jobs;
 use lease::Issuer;
+use limits::Limits;
 use queues::Queues;
 use scheduling::Scheduler;
 use timers::{Timer, Timers};
@@ -128,6 +130,7 @@ pub struct Core {
     /// By queue, where they are not the default ones.
     rules: BTreeMap<Arc<str>, QueueRules>,
     rules_default: QueueRules,
+    limits: Limits,
     issuer: Issuer,
     timers: Timers,
     random: fastrand::Rng,
@@ -148,6 +151,7 @@ impl Core {
             queues: Queues::default(),
             rules: BTreeMap::new(),
             rules_default: QueueRules::default(),
+            limits: Limits::default(),
             issuer: Issuer::new(options.epoch),
             timers: Timers::default(),
             random: fastrand::Rng::with_seed(options.seed),
@@ -173,6 +177,8 @@ impl Core {
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
             Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
             Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
+            Input::SetLimit { ticket, key, settings } => self.set_limit(now, ticket, &key, settings, out),
+            Input::SetCooldown { ticket, key, cooldown } => self.set_cooldown(now, ticket, &key, cooldown, out),
             Input::Cordon { ticket, agent, reason } => self.cordon(ticket, agent, reason, out),
             Input::Drain { ticket, agent, deadline, reason } => self.drain(now, ticket, agent, deadline, reason, out),
             Input::Uncordon { ticket, agent } => self.uncordon(ticket, agent, out),
@@ -193,7 +199,7 @@ impl Core {
     /// When [`Input::Tick`] is due next, if nothing else happens first.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.timers.next()
+        [self.timers.next(), self.limits.next_cooled()].into_iter().flatten().min()
     }
 
     /// Up to `limit` agents of those known, by id, after `after`.
@@ -239,6 +245,7 @@ impl Core {
             self.judge_from = now.mono.after(self.options.lease_ttl);
         }
         self.last_tick = Some(now.mono);
+        self.end_cooldowns(now, out);
         while let Some(timer) = self.timers.pop_due(now.mono) {
             match timer {
                 Timer::Ready(slot) => self.make_ready(now, slot, out),

@@ -61,7 +61,12 @@ impl Core {
         match mark {
             Mark::Queue { name, pause: Some(pause) } => self.restore_pause(&name, pause),
             Mark::Agent { id, order: Some(order) } => self.restore_order(now, id, order),
-            Mark::Queue { pause: None, .. } | Mark::Agent { order: None, .. } => {}
+            Mark::Limit { key, settings: Some(settings) } => self.restore_limit(now, &key, settings),
+            Mark::Cooldown { key, cooldown: Some(cooldown) } => self.restore_cooldown(now, &key, cooldown),
+            Mark::Queue { pause: None, .. }
+            | Mark::Agent { order: None, .. }
+            | Mark::Limit { settings: None, .. }
+            | Mark::Cooldown { cooldown: None, .. } => {}
         }
     }
 
@@ -203,7 +208,7 @@ fn is_by_word(attempt: &AttemptRecord) -> bool {
 }
 
 /// Waited for on the wall clock over the restart, as no other clock runs on; from here on by the monotonic one.
-fn time_until(at: Timestamp, now: Now) -> Duration {
+pub(crate) fn time_until(at: Timestamp, now: Now) -> Duration {
     Duration::from_nanos(u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0))
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod fleet_service;
 mod ids;
 mod job_service;
+mod limit_service;
 mod logs;
 mod page;
 mod pool_service;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use windlass_core::{Core, Refusal};
-use windlass_shared::domain::{AgentHello, AgentRecord, Credit, JobHeader, Pause, QueueRecord, ReportItem};
+use windlass_shared::domain::{
+    AgentHello, AgentRecord, Credit, JobHeader, LimitRecord, LimitSettings, Pause, QueueRecord, ReportItem,
+};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now};
 
@@ -28,6 +30,11 @@ pub(crate) enum Control {
     Resume {
         queue: Arc<str>,
         reply: oneshot::Sender<Result<QueueRecord, Refusal>>,
+    },
+    Limit {
+        key: Arc<str>,
+        wish: LimitWish,
+        reply: oneshot::Sender<Result<Box<LimitRecord>, Refusal>>,
     },
     Order {
         agent: AgentId,
@@ -69,6 +76,16 @@ pub(crate) enum Wish {
     Cordon { reason: Option<Arc<str>> },
     Drain { deadline: Option<Duration>, reason: Option<Arc<str>> },
     Uncordon,
+}
+
+/// What an operator wants of a limit.
+pub(crate) enum LimitWish {
+    Set(LimitSettings),
+    Delete,
+    /// Its key cools down for so long, and why.
+    Cool(Duration, Option<Arc<str>>),
+    /// Its key cools down no more.
+    Warm,
 }
 
 /// What an operator says where nothing can be proven.

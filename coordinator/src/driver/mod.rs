@@ -27,12 +27,12 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use windlass_core::{Core, Refusal, Ticket};
 use windlass_shared::clock;
-use windlass_shared::domain::{AgentRecord, QueueRecord};
+use windlass_shared::domain::{AgentRecord, LimitRecord, QueueRecord};
 
 pub use crash::CrashAt;
 pub(crate) use error::{Stopping, SubmitError, WordError};
 pub(crate) use handle::{DriverHandle, Progress};
-pub(crate) use message::{About, Control, Incoming, RequestKey, Said, Submit, Wish};
+pub(crate) use message::{About, Control, Incoming, LimitWish, RequestKey, Said, Submit, Wish};
 
 use message::Taken;
 use repeats::Resolved;
@@ -82,6 +82,7 @@ enum Waiting {
     Cancel(oneshot::Sender<bool>),
     Queue(oneshot::Sender<Result<QueueRecord, Refusal>>),
     Agent(oneshot::Sender<Option<Box<AgentRecord>>>),
+    Limit(oneshot::Sender<Result<Box<LimitRecord>, Refusal>>),
     Word(oneshot::Sender<Result<Said, WordError>>),
 }
 

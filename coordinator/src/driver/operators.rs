@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use windlass_core::{Core, Refusal};
 use windlass_shared::convert::LabelFilter;
-use windlass_shared::domain::{AgentRecord, Pause, QueueRecord};
+use windlass_shared::domain::{AgentRecord, LimitRecord, Pause, QueueRecord};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::error::Stopping;
 use super::handle::DriverHandle;
-use super::message::{Control, Wish};
+use super::message::{Control, LimitWish, Wish};
 
-/// A queue was not paused or resumed.
+/// A queue or a limit stays as it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum QueueError {
+pub(crate) enum WishError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
     Stopping(#[from] Stopping),
 }
 
-impl Fault for QueueError {
+impl Fault for WishError {
     fn kind(&self) -> Kind {
         match self {
             Self::Refused(why) => why.kind(),
@@ -118,13 +118,28 @@ impl DriverHandle {
     }
 
     /// Hands out nothing more from a queue; it is on record when this answers.
-    pub(crate) async fn pause(&self, queue: Arc<str>, pause: Pause) -> Result<QueueRecord, QueueError> {
+    pub(crate) async fn pause(&self, queue: Arc<str>, pause: Pause) -> Result<QueueRecord, WishError> {
         Ok(self.ask(|reply| Control::Pause { queue, pause, reply }).await??)
     }
 
     /// Hands out jobs of a queue again.
-    pub(crate) async fn resume(&self, queue: Arc<str>) -> Result<QueueRecord, QueueError> {
+    pub(crate) async fn resume(&self, queue: Arc<str>) -> Result<QueueRecord, WishError> {
         Ok(self.ask(|reply| Control::Resume { queue, reply }).await??)
+    }
+
+    /// What holds for a key, or is set for a beginning of keys.
+    pub(crate) async fn limit(&self, key: Arc<str>) -> Result<LimitRecord, Stopping> {
+        self.look(move |core, _| core.limit(&key)).await
+    }
+
+    /// Up to `limit` limits by key, after `after`.
+    pub(crate) async fn limits(&self, after: Option<String>, limit: usize) -> Result<Vec<LimitRecord>, Stopping> {
+        self.look(move |core, _| core.limits(after.as_deref(), limit)).await
+    }
+
+    /// Sets a limit or lets a key cool down, or takes that back; it is on record when this answers.
+    pub(crate) async fn wish(&self, key: Arc<str>, wish: LimitWish) -> Result<LimitRecord, WishError> {
+        Ok(*self.ask(|reply| Control::Limit { key, wish, reply }).await??)
     }
 
     /// Cordons, drains or uncordons an agent; none: there is none of this id.

@@ -1,13 +1,14 @@
 //! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use windlass_core::{Effect, Input, Reply, Ticket};
+use windlass_core::{Effect, Input, Refusal, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::domain::{AgentRecord, Lease};
+use windlass_shared::domain::{AgentRecord, Lease, LimitRecord};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
@@ -15,10 +16,12 @@ use super::crash::Point;
 use super::repeats::{Repeats, Resolved};
 use super::story;
 use super::words;
-use super::{Control, Driver, Submit, SubmitError, Waiting, Wish};
+use super::{Control, Driver, LimitWish, Submit, SubmitError, Waiting, Wish};
 use crate::counters::Tally;
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
+
+type Limited = Result<Box<LimitRecord>, Refusal>;
 
 impl Driver {
     pub(super) async fn tick(
@@ -70,6 +73,7 @@ impl Driver {
                 Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
             }
             Control::Resume { queue, reply } => Input::Resume { ticket: self.ticket(Waiting::Queue(reply)), queue },
+            Control::Limit { key, wish, reply } => self.wish(key, wish, reply),
             Control::Order { agent, wish, reply } => self.order(agent, wish, reply),
             Control::Hello { session, hello } => Input::Hello { session, hello },
             Control::Report { session, sequence, items } => Input::Report { session, sequence, items },
@@ -83,6 +87,16 @@ impl Driver {
             }
         };
         self.core.handle_into(now, input, out);
+    }
+
+    fn wish(&mut self, key: Arc<str>, wish: LimitWish, reply: oneshot::Sender<Limited>) -> Input {
+        let ticket = self.ticket(Waiting::Limit(reply));
+        match wish {
+            LimitWish::Set(settings) => Input::SetLimit { ticket, key, settings: Some(settings) },
+            LimitWish::Delete => Input::SetLimit { ticket, key, settings: None },
+            LimitWish::Cool(time, reason) => Input::SetCooldown { ticket, key, cooldown: Some((time, reason)) },
+            LimitWish::Warm => Input::SetCooldown { ticket, key, cooldown: None },
+        }
     }
 
     fn order(&mut self, agent: AgentId, wish: Wish, reply: oneshot::Sender<Option<Box<AgentRecord>>>) -> Input {
@@ -197,6 +211,7 @@ impl Driver {
             }
             (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
             (Some(Waiting::Queue(to)), Reply::Queue(queue)) => drop(to.send(queue)),
+            (Some(Waiting::Limit(to)), Reply::Limit(limit)) => drop(to.send(limit)),
             (Some(Waiting::Agent(to)), Reply::Agent(agent)) => drop(to.send(agent)),
             (Some(Waiting::Word(to)), Reply::Abandoned(answer)) => drop(to.send(words::said(answer))),
             (Some(Waiting::Word(to)), Reply::ForcedLost(answer)) => {

@@ -20,6 +20,7 @@ use windlass_shared::pb;
 use windlass_shared::pb::agent_service_server::AgentServiceServer;
 use windlass_shared::pb::fleet_service_server::FleetServiceServer;
 use windlass_shared::pb::job_service_server::JobServiceServer;
+use windlass_shared::pb::limit_service_server::LimitServiceServer;
 use windlass_shared::pb::pool_service_server::PoolServiceServer;
 use windlass_shared::pb::queue_service_server::QueueServiceServer;
 use windlass_shared::status;
@@ -50,10 +51,11 @@ macro_rules! limited {
     };
 }
 /// Every service, for the health check.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "windlass.v1.AgentService",
     "windlass.v1.FleetService",
     "windlass.v1.JobService",
+    "windlass.v1.LimitService",
     "windlass.v1.PoolService",
     "windlass.v1.QueueService",
 ];
@@ -99,6 +101,7 @@ pub(crate) async fn serve(api: Api, listener: TcpListener, record: Record, optio
         .add_service(limited!(AgentServiceServer::new(api.clone())))
         .add_service(limited!(FleetServiceServer::new(api.clone())))
         .add_service(limited!(JobServiceServer::new(api.clone())))
+        .add_service(limited!(LimitServiceServer::new(api.clone())))
         .add_service(limited!(PoolServiceServer::new(api.clone())))
         .add_service(limited!(QueueServiceServer::new(api)));
     let serving = routes.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());

@@ -195,6 +195,8 @@ fn mark_key(mark: &Mark) -> String {
     match mark {
         Mark::Queue { name, .. } => format!("queue/{name}"),
         Mark::Agent { id, .. } => format!("agent/{id}"),
+        Mark::Limit { key, .. } => format!("limit/{key}"),
+        Mark::Cooldown { key, .. } => format!("cooldown/{key}"),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value)] // a row is made of what is written in it
 
 mod demands;
+mod limits_rows;
 mod pools;
 
 use std::collections::BTreeSet;
@@ -339,6 +340,7 @@ fn rows() -> Vec<Row> {
         other_rows(),
         operator_rows(),
         queue_rows(),
+        limits_rows::limit_rows(),
         pools::pool_rows(),
         pools::worker_rows(),
     ];
@@ -381,6 +383,8 @@ async fn every_rpc_names_what_is_wrong_with_its_input_and_nothing_changes() {
     assert_eq!((events.events.len(), events.revision), (0, 0), "nothing was recorded");
     let queues = rig.queues().list_queues(pb::ListQueuesRequest::default()).await.expect("listed").into_inner().queues;
     assert_eq!(queues, [pb::Queue { name: "default".into(), ..Default::default() }], "nothing was paused");
+    let limits = rig.limits().list_limits(pb::ListLimitsRequest::default()).await.expect("listed").into_inner().limits;
+    assert!(limits.is_empty(), "nothing was limited");
 }
 
 #[test]

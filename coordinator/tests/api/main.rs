@@ -6,6 +6,7 @@ mod counters;
 mod fleet;
 mod import;
 mod jobs;
+mod limits;
 mod logs;
 mod pools;
 mod queues;

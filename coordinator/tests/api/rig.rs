@@ -19,6 +19,7 @@ use windlass_shared::pb;
 use windlass_shared::pb::agent_service_client::AgentServiceClient;
 use windlass_shared::pb::fleet_service_client::FleetServiceClient;
 use windlass_shared::pb::job_service_client::JobServiceClient;
+use windlass_shared::pb::limit_service_client::LimitServiceClient;
 use windlass_shared::pb::pool_service_client::PoolServiceClient;
 use windlass_shared::pb::queue_service_client::QueueServiceClient;
 use windlass_shared::time::Timestamp;
@@ -58,6 +59,10 @@ impl Rig {
 
     pub(crate) fn queues(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn limits(&self) -> LimitServiceClient<Channel> {
+        LimitServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn pools(&self) -> PoolServiceClient<Channel> {

@@ -1,6 +1,6 @@
 //! One key: what is in use of it, what is owed, and until when it cools down.
 
-use windlass_shared::domain::LimitSettings;
+use windlass_shared::domain::{Cooldown, LimitSettings};
 use windlass_shared::time::Moment;
 
 use super::bucket::Bucket;
@@ -16,13 +16,21 @@ pub(super) struct Counter {
     pub(super) rests_at: Option<Moment>,
     pub(super) in_use: u64,
     pub(super) bucket: Bucket,
-    /// Nothing goes before this; it is one of its users.
-    pub(super) cools_until: Option<Moment>,
+    /// It is one of its users.
+    pub(super) cooldown: Option<Box<Cooling>>,
+}
+
+/// A cooldown, by both clocks.
+#[derive(Debug, Clone)]
+pub(super) struct Cooling {
+    /// Nothing goes before this.
+    pub(super) until: Moment,
+    pub(super) shown: Cooldown,
 }
 
 impl Counter {
     pub(super) fn new(key: Key, settings: LimitSettings) -> Self {
-        Self { key, settings, users: 0, rests_at: None, in_use: 0, bucket: Bucket::default(), cools_until: None }
+        Self { key, settings, users: 0, rests_at: None, in_use: 0, bucket: Bucket::default(), cooldown: None }
     }
 
     /// What keeps this from going now, and until when at least; without a time it is for others to end.
@@ -30,13 +38,17 @@ impl Counter {
         if self.settings.units_max.is_some_and(|max| self.in_use + u64::from(take.units) > max.into()) {
             return Some((By::Units, None));
         }
-        let cooled = self.cools_until.filter(|until| *until > now);
+        let cooled = self.cools_until().filter(|until| *until > now);
         let paid = self.settings.rate.as_ref().and_then(|rate| self.bucket.opens_at(now, rate, take.cost));
         match (cooled, paid) {
             (None, None) => None,
             (cooled, paid) if cooled >= paid => Some((By::Cooldown, cooled)),
             (_, paid) => Some((By::Rate, paid)),
         }
+    }
+
+    pub(super) fn cools_until(&self) -> Option<Moment> {
+        self.cooldown.as_ref().map(|cooling| cooling.until)
     }
 
     pub(super) fn take(&mut self, now: Moment, take: &Take) {

@@ -22,17 +22,22 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use windlass_shared::domain::LimitSettings;
+use windlass_shared::domain::{Cooldown, LimitRecord, LimitSettings};
 use windlass_shared::time::Moment;
 
 use rules::Rules;
 use table::Table;
 
+use counter::Cooling;
+
 pub(crate) use counter::Blocked;
 pub(crate) use rules::Pattern;
 
 /// Keys that cool down at a time: each is a row on disk, and thousands of upstreams in trouble are one network in trouble.
-const COOLDOWNS_MAX: usize = 10_000;
+pub(crate) const COOLDOWNS_MAX: usize = 10_000;
+
+/// Limits that are set at a time: each is a row on disk, and all are read at a start.
+pub(crate) const LIMITS_MAX: usize = 10_000;
 
 /// What a limit is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +46,16 @@ pub(crate) enum Key {
     Named(Arc<str>),
     /// All jobs of a queue.
     Queue(Arc<str>),
+}
+
+impl Key {
+    /// What jobs name; none: it is a queue's.
+    pub(crate) fn named(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Queue(_) => None,
+        }
+    }
 }
 
 /// A counter's place.
@@ -142,10 +157,48 @@ impl Limits {
         concerned
     }
 
-    /// Nothing that names the key goes before `until`; none: from now on it may. `false`: as many keys cool down as may.
-    pub(crate) fn cool(&mut self, now: Moment, key: &Key, until: Option<Moment>) -> bool {
-        let was = self.table.find(key).and_then(|limit| self.table.get(limit).cools_until);
-        if was.is_none() && until.is_some() && self.cooldowns.len() >= COOLDOWNS_MAX {
+    /// Whether something is set at exactly this.
+    pub(crate) fn is_set(&self, pattern: &Pattern) -> bool {
+        self.rules.get(pattern).is_some()
+    }
+
+    /// How many operators set, queues' own not counted.
+    pub(crate) fn set_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Up to `limit` keys and beginnings of keys that are set, or counted, after `after`.
+    pub(crate) fn names(&self, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
+        let set = self.rules.names(after, limit);
+        let all: BTreeSet<Arc<str>> = set.chain(self.table.names(after).take(limit)).collect();
+        all.into_iter().take(limit).collect()
+    }
+
+    /// As it is shown.
+    pub(crate) fn record(&self, name: &Arc<str>) -> LimitRecord {
+        let key = match Pattern::of(name) {
+            Pattern::Key(key) => key,
+            pattern @ Pattern::Prefix(_) => {
+                let settings = self.rules.get(&pattern);
+                let (set_at, settings) = (settings.map(|_| name.clone()), settings.unwrap_or_default());
+                return LimitRecord { key: name.clone(), settings, set_at, units_in_use: None, cooldown: None };
+            }
+        };
+        let (settings, set_at) = self.rules.find(&key).map(|(settings, at)| (settings, at.text())).unzip();
+        let counter = self.table.find(&key).map(|limit| self.table.get(limit));
+        LimitRecord {
+            key: name.clone(),
+            settings: settings.unwrap_or_default(),
+            set_at,
+            units_in_use: Some(counter.map_or(0, |counter| counter.in_use)),
+            cooldown: counter.and_then(|counter| counter.cooldown.as_ref()).map(|cooling| cooling.shown.clone()),
+        }
+    }
+
+    /// Nothing that names the key goes before this; none: from now on it may. `false`: as many keys cool down as may.
+    pub(crate) fn cool(&mut self, now: Moment, key: &Key, cooldown: Option<(Moment, Cooldown)>) -> bool {
+        let was = self.table.find(key).and_then(|limit| self.table.get(limit).cools_until());
+        if was.is_none() && cooldown.is_some() && self.cooldowns.len() >= COOLDOWNS_MAX {
             return false;
         }
         // It is kept while it cools down.
@@ -154,7 +207,9 @@ impl Limits {
             self.cooldowns.remove(&(was, limit));
             self.table.leave(now, limit);
         }
-        self.table.get_mut(limit).cools_until = until;
+        let cooling = cooldown.map(|(until, shown)| Box::new(Cooling { until, shown }));
+        let until = cooling.as_ref().map(|cooling| cooling.until);
+        self.table.get_mut(limit).cooldown = cooling;
         match until {
             Some(until) => drop(self.cooldowns.insert((until, limit))),
             None => self.table.leave(now, limit),

@@ -2,6 +2,8 @@
 //! something, and of those only so many: the ones that owe least go first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 
 use windlass_shared::time::Moment;
 
@@ -64,6 +66,12 @@ impl Table {
         let begins = |key: &Key| matches!(key, Key::Named(name) if name.starts_with(&**prefix));
         let from = self.by_key.range(Key::Named(prefix.clone())..);
         from.take_while(|(key, _)| begins(key)).map(|(_, limit)| *limit).collect()
+    }
+
+    /// The keys that jobs name, after `after`.
+    pub(super) fn names(&self, after: Option<&str>) -> impl Iterator<Item = Arc<str>> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(Key::Named(after.into())));
+        self.by_key.range((from, Bound::Unbounded)).map_while(|(key, _)| key.named().cloned())
     }
 
     fn add(&mut self, counter: Counter) -> LimitIx {

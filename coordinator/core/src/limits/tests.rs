@@ -35,6 +35,11 @@ fn one(limit: LimitIx) -> Take {
     Take { limit, units: 1, cost: 1_000 }
 }
 
+/// A cooldown that ends then.
+fn until(millis: u64) -> Option<(Moment, Cooldown)> {
+    Some((at(millis), Cooldown { until: windlass_shared::time::Timestamp(0), reason: None }))
+}
+
 fn at(millis: u64) -> Moment {
     Moment(millis * 1_000_000)
 }
@@ -107,10 +112,10 @@ fn of_several_limits_that_block_nothing_is_taken_and_the_longest_is_told() {
 fn a_cooldown_holds_until_its_end_and_a_later_word_replaces_it() {
     let mut limits = Limits::default();
     let limit = limits.enter(&key("api"));
-    assert!(limits.cool(at(0), &key("api"), Some(at(500))));
+    assert!(limits.cool(at(0), &key("api"), until(500)));
     let blocked = limits.try_take(at(0), &[one(limit)]).unwrap_err();
     assert_eq!(blocked, Blocked { limit, by: By::Cooldown, until: Some(at(500)) });
-    assert!(limits.cool(at(10), &key("api"), Some(at(100))));
+    assert!(limits.cool(at(10), &key("api"), until(100)));
     assert_eq!(limits.next_cooled(), Some(at(100)));
     assert_eq!(limits.pop_cooled(at(99)), None);
     assert_eq!(limits.pop_cooled(at(100)), Some((limit, key("api"))));
@@ -121,7 +126,7 @@ fn a_cooldown_holds_until_its_end_and_a_later_word_replaces_it() {
 #[test]
 fn a_cooldown_outlives_all_that_name_its_key() {
     let mut limits = Limits::default();
-    assert!(limits.cool(at(0), &key("api"), Some(at(500))));
+    assert!(limits.cool(at(0), &key("api"), until(500)));
     let limit = limits.enter(&key("api"));
     assert!(limits.try_take(at(1), &[one(limit)]).is_err());
     limits.leave(at(1), limit);
@@ -238,12 +243,12 @@ fn as_many_idle_keys_as_may_be_are_remembered_and_those_that_owe_least_go_first(
 fn no_more_keys_cool_down_than_may_and_those_that_do_may_be_prolonged() {
     let mut limits = Limits::default();
     for n in 0..COOLDOWNS_MAX as u64 {
-        assert!(limits.cool(at(0), &key(&format!("k{n}")), Some(at(n + 1))));
+        assert!(limits.cool(at(0), &key(&format!("k{n}")), until(n + 1)));
     }
-    assert!(!limits.cool(at(0), &key("more"), Some(at(9))));
-    assert!(limits.cool(at(0), &key("k0"), Some(at(9))));
+    assert!(!limits.cool(at(0), &key("more"), until(9)));
+    assert!(limits.cool(at(0), &key("k0"), until(9)));
     assert!(limits.cool(at(0), &key("k1"), None));
-    assert!(limits.cool(at(0), &key("more"), Some(at(9))));
+    assert!(limits.cool(at(0), &key("more"), until(9)));
 }
 
 /// What ran, and when it began: the whole truth, kept the simple way.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod cancel;
+mod limits;
 mod order;
 mod orders;
 mod outcomes;

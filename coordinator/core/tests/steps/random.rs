@@ -106,6 +106,8 @@ impl World {
                     let of = match &mark {
                         Mark::Queue { name, .. } => name.to_string(),
                         Mark::Agent { id, .. } => id.to_string(),
+                        Mark::Limit { key, .. } => format!("limit/{key}"),
+                        Mark::Cooldown { key, .. } => format!("cooldown/{key}"),
                     };
                     self.marks.insert(of, mark);
                 }

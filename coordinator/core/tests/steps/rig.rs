@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Credit, Exit, ExitStatus, JobHeader, JobRecord, Lease, News, OrderKind, Outcome, Pause,
-    PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    AgentHello, AttemptState, Credit, Exit, ExitStatus, JobHeader, JobRecord, Lease, LimitRecord, LimitSettings, News,
+    OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -114,6 +114,18 @@ impl Rig {
         }
     }
 
+    pub(crate) fn set_limit(&mut self, key: &str, settings: Option<LimitSettings>) -> Vec<String> {
+        self.ticket += 1;
+        self.step(Input::SetLimit { ticket: Ticket(self.ticket), key: key.into(), settings })
+    }
+
+    /// For so long, or no more.
+    pub(crate) fn cool(&mut self, key: &str, time: Option<Duration>) -> Vec<String> {
+        self.ticket += 1;
+        let cooldown = time.map(|time| (time, None));
+        self.step(Input::SetCooldown { ticket: Ticket(self.ticket), key: key.into(), cooldown })
+    }
+
     pub(crate) fn step(&mut self, input: Input) -> Vec<String> {
         let effects = self.core.handle(self.now, input);
         self.core.check();
@@ -126,6 +138,8 @@ impl Rig {
             let of = match mark {
                 Mark::Queue { name, .. } => name.to_string(),
                 Mark::Agent { id, .. } => id.to_string(),
+                Mark::Limit { key, .. } => format!("limit/{key}"),
+                Mark::Cooldown { key, .. } => format!("cooldown/{key}"),
             };
             self.marks.insert(of, mark.clone());
         }
@@ -310,6 +324,12 @@ impl Rig {
                 });
                 format!("mark agent {} {order}", id.as_bytes()[0])
             }
+            Effect::Mark(Mark::Limit { key, settings }) => {
+                format!("mark limit {key} {}", if settings.is_some() { "set" } else { "unset" })
+            }
+            Effect::Mark(Mark::Cooldown { key, cooldown }) => {
+                format!("mark cooldown {key} {}", if cooldown.is_some() { "set" } else { "unset" })
+            }
             Effect::Reply(_, reply) => show_reply(reply),
             Effect::Recall(session, leases) => {
                 let leases: Vec<_> =
@@ -376,6 +396,16 @@ fn show_reply(reply: &Reply) -> String {
             let paused = if queue.pause.is_some() { " paused" } else { "" };
             format!("reply {}{paused} {}+{}", queue.name, queue.queued, queue.running)
         }
-        Reply::Queue(Err(refusal)) => format!("reply {refusal}"),
+        Reply::Queue(Err(refusal)) | Reply::Limit(Err(refusal)) => format!("reply {refusal}"),
+        Reply::Limit(Ok(limit)) => show_limit(limit),
     }
+}
+
+fn show_limit(limit: &LimitRecord) -> String {
+    let units = limit.settings.units_max.map(|max| format!("{max} units"));
+    let rate = limit.settings.rate.map(|_| "a rate".to_owned());
+    let in_use = limit.units_in_use.map(|units| format!("{units} in use"));
+    let cools = limit.cooldown.as_ref().map(|_| "cools".to_owned());
+    let said: Vec<String> = [units, rate, in_use, cools].into_iter().flatten().collect();
+    format!("reply limit {}: {}", limit.key, said.join(", "))
 }

@@ -91,7 +91,7 @@ pub(super) struct AttemptRow {
 /// What an operator decided; what it is about is the row's key.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct MarkRow {
-    /// 1 a pause, 2 a cordon, 3 a drain.
+    /// 1 a pause, 2 a cordon, 3 a drain, 4 a limit, 5 a cooldown.
     #[prost(uint32, tag = "1")]
     pub(super) kind: u32,
     #[prost(string, optional, tag = "2")]
@@ -100,6 +100,28 @@ pub(super) struct MarkRow {
     pub(super) agent_name: String,
     #[prost(sfixed64, optional, tag = "4")]
     pub(super) until: Option<i64>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) limit: Option<LimitRow>,
+}
+
+/// What a limit allows.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct LimitRow {
+    #[prost(uint32, optional, tag = "1")]
+    pub(super) units_max: Option<u32>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) rate: Option<RateRow>,
+}
+
+/// What may begin over time.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct RateRow {
+    #[prost(uint64, tag = "1")]
+    pub(super) cost: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) period: Option<Span>,
+    #[prost(uint64, tag = "3")]
+    pub(super) burst: u64,
 }
 
 /// How an attempt ended.

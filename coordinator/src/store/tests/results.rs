@@ -1,7 +1,9 @@
 //! What handlers answered, and what operators decided.
 
+use std::time::Duration;
+
 use windlass_core::Mark;
-use windlass_shared::domain::{CallResult, Order, OrderKind, Pause};
+use windlass_shared::domain::{CallResult, Cooldown, LimitSettings, Order, OrderKind, Pause, Rate};
 use windlass_shared::ids::AgentId;
 use windlass_shared::time::Timestamp;
 
@@ -61,10 +63,18 @@ fn order(kind: OrderKind) -> Order {
 fn what_operators_decided_comes_back_until_it_is_taken_back() {
     let mut bed = Bed::new(Kind::Sqlite);
     let agent = |n| AgentId::new([n; 16]);
+    let rate = Rate { cost: 1_500, period: Duration::from_secs(60), burst: 1 };
     let marks = vec![
         Mark::Agent { id: agent(1), order: Some(order(OrderKind::Cordon)) },
         Mark::Agent { id: agent(2), order: Some(order(OrderKind::Drain(None))) },
         Mark::Agent { id: agent(3), order: Some(order(OrderKind::Drain(Some(Timestamp(5))))) },
+        Mark::Cooldown {
+            key: "api".into(),
+            cooldown: Some(Cooldown { until: Timestamp(7), reason: Some("429".into()) }),
+        },
+        Mark::Cooldown { key: "b".into(), cooldown: Some(Cooldown { until: Timestamp(8), reason: None }) },
+        Mark::Limit { key: "api".into(), settings: Some(LimitSettings { units_max: Some(0), rate: None }) },
+        Mark::Limit { key: "tenant:*".into(), settings: Some(LimitSettings { units_max: None, rate: Some(rate) }) },
         Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }) },
         Mark::Queue { name: "default".into(), pause: Some(Pause { reason: None }) },
     ];
@@ -77,5 +87,8 @@ fn what_operators_decided_comes_back_until_it_is_taken_back() {
     mark(&mut bed, Mark::Queue { name: "default".into(), pause: None });
     mark(&mut bed, Mark::Agent { id: agent(2), order: None });
     mark(&mut bed, Mark::Agent { id: agent(9), order: None });
-    assert_eq!(bed.reopen().marks, [later, marks[2].clone(), marks[3].clone()]);
+    mark(&mut bed, Mark::Cooldown { key: "b".into(), cooldown: None });
+    mark(&mut bed, Mark::Limit { key: "api".into(), settings: None });
+    let left = [2, 3, 6, 7].map(|n: usize| marks[n].clone());
+    assert_eq!(bed.reopen().marks, [&[later], &left[..]].concat());
 }

@@ -1,19 +1,22 @@
-//! What operators want of queues and agents.
+//! What operators want of queues, limits and agents.
 
 use std::sync::Arc;
 
 use windlass_core::Mark;
-use windlass_shared::domain::{Order, OrderKind, Pause};
+use windlass_shared::domain::{Cooldown, LimitSettings, Order, OrderKind, Pause, Rate};
 use windlass_shared::time::Timestamp;
 
 use super::super::frame::{Damage, Kind};
-use super::super::messages::MarkRow;
+use super::super::messages::{LimitRow, MarkRow, RateRow};
+use super::outcome::{span, span_row};
 use super::{open, seal_into};
 
 // Kinds of marks.
 const PAUSE: u32 = 1;
 const CORDON: u32 = 2;
 const DRAIN: u32 = 3;
+const LIMIT: u32 = 4;
+const COOLDOWN: u32 = 5;
 
 /// None: the mark is to be forgotten.
 pub(in super::super) fn seal_mark(key: &str, mark: &Mark) -> Option<Vec<u8>> {
@@ -22,6 +25,14 @@ pub(in super::super) fn seal_mark(key: &str, mark: &Mark) -> Option<Vec<u8>> {
             MarkRow { kind: PAUSE, reason: pause.as_ref()?.reason.as_deref().map(str::to_owned), ..MarkRow::default() }
         }
         Mark::Agent { order, .. } => order_row(order.as_ref()?),
+        Mark::Limit { settings, .. } => {
+            MarkRow { kind: LIMIT, limit: Some(limit_row(settings.as_ref()?)), ..MarkRow::default() }
+        }
+        Mark::Cooldown { cooldown, .. } => {
+            let Cooldown { until, reason } = cooldown.as_ref()?;
+            let reason = reason.as_deref().map(str::to_owned);
+            MarkRow { kind: COOLDOWN, reason, until: Some(until.0), ..MarkRow::default() }
+        }
     };
     let mut out = Vec::new();
     seal_into(&mut out, Kind::Mark, key.as_bytes(), &row);
@@ -34,16 +45,33 @@ fn order_row(order: &Order) -> MarkRow {
         OrderKind::Drain(until) => (DRAIN, until),
     };
     let (reason, agent_name) = (order.reason.as_deref().map(str::to_owned), (*order.agent_name).to_owned());
-    MarkRow { kind, reason, agent_name, until: until.map(|at| at.0) }
+    MarkRow { kind, reason, agent_name, until: until.map(|at| at.0), ..MarkRow::default() }
+}
+
+fn limit_row(settings: &LimitSettings) -> LimitRow {
+    let rate = settings.rate.as_ref();
+    let rate = rate.map(|rate| RateRow { cost: rate.cost, period: Some(span_row(rate.period)), burst: rate.burst });
+    LimitRow { units_max: settings.units_max, rate }
+}
+
+fn open_limit(row: LimitRow) -> Result<LimitSettings, Damage> {
+    let rate = |rate: RateRow| Ok(Rate { cost: rate.cost, period: span(rate.period)?, burst: rate.burst });
+    Ok(LimitSettings { units_max: row.units_max, rate: row.rate.map(rate).transpose()? })
 }
 
 pub(in super::super) fn open_mark(key: &str, blob: &[u8]) -> Result<Mark, Damage> {
     let row: MarkRow = open(Kind::Mark, key.as_bytes(), blob)?;
     let reason = row.reason.map(Arc::from);
+    let of = |what: &str| key.strip_prefix(what).map(Arc::from).ok_or(Damage::Corrupt);
     let kind = match row.kind {
-        PAUSE => {
-            let name = key.strip_prefix("queue/").ok_or(Damage::Corrupt)?;
-            return Ok(Mark::Queue { name: name.into(), pause: Some(Pause { reason }) });
+        PAUSE => return Ok(Mark::Queue { name: of("queue/")?, pause: Some(Pause { reason }) }),
+        LIMIT => {
+            let settings = open_limit(row.limit.ok_or(Damage::Corrupt)?)?;
+            return Ok(Mark::Limit { key: of("limit/")?, settings: Some(settings) });
+        }
+        COOLDOWN => {
+            let until = Timestamp(row.until.ok_or(Damage::Corrupt)?);
+            return Ok(Mark::Cooldown { key: of("cooldown/")?, cooldown: Some(Cooldown { until, reason }) });
         }
         CORDON => OrderKind::Cordon,
         DRAIN => OrderKind::Drain(row.until.map(Timestamp)),

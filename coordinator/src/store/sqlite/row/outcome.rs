@@ -111,11 +111,11 @@ fn exit(row: &ExitRow) -> Result<Exit, Damage> {
     })
 }
 
-fn span_row(time: Duration) -> Span {
+pub(super) fn span_row(time: Duration) -> Span {
     Span { seconds: time.as_secs(), nanos: time.subsec_nanos() }
 }
 
-fn span(row: Option<Span>) -> Result<Duration, Damage> {
+pub(super) fn span(row: Option<Span>) -> Result<Duration, Damage> {
     let row = row.unwrap_or_default();
     if row.nanos >= 1_000_000_000 { Err(Damage::Corrupt) } else { Ok(Duration::new(row.seconds, row.nanos)) }
 }

@@ -1,0 +1,91 @@
+//! What operators want of limits: what holds for keys, and what cools down. All of it holds over every restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use windlass_shared::domain::{Cooldown, LimitRecord, LimitSettings};
+use windlass_shared::time::Now;
+
+use crate::limits::{COOLDOWNS_MAX, Key, LIMITS_MAX, Pattern};
+use crate::restore::time_until;
+use crate::{Core, Effect, Mark, Refusal, Reply, Ticket};
+
+impl Core {
+    /// What holds for a key, or is set for a beginning of keys.
+    #[must_use]
+    pub fn limit(&self, pattern: &Arc<str>) -> LimitRecord {
+        self.limits.record(pattern)
+    }
+
+    /// Up to `limit` of those that are set, named by unfinished jobs, or cool down, by key, after `after`.
+    #[must_use]
+    pub fn limits(&self, after: Option<&str>, limit: usize) -> Vec<LimitRecord> {
+        self.limits.names(after, limit).iter().map(|name| self.limits.record(name)).collect()
+    }
+
+    pub(crate) fn set_limit(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        key: &Arc<str>,
+        settings: Option<LimitSettings>,
+        out: &mut Vec<Effect>,
+    ) {
+        let pattern = Pattern::of(key);
+        let known = self.limits.is_set(&pattern);
+        if settings.is_some() && !known && self.limits.set_count() >= LIMITS_MAX {
+            return reply(ticket, Err(Refusal::LimitsFull { limit: LIMITS_MAX }), out);
+        }
+        if settings.is_some() || known {
+            self.limits.set(now.mono, &pattern, settings);
+            out.push(Effect::Mark(Mark::Limit { key: key.clone(), settings }));
+        }
+        reply(ticket, Ok(self.limit(key)), out);
+    }
+
+    pub(crate) fn set_cooldown(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        key: &Arc<str>,
+        cooldown: Option<(Duration, Option<Arc<str>>)>,
+        out: &mut Vec<Effect>,
+    ) {
+        let cooldown = cooldown.map(|(time, reason)| Cooldown { until: now.wall.after(time), reason });
+        if cooldown.is_some() || self.limit(key).cooldown.is_some() {
+            if !self.cool(now, key, cooldown.clone()) {
+                return reply(ticket, Err(Refusal::CooldownsFull { limit: COOLDOWNS_MAX }), out);
+            }
+            out.push(Effect::Mark(Mark::Cooldown { key: key.clone(), cooldown }));
+        }
+        reply(ticket, Ok(self.limit(key)), out);
+    }
+
+    /// `false`: as many keys cool down as may.
+    fn cool(&mut self, now: Now, key: &Arc<str>, cooldown: Option<Cooldown>) -> bool {
+        let cooldown = cooldown.map(|cooldown| (now.mono.after(time_until(cooldown.until, now)), cooldown));
+        self.limits.cool(now.mono, &Key::Named(key.clone()), cooldown)
+    }
+
+    /// Those that are over are forgotten, on disk too.
+    pub(crate) fn end_cooldowns(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while let Some((_, key)) = self.limits.pop_cooled(now.mono) {
+            if let Key::Named(key) = key {
+                out.push(Effect::Mark(Mark::Cooldown { key, cooldown: None }));
+            }
+        }
+    }
+
+    pub(crate) fn restore_limit(&mut self, now: Now, key: &Arc<str>, settings: LimitSettings) {
+        self.limits.set(now.mono, &Pattern::of(key), Some(settings));
+    }
+
+    /// One that ended meanwhile ends with the next tick.
+    pub(crate) fn restore_cooldown(&mut self, now: Now, key: &Arc<str>, cooldown: Cooldown) {
+        self.cool(now, key, Some(cooldown));
+    }
+}
+
+fn reply(ticket: Ticket, answer: Result<LimitRecord, Refusal>, out: &mut Vec<Effect>) {
+    out.push(Effect::Reply(ticket, Reply::Limit(answer.map(Box::new))));
+}
