@@ -12,17 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentRecord, AgentState, Credit, OrderKind, Scheduling, Traits};
+use windlass_shared::domain::{AgentRecord, AgentState, Constraint, Credit, OrderKind, Scheduling, Traits};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
+use crate::lease::Held;
 use crate::names::Names;
 use crate::orders::Standing;
 use crate::quarantine::Stuck;
 use crate::rooms::{RoomId, Rooms};
 use crate::scheduling::{Bits, Class, Shape, ShapeId};
+use crate::supply::Supply;
 use crate::{Core, Timer};
 
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Agent {
     pub(crate) lease_due: Option<Moment>,
     /// What it says of itself; the default until it has said hello to us.
     pub(crate) traits: Arc<Traits>,
+    /// What of that is in use.
+    pub(crate) supply: Supply,
 }
 
 /// A boot and a lock, as short as it is on record with each attempt: FNV-1a. It tells an agent from its clones, which do not choose
@@ -84,12 +88,43 @@ impl Agent {
 
     /// Whether work of the shape could ever run here, were there nothing else.
     pub(crate) fn could(&self, shape: &Shape) -> bool {
-        self.rooms.offers(shape.key.class)
+        let holds = |constraint: &Constraint| self.meets(constraint);
+        let labels = shape.key.placement.constraints.iter().all(holds);
+        labels && self.rooms.offers(shape.key.class) && self.supply.could(&shape.needs)
     }
 
     /// Whether work of the shape can be handed to it now, if it could ever.
-    pub(crate) fn fits(&self, shape: &Shape) -> bool {
-        self.takes(shape.key.class)
+    pub(crate) fn fits(&self, shape: &Shape, wall: Timestamp) -> bool {
+        self.takes(shape.key.class) && self.stays(shape, wall) && self.supply.lacks(&shape.needs).is_none()
+    }
+
+    pub(crate) fn meets(&self, constraint: &Constraint) -> bool {
+        constraint.must.holds(self.traits.labels.get(&constraint.label).map(|value| &**value))
+    }
+
+    /// Whether it is there for as long as work of the shape asks, by its own word.
+    pub(crate) fn stays(&self, shape: &Shape, wall: Timestamp) -> bool {
+        let Some((leaves, least)) = self.traits.leaves_at.zip(shape.key.placement.min_lifetime) else { return true };
+        leaves >= wall.after(least)
+    }
+
+    /// What speaks for it among those that work of the shape could run on.
+    pub(crate) fn affinity(&self, shape: &Shape) -> i32 {
+        let affinities = shape.key.placement.affinities.iter().filter(|affinity| self.meets(&affinity.constraint));
+        affinities.map(|affinity| i32::from(affinity.weight)).sum()
+    }
+
+    /// From now on it is this; what it holds of what it has goes on being in use.
+    pub(crate) fn become_what_it_says(&mut self, traits: Arc<Traits>, jobs: &mut Jobs) {
+        let before = std::mem::replace(&mut self.supply, Supply::of(&traits, &mut jobs.names));
+        before.forget(&mut jobs.names);
+        for slot in &self.held {
+            if let Some(held) = &jobs.get(*slot).held {
+                self.supply.note(&held.needs, &held.grants, &jobs.names, true);
+            }
+        }
+        self.traits = traits;
+        self.matched = false;
     }
 
     /// Whether its name and id are its own still.
@@ -229,7 +264,13 @@ impl Agents {
         self.free.push(ix.seat);
         let (_, agent) = self.table[ix.seat as usize].take()?;
         agent.rooms.forget(names);
+        agent.supply.forget(names);
         Some(ix)
+    }
+
+    /// Seats there are, taken or not.
+    pub(crate) fn seats(&self) -> u32 {
+        u32::try_from(self.table.len()).unwrap_or(u32::MAX)
     }
 
     /// By seat.
@@ -296,13 +337,15 @@ impl Core {
         self.show_room(ix, room);
     }
 
-    /// And leaves it.
-    pub(crate) fn vacate(&mut self, ix: AgentIx, room: RoomId, slot: Slot, started: bool) {
+    /// And leaves it, with all that it took.
+    pub(crate) fn vacate(&mut self, held: &Held, slot: Slot) {
+        let ix = held.agent;
         let agent = self.agents.get_mut(ix);
         agent.held.remove(&slot);
-        agent.running -= u32::from(started);
-        agent.rooms.get_mut(room).held -= 1;
-        self.show_room(ix, room);
+        agent.running -= u32::from(held.started_at.is_some());
+        agent.rooms.get_mut(held.room).held -= 1;
+        agent.supply.note(&held.needs, &held.grants, &self.jobs.names, false);
+        self.show_room(ix, held.room);
         let agent = self.agents.get_mut(ix);
         agent.rooms.tidy();
         if agent.is_open() {
@@ -358,8 +401,8 @@ impl Core {
         let Some(ix) = self.agents.speaker(session) else { return };
         self.with_agent(ix, |agent, jobs| {
             agent.rooms.offer(credit, &mut jobs.names);
-            if let Some(traits) = &credit.traits {
-                agent.traits = traits.clone();
+            if let Some(traits) = credit.traits.as_ref().filter(|traits| **traits != agent.traits) {
+                agent.become_what_it_says(traits.clone(), jobs);
             }
         });
         self.note_stuck(now, ix, credit.stuck);

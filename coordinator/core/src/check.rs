@@ -6,8 +6,10 @@ use windlass_shared::domain::{JobState, OnAgentLost};
 
 use crate::Core;
 use crate::keys::Slot;
+use crate::lease::Held;
 use crate::names::NameId;
 use crate::scheduling::LaneId;
+use crate::supply::Supply;
 
 impl Core {
     /// Looks at the whole state.
@@ -42,9 +44,14 @@ impl Core {
     fn check_agents(&self, held: usize) {
         let (mut counted, mut open) = (0, 0);
         for (ix, agent) in self.agents.iter() {
-            let lease = |slot: &Slot| self.jobs.get(*slot).held.as_ref();
+            let lease = |slot: &Slot| self.jobs.get(*slot).held.as_deref();
             let running = agent.held.iter().filter(|slot| lease(slot).is_some_and(|held| held.started_at.is_some()));
             assert_eq!(agent.running as usize, running.count(), "{}: running", agent.name);
+            let mut in_use = Supply::of(&agent.traits, &mut self.jobs.names.clone());
+            let noted = |held: &Held| in_use.note(&held.needs, &held.grants, &self.jobs.names, true);
+            agent.held.iter().filter_map(lease).for_each(noted);
+            assert_eq!(agent.supply.used(), in_use.used(), "{}: resources in use", agent.name);
+            assert!(agent.supply.is_within(), "{}: something is lent twice", agent.name);
             for (id, room) in agent.rooms.iter() {
                 let inside = agent.held.iter().filter(|slot| lease(slot).is_some_and(|held| held.room == id));
                 assert_eq!(room.held as usize, inside.count(), "{}: held in {id:?}", agent.name);
@@ -70,10 +77,10 @@ impl Core {
     /// What waits, who could run it, and that nothing waits that somebody has room for.
     fn check_shapes(&self) {
         let scheduler = &self.scheduler;
-        for (id, _) in scheduler.lanes.iter() {
-            let users = self.jobs.iter().filter(|(_, job)| job.lane == id).count();
-            assert_eq!(scheduler.lanes.users(id) as usize, users, "users of {id:?}");
-        }
+        let mut users: BTreeMap<LaneId, u32> = BTreeMap::new();
+        self.jobs.iter().for_each(|(_, job)| *users.entry(job.lane).or_default() += 1);
+        let kept: BTreeMap<_, _> = scheduler.lanes.iter().map(|(id, _)| (id, scheduler.lanes.users(id))).collect();
+        assert_eq!(kept, users, "lanes are kept for as long as jobs are of them");
         for (id, shape) in scheduler.shapes.iter() {
             let lanes = scheduler.lanes.iter().filter(|(_, lane)| lane.shape == id);
             let heads: BTreeSet<_> = lanes.filter_map(|(lane, of)| Some((of.head()?, lane))).collect();
@@ -88,7 +95,7 @@ impl Core {
                     "{}: {id:?}",
                     agent.name
                 );
-                let has_room = could && agent.fits(shape) && !heads.is_empty();
+                let has_room = could && agent.fits(shape, self.wall) && !heads.is_empty();
                 assert!(!has_room || shape.maybe.has(ix.seat), "{}: {id:?} does not know of its room", agent.name);
                 let barred = |lane: &LaneId| scheduler.lanes.get(*lane).profile.avoid.contains(&ix);
                 assert!(!has_room || heads.iter().all(|(_, lane)| barred(lane)), "{}: has room for {id:?}", agent.name);
@@ -117,11 +124,13 @@ impl Core {
         let lanes = lanes.flat_map(|profile| profile.program.into_iter().chain([profile.queue]));
         let shapes = self.scheduler.shapes.iter().flat_map(|(_, shape)| shape.names());
         let keys = self.scheduler.shares.names();
+        let supplies = self.agents.iter().flat_map(|(_, agent)| agent.supply.names());
         let offered = self.agents.iter().flat_map(|(_, agent)| agent.rooms.handlers());
         let paused = self.queues.counts().filter(|(_, _, _, paused)| *paused).map(|(id, ..)| id);
         lanes
             .chain(shapes)
             .chain(keys)
+            .chain(supplies)
             .chain(offered)
             .chain(paused)
             .for_each(|name| *users.entry(name).or_default() += 1);

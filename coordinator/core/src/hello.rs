@@ -1,6 +1,7 @@
 //! Agents come and go: hello, goodbye, and silence.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use windlass_shared::domain::{
     AgentHello, AgentState, JobState, Lease, OnAgentLost, Reason, Scheduling, StopOrder, Welcome,
@@ -15,6 +16,7 @@ use crate::quarantine::Stuck;
 use crate::rooms::Rooms;
 use crate::scheduling::Bits;
 use crate::settle::End;
+use crate::supply::Supply;
 use crate::{Core, Effect, Refusal};
 
 impl Core {
@@ -82,7 +84,8 @@ impl Core {
             heard: now.mono,
             heard_at: now.wall,
             lease_due: None,
-            traits: hello.traits.clone(),
+            traits: Arc::default(),
+            supply: Supply::default(),
         };
         let ix = known.unwrap_or_else(|| self.agents.insert(fresh(Rooms::default(), BTreeSet::new(), 0)));
         self.with_agent(ix, |agent, jobs| {
@@ -91,7 +94,9 @@ impl Core {
             let draining = agent.instance == hello.instance && before == Scheduling::Draining;
             let (rooms, held) = (std::mem::take(&mut agent.rooms), std::mem::take(&mut agent.held));
             let (order, stuck) = (agent.order.take(), std::mem::take(&mut agent.stuck));
+            let supply = std::mem::take(&mut agent.supply);
             *agent = fresh(rooms, held, agent.running);
+            agent.supply = supply;
             agent.order = order;
             agent.stuck = stuck;
             agent.session = session;
@@ -102,6 +107,7 @@ impl Core {
             agent.rooms.set_slots(hello.slots);
             agent.rooms.offer(&hello.credit, &mut jobs.names);
             place_anew(agent, jobs);
+            agent.become_what_it_says(hello.traits.clone(), jobs);
         });
         ix
     }

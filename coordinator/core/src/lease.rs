@@ -1,10 +1,12 @@
 //! Fencing tokens, and what a leased job has that a waiting one has not.
 
+use windlass_shared::domain::Grant;
 use windlass_shared::time::Timestamp;
 
 use crate::keys::AgentIx;
 use crate::rooms::RoomId;
 use crate::scheduling::Class;
+use crate::supply::Needs;
 
 /// The fencing token's counter has 40 bits: a million leases a second for twelve days within one epoch.
 const COUNTER_BITS: u32 = 40;
@@ -48,4 +50,8 @@ pub(crate) struct Held {
     pub(crate) fencing_token: u64,
     pub(crate) leased_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
+    /// What it takes of the agent's resources.
+    pub(crate) needs: Needs,
+    /// Devices it was lent, until it is proven over.
+    pub(crate) grants: Vec<Grant>,
 }

@@ -35,6 +35,7 @@ mod rules;
 mod scheduling;
 mod settle;
 mod submit;
+mod supply;
 mod timers;
 mod why;
 mod word;
@@ -45,11 +46,12 @@ use std::time::Duration;
 
 use windlass_shared::domain::{AgentRecord, Traits};
 use windlass_shared::ids::{AgentId, JobId};
-use windlass_shared::time::{Moment, Now};
+use windlass_shared::time::{Moment, Now, Timestamp};
 
 pub use input::{Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
 pub use restore::Live;
 pub use rules::QueueRules;
+pub use scheduling::Policy;
 
 use agents::Agents;
 use jobs::Jobs;
@@ -138,6 +140,8 @@ pub struct Core {
     // Agents are not judged before this: after a pause of our own, their words may still lie unread.
     judge_from: Moment,
     last_tick: Option<Moment>,
+    /// When the latest input came.
+    wall: Timestamp,
 }
 
 impl Core {
@@ -158,6 +162,7 @@ impl Core {
             revision: 0,
             judge_from: Moment::default(),
             last_tick: None,
+            wall: Timestamp::default(),
             options,
         }
     }
@@ -172,6 +177,7 @@ impl Core {
 
     /// The same, added to `out`, so that a tick of many inputs fills one list.
     pub fn handle_into(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
+        self.wall = now.wall;
         match input {
             Input::Submit { ticket, jobs } => self.submit(now, ticket, jobs, out),
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),

@@ -8,6 +8,7 @@ use crate::jobs::Extra;
 use crate::keys::{AgentIx, Slot};
 use crate::names::NameId;
 use crate::scheduling::{Bits, Blocks, Class, LaneId, Place, Profile, ShapeId, ShapeKey};
+use crate::supply::Needs;
 use crate::{Core, Refusal};
 
 impl Core {
@@ -51,11 +52,11 @@ impl Core {
         let fairness = profile.demand.as_ref().and_then(|demand| demand.fairness.as_ref());
         let key = fairness.map(|fairness| &fairness.key);
         let rules = self.rules.get(self.jobs.names.get(profile.queue)).unwrap_or(&self.rules_default);
-        let (weight, key_weight, aging_step) = (rules.weight, rules.key_weight(key), rules.aging_step);
+        let (weight, key_weight, how) = (rules.weight, rules.key_weight(key), (rules.aging_step, rules.placement));
         let queue = self.scheduler.shares.of_queue(profile.queue, weight);
         let share = self.scheduler.shares.of_key(queue, key, key_weight, &mut self.jobs.names);
         let blocks = if self.queues.is_paused(profile.queue) { Blocks::PAUSE } else { Blocks::default() };
-        Ok(self.scheduler.lanes.add(profile, (shape, share), aging_step, blocks))
+        Ok(self.scheduler.lanes.add(profile, (shape, share), how, blocks))
     }
 
     fn shape(&mut self, key: ShapeKey, shapes_max: usize) -> Result<ShapeId, Refusal> {
@@ -105,6 +106,11 @@ impl Core {
 
     pub(crate) fn class_of(&self, slot: Slot) -> Class {
         self.scheduler.lanes.get(self.jobs.get(slot).lane).profile.class
+    }
+
+    pub(crate) fn needs_of(&self, slot: Slot) -> Needs {
+        let lane = self.scheduler.lanes.get(self.jobs.get(slot).lane);
+        self.scheduler.shapes.get(lane.shape).needs.clone()
     }
 
     pub(crate) fn queue_of(&self, slot: Slot) -> NameId {

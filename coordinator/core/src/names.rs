@@ -19,7 +19,7 @@ impl NameId {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Names {
     entries: Vec<(Arc<str>, u32)>,
     by_name: BTreeMap<Arc<str>, u32>,

@@ -38,6 +38,10 @@ impl Core {
             held.room = room;
             held.started_at.is_some()
         });
+        if let Some(held) = &self.jobs.get(slot).held {
+            // The very devices it has: nobody was lent any while its agent was lost.
+            self.agents.get_mut(ix).supply.note(&held.needs, &held.grants, &self.jobs.names, true);
+        }
         self.occupy(ix, room, slot, started);
         let (state, attempt) =
             if started { (JobState::Running, AttemptState::Running) } else { (JobState::Leased, AttemptState::Leased) };

@@ -20,6 +20,7 @@ use crate::orders::{Due, Standing};
 use crate::quarantine::Stuck;
 use crate::rooms::{RoomId, Rooms};
 use crate::scheduling::{Bits, Class};
+use crate::supply::{Needs, Supply};
 use crate::timers::Timer;
 use crate::{Core, Mark, Options};
 
@@ -96,8 +97,8 @@ impl Core {
                 let agent = self.agents.find(attempt.agent);
                 let agent =
                     agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(&attempt), AgentState::Lost));
-                let class = self.class_of(slot);
-                self.jobs.get_mut(slot).lost = Some(Box::new(held(agent, &attempt, class)));
+                let held = held(agent, &attempt, self.class_of(slot), self.needs_of(slot));
+                self.jobs.get_mut(slot).lost = Some(Box::new(held));
             }
             _ => {}
         }
@@ -145,7 +146,7 @@ impl Core {
     fn restore_held(&mut self, now: Now, slot: Slot, attempt: &AttemptRecord) -> Box<Held> {
         let agent = self.agents.find(attempt.agent);
         let ix = agent.unwrap_or_else(|| self.restore_agent(now, Seed::of_attempt(attempt), AgentState::Suspect));
-        let mut held = held(ix, attempt, self.class_of(slot));
+        let mut held = held(ix, attempt, self.class_of(slot), self.needs_of(slot));
         held.room = self.agents.get(ix).rooms.place(held.class);
         self.occupy(ix, held.room, slot, held.started_at.is_some());
         Box::new(held)
@@ -176,6 +177,7 @@ impl Core {
             heard_at: seed.seen_at,
             lease_due: None,
             traits: Arc::default(),
+            supply: Supply::default(),
         })
     }
 }
@@ -212,7 +214,7 @@ pub(crate) fn time_until(at: Timestamp, now: Now) -> Duration {
     Duration::from_nanos(u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0))
 }
 
-fn held(agent: AgentIx, attempt: &AttemptRecord, class: Class) -> Held {
+fn held(agent: AgentIx, attempt: &AttemptRecord, class: Class, needs: Needs) -> Held {
     Held {
         agent,
         class,
@@ -223,5 +225,7 @@ fn held(agent: AgentIx, attempt: &AttemptRecord, class: Class) -> Held {
         fencing_token: attempt.fencing_token,
         leased_at: attempt.leased_at,
         started_at: attempt.started_at,
+        needs,
+        grants: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Core;
 use crate::names::NameId;
+use crate::scheduling::Policy;
 
 /// How a queue's jobs share and age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +18,13 @@ pub struct QueueRules {
     /// What a step of priority is worth: a job is never passed by one that was submitted more than this later for each step between
     /// them. Zero: priority counts for nothing.
     pub aging_step: Duration,
+    /// How its jobs are spread over agents.
+    pub placement: Policy,
 }
 
 impl Default for QueueRules {
     fn default() -> Self {
-        Self { weight: 1, key_weights: BTreeMap::new(), aging_step: Self::AGING_STEP }
+        Self { weight: 1, key_weights: BTreeMap::new(), aging_step: Self::AGING_STEP, placement: Policy::default() }
     }
 }
 
@@ -43,7 +46,7 @@ impl Core {
         let id = self.jobs.names.add(queue);
         let again = if rules.aging_step == before { Vec::new() } else { self.jobs_ready_in(id) };
         again.iter().for_each(|slot| self.withdraw(*slot));
-        self.scheduler.lanes.set_aging(id, rules.aging_step);
+        self.scheduler.lanes.set_rules(id, rules.aging_step, rules.placement);
         if rules == QueueRules::default() {
             self.rules.remove(queue);
         } else {

@@ -53,7 +53,7 @@ enum Next {
 impl Core {
     pub(crate) fn settle(&mut self, now: Now, slot: Slot, end: End, out: &mut Vec<Effect>) {
         let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
-        self.vacate(held.agent, held.room, slot, held.started_at.is_some());
+        self.vacate(&held, slot);
         let next = self.next_step(slot, &end);
         let lost = matches!(end, End::Lost);
         let detail = match &end {

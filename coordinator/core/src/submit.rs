@@ -65,15 +65,26 @@ impl Core {
 
     pub(crate) fn assign(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
         let fencing_token = self.issuer.fencing_token();
-        let class = self.class_of(slot);
-        let agent = self.agents.get(ix);
+        let (class, needs) = (self.class_of(slot), self.needs_of(slot));
+        let agent = self.agents.get_mut(ix);
+        let grants = agent.supply.take(&needs, &self.jobs.names);
         let job = self.jobs.get_mut(slot);
         let (instance, boot, room) = (agent.instance, agent.boot, agent.rooms.place(class));
         job.attempts += 1;
         job.lost = None;
         let leased_at = now.wall;
-        job.held =
-            Some(Box::new(Held { agent: ix, room, class, instance, boot, fencing_token, leased_at, started_at: None }));
+        job.held = Some(Box::new(Held {
+            agent: ix,
+            room,
+            class,
+            instance,
+            boot,
+            fencing_token,
+            leased_at,
+            started_at: None,
+            needs,
+            grants,
+        }));
         self.move_to(now, slot, JobState::Leased);
         self.occupy(ix, room, slot, false);
         out.push(Effect::Record(Box::new(Change {

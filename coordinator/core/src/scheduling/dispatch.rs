@@ -8,12 +8,15 @@
 
 use windlass_shared::time::Now;
 
-use super::balancer::{Balancer, CANDIDATES_MAX, Candidate, LeastLoaded};
-use super::lanes::{Blocks, LaneId};
-use super::shapes::ShapeId;
+use super::balancer::{CANDIDATES_MAX, Candidate, Policy, choose};
+use super::bits::Bits;
+use super::class::Class;
+use super::lanes::{Blocks, LaneId, Profile};
+use super::shapes::{Shape, ShapeId};
 use super::shares::ShareId;
 use super::waiting::Rank;
-use crate::keys::AgentIx;
+use crate::agents::Agent;
+use crate::keys::{AgentIx, Slot};
 use crate::{Core, Effect};
 
 /// A shape that may be served, by the lane of it that stands first.
@@ -75,7 +78,7 @@ impl Core {
         let mut hot = std::mem::take(&mut self.scheduler.hot);
         for ix in &fresh {
             let agent = self.agents.get(*ix);
-            let fits = |at: &u32| agent.fits(self.scheduler.shapes.get(ShapeId(*at)));
+            let fits = |at: &u32| agent.fits(self.scheduler.shapes.get(ShapeId(*at)), self.wall);
             agent.matches.both(&self.scheduler.waiting).filter(fits).for_each(|at| hot.put(at, true));
         }
         let entries = hot.iter().filter_map(|at| self.entry(ShapeId(at))).collect();
@@ -93,11 +96,10 @@ impl Core {
     fn find_agent(&mut self, round: &mut Round, entry: Entry) -> Found {
         round.candidates.clear();
         let fits = self.gather(round, entry);
-        match LeastLoaded.choose(&round.candidates) {
-            Some(best) => {
-                self.scheduler.shapes.get_mut(entry.shape).cursor = best.ix.seat + 1;
-                Found::Best(best.ix)
-            }
+        let policy = self.scheduler.lanes.get(entry.lane).policy;
+        let memory = &mut self.scheduler.shapes.get_mut(entry.shape).memory;
+        match choose(policy, memory, &mut round.candidates) {
+            Some(best) => Found::Best(best),
             None if fits => Found::Barred,
             None => Found::Nobody,
         }
@@ -105,41 +107,81 @@ impl Core {
 
     /// Finds candidates for the lane; whether there is anybody who has room for its shape.
     fn gather(&mut self, round: &mut Round, entry: Entry) -> bool {
-        let shape = self.scheduler.shapes.get_mut(entry.shape);
-        let profile = self.scheduler.lanes.get(entry.lane).profile.clone();
-        let class = shape.key.class;
-        let mut anybody = false;
-        let mut consider = |ix: AgentIx, agent: &crate::agents::Agent| {
-            anybody = true;
-            if !profile.avoid.contains(&ix) {
-                round.candidates.push(Candidate { ix, load: agent.rooms.get(agent.rooms.place(class)).load() });
-            }
-            round.candidates.len() >= CANDIDATES_MAX
+        let lane = self.scheduler.lanes.get(entry.lane);
+        let (policy, profile) = (lane.policy, lane.profile.clone());
+        let key = if policy == Policy::Sticky { self.sticky_key(&profile) } else { 0 };
+        let start = {
+            let memory = &self.scheduler.shapes.get(entry.shape).memory;
+            policy.balancer().start(memory, key, self.agents.seats())
         };
+        let mut anybody = false;
         for ix in &round.fresh {
-            let agent = self.agents.get(*ix);
-            let new = !shape.maybe.has(ix.seat) && shape.able.has(ix.seat);
-            if new && agent.fits(shape) && consider(*ix, agent) {
-                return true;
+            let (agent, shape) = (self.agents.get(*ix), self.scheduler.shapes.get(entry.shape));
+            let is_new = !shape.maybe.has(ix.seat) && shape.able.has(ix.seat);
+            if is_new && agent.fits(shape, self.wall) {
+                anybody = true;
+                round.candidates.extend(self.candidate(*ix, agent, shape, &profile, policy));
             }
         }
-        // Once around, from where the last choice ended.
-        let (start, mut at, mut wrapped) = (shape.cursor, shape.cursor, false);
-        loop {
-            let Some(seat) = shape.maybe.next_from(at).filter(|seat| !wrapped || *seat < start) else {
-                if wrapped || start == 0 {
-                    return anybody;
-                }
-                (at, wrapped) = (0, true);
+        let mut around = Around::new(start);
+        while round.candidates.len() < CANDIDATES_MAX {
+            let Some(seat) = around.next(&self.scheduler.shapes.get(entry.shape).maybe) else { break };
+            let shape = self.scheduler.shapes.get(entry.shape);
+            let Some((ix, agent)) = self.agents.seated(seat).filter(|(_, agent)| agent.fits(shape, self.wall)) else {
+                self.scheduler.shapes.get_mut(entry.shape).maybe.unset(seat);
                 continue;
             };
-            at = seat + 1;
-            match self.agents.seated(seat).filter(|(_, agent)| agent.fits(shape)) {
-                Some((ix, agent)) if consider(ix, agent) => return true,
-                Some(_) => {}
-                None => shape.maybe.unset(seat),
-            }
+            anybody = true;
+            round.candidates.extend(self.candidate(ix, agent, shape, &profile, policy));
         }
+        if policy == Policy::Sticky {
+            round.candidates.sort_by_key(|one| one.ix.seat.wrapping_sub(start));
+        }
+        anybody
+    }
+
+    /// What a choice must know of an agent that has room for the shape; none where the lane may not go there.
+    fn candidate(
+        &self,
+        ix: AgentIx,
+        agent: &Agent,
+        shape: &Shape,
+        profile: &Profile,
+        policy: Policy,
+    ) -> Option<Candidate> {
+        if profile.avoid.contains(&ix) {
+            return None;
+        }
+        let room = agent.rooms.get(agent.rooms.place(shape.key.class));
+        let of_queue = |slot: &&Slot| self.queue_of(**slot) == profile.queue;
+        Some(Candidate {
+            ix,
+            last_resort: false,
+            failed: false,
+            affinity: agent.affinity(shape),
+            load: room.load(),
+            fullness: room.load().max(agent.supply.fullness(&shape.needs)),
+            waits: room.taken() == room.width(),
+            of_queue: match policy {
+                // As many as one agent holds: bounded by its credit.
+                Policy::Spread => u32::try_from(agent.held.iter().filter(of_queue).count()).unwrap_or(u32::MAX),
+                _ => 0,
+            },
+            weight: agent.traits.weight,
+        })
+    }
+
+    /// The same for all work that is to stay together, over restarts too: FNV-1a of names.
+    fn sticky_key(&self, profile: &Profile) -> u64 {
+        let fairness = profile.demand.as_ref().and_then(|demand| demand.fairness.as_ref());
+        let work = match profile.class {
+            Class::Call(handler) => Some(handler),
+            Class::Exec => profile.program,
+        };
+        let work = fairness.map(|fairness| &fairness.key).or_else(|| work.map(|name| self.jobs.names.get(name)));
+        let names = [Some(self.jobs.names.get(profile.queue)), work];
+        let bytes = names.into_iter().flatten().flat_map(|name| name.bytes().chain([0]));
+        bytes.fold(0xcbf2_9ce4_8422_2325, |mark, byte| (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     fn hand_out(&mut self, now: Now, entry: Entry, ix: AgentIx, out: &mut Vec<Effect>) {
@@ -154,10 +196,10 @@ impl Core {
     /// After a dispatch: its queue stands elsewhere now, and its agent may be full.
     fn look_again(&mut self, round: &mut Round, served: Entry) {
         self.renew(round, |other| other.queue == served.queue || other.shape == served.shape);
-        let (shapes, agents) = (&self.scheduler.shapes, &self.agents);
+        let (shapes, agents, wall) = (&self.scheduler.shapes, &self.agents, self.wall);
         round.entries.retain(|entry| {
             let shape = shapes.get(entry.shape);
-            let fits = |ix: &AgentIx| shape.able.has(ix.seat) && agents.get(*ix).fits(shape);
+            let fits = |ix: &AgentIx| shape.able.has(ix.seat) && agents.get(*ix).fits(shape, wall);
             round.fresh.iter().any(fits) || !shape.maybe.is_empty()
         });
     }
@@ -178,12 +220,38 @@ impl Core {
             let agent = self.agents.get(*ix);
             for at in agent.matches.both(&self.scheduler.waiting) {
                 let shape = self.scheduler.shapes.get_mut(ShapeId(at));
-                if agent.fits(shape) {
+                if agent.fits(shape, self.wall) {
                     shape.maybe.set(ix.seat);
                 }
             }
         }
         self.scheduler.hot.clear();
+    }
+}
+
+/// Once around a set, from anywhere in it.
+struct Around {
+    start: u32,
+    at: u32,
+    wrapped: bool,
+}
+
+impl Around {
+    fn new(start: u32) -> Self {
+        Self { start, at: start, wrapped: false }
+    }
+
+    fn next(&mut self, set: &Bits) -> Option<u32> {
+        if !self.wrapped {
+            if let Some(found) = set.next_from(self.at) {
+                self.at = found + 1;
+                return Some(found);
+            }
+            (self.at, self.wrapped) = (0, true);
+        }
+        let found = set.next_from(self.at).filter(|found| *found < self.start)?;
+        self.at = found + 1;
+        Some(found)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use windlass_shared::domain::Demand;
 
+use super::balancer::Policy;
 use super::class::Class;
 use super::place::Place;
 use super::shapes::ShapeId;
@@ -57,6 +58,8 @@ pub(crate) struct Lane {
     pub(crate) share: ShareId,
     /// What a step of priority is worth in its queue.
     pub(crate) aging_step: Duration,
+    /// How its queue spreads jobs over agents.
+    pub(crate) policy: Policy,
     /// Unfinished jobs of it, whether they wait or not.
     users: u32,
     ready: BTreeSet<Place>,
@@ -105,12 +108,12 @@ impl Lanes {
         &mut self,
         profile: Profile,
         (shape, share): (ShapeId, ShareId),
-        aging_step: Duration,
+        (aging_step, policy): (Duration, Policy),
         blocks: Blocks,
     ) -> LaneId {
         let (queue, profile) = (profile.queue, Arc::new(profile));
         let (ready, users) = (BTreeSet::new(), 1);
-        let lane = Lane { profile: profile.clone(), shape, share, aging_step, users, ready, blocks };
+        let lane = Lane { profile: profile.clone(), shape, share, aging_step, policy, users, ready, blocks };
         let at = self.free.pop().unwrap_or_else(|| {
             self.table.push(None);
             u32::try_from(self.table.len() - 1).expect("lanes are as many as unfinished jobs at most")
@@ -159,9 +162,10 @@ impl Lanes {
     }
 
     /// To be called while nothing of the queue is ready.
-    pub(crate) fn set_aging(&mut self, queue: NameId, aging_step: Duration) {
+    pub(crate) fn set_rules(&mut self, queue: NameId, aging_step: Duration, policy: Policy) {
         for id in self.of_queue(queue).collect::<Vec<_>>() {
-            self.get_mut(id).aging_step = aging_step;
+            let lane = self.get_mut(id);
+            (lane.aging_step, lane.policy) = (aging_step, policy);
         }
     }
 

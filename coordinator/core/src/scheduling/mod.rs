@@ -11,6 +11,7 @@ mod shapes;
 mod shares;
 mod waiting;
 
+pub use balancer::Policy;
 pub(crate) use bits::Bits;
 pub(crate) use class::Class;
 pub(crate) use lanes::{Blocks, Lane, LaneId, Profile};

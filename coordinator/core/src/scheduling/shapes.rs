@@ -15,10 +15,12 @@ use std::sync::Arc;
 
 use windlass_shared::domain::Placement;
 
+use super::balancer::Memory;
 use super::bits::Bits;
 use super::class::Class;
 use super::waiting::Waiting;
 use crate::names::{NameId, Names};
+use crate::supply::Needs;
 
 /// Place of a shape in its table, and of its bit in an agent's set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +40,7 @@ const UNUSED_MAX: usize = 64;
 pub(crate) struct Shape {
     pub(crate) key: Arc<ShapeKey>,
     /// What it takes of resources, by interned name.
-    pub(crate) needs: Vec<(NameId, u64)>,
+    pub(crate) needs: Needs,
     /// Lanes of it, whether anything waits in them or not.
     lanes: u32,
     pub(crate) waiting: Waiting,
@@ -46,8 +48,7 @@ pub(crate) struct Shape {
     pub(crate) able: Bits,
     /// Those that may have room for it, where it waits.
     pub(crate) maybe: Bits,
-    /// The seat after the one that was chosen last: where the next choice begins to look.
-    pub(crate) cursor: u32,
+    pub(crate) memory: Memory,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +93,7 @@ impl Shapes {
             waiting: Waiting::default(),
             able: Bits::default(),
             maybe: Bits::default(),
-            cursor: 0,
+            memory: Memory::default(),
         });
         self.by_key.insert(key, ShapeId(at));
         Some(ShapeId(at))

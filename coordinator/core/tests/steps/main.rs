@@ -6,6 +6,7 @@ mod limits;
 mod order;
 mod orders;
 mod outcomes;
+mod placement;
 mod pools;
 mod quarantine;
 mod queues;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Submission, Ticket};
 use windlass_shared::domain::{
-    AgentHello, AttemptState, Credit, Demand, Execution, Fairness, JobHeader, Lease, LimitUse, News, OnAgentLost,
-    Pause, Preset, Reason, ReportItem, RetryPolicy, StopOrder,
+    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, Execution, Fairness, JobHeader, Lease, LimitUse,
+    Must, News, OnAgentLost, Pause, Placement, Preset, Reason, ReportItem, RetryPolicy, StopOrder, Traits,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -41,6 +41,8 @@ struct Host {
     outbox: Vec<(u64, ReportItem)>,
     reports: u64,
     offers: Credit,
+    /// What it says of itself in its next hello.
+    traits: Arc<Traits>,
 }
 
 struct World {
@@ -72,6 +74,7 @@ impl World {
             outbox: Vec::new(),
             reports: 0,
             offers: Credit { capacity: 2, ..Credit::default() },
+            traits: all_traits(),
         };
         Self {
             seed,
@@ -227,6 +230,7 @@ impl World {
             instance: host.instance,
             session: host.sessions,
             credit: host.offers.clone(),
+            traits: host.traits.clone(),
             inventory,
             ..hello(host.n, 2)
         };
@@ -377,8 +381,10 @@ impl World {
             10..=13 if self.hosts[at].session.is_none() || self.random.u8(..5) == 0 => self.greet(at),
             14 => {
                 self.hosts[at].offers = self.offers();
+                self.hosts[at].traits = some_traits(&mut self.random);
                 if let Some(session) = self.hosts[at].session {
-                    let credit = self.hosts[at].offers.clone();
+                    let traits = self.random.bool().then(|| self.hosts[at].traits.clone());
+                    let credit = Credit { traits, ..self.hosts[at].offers.clone() };
                     self.give(Input::Credit { session, credit });
                 }
             }
@@ -404,6 +410,7 @@ impl World {
             let ticket = self.ticket();
             self.give(Input::Uncordon { ticket, agent: agent(self.hosts[at].n) });
             self.close(at);
+            self.hosts[at].traits = all_traits();
             self.hosts[at].offers = Credit { capacity: 2, pools: vec![pool("p", &HANDLERS, 2)], ..Credit::default() };
         }
         for _ in 0..3_000 {
@@ -440,6 +447,52 @@ fn some_demand(random: &mut fastrand::Rng) -> Option<Arc<Demand>> {
         cost: [1, 1_000, 1_000_000_000][random.usize(..3)],
     });
     let limits = (0..random.u8(..3) / 2).map(|_| LimitUse { key: "l".into(), units: 1, cost: 0 }).collect();
-    let demand = Demand { fairness, limits, ..Demand::default() };
+    let placement = if random.u8(..3) > 0 { Placement::default() } else { some_placement(random) };
+    let demand = Demand { placement, fairness, limits, ..Demand::default() };
     (demand != Demand::default()).then(|| Arc::new(demand))
+}
+
+fn some_placement(random: &mut fastrand::Rng) -> Placement {
+    let zone = |random: &mut fastrand::Rng| Constraint {
+        label: "zone".into(),
+        must: if random.bool() { Must::In(vec!["a".into()]) } else { Must::Exist },
+    };
+    let mut resources = Vec::new();
+    if random.bool() {
+        resources.push(("gpu".into(), [250, 1_000, 1_250, 2_000][random.usize(..4)]));
+    }
+    if random.bool() {
+        resources.push(("memory".into(), random.u64(1..=4)));
+    }
+    Placement {
+        resources,
+        constraints: (0..random.u8(..2)).map(|_| zone(random)).collect(),
+        affinities: (0..random.u8(..2)).map(|_| Affinity { constraint: zone(random), weight: 1 }).collect(),
+        min_lifetime: random.bool().then(|| Duration::from_secs(random.u64(1..9))),
+    }
+}
+
+/// Enough for everything.
+fn all_traits() -> Arc<Traits> {
+    Arc::new(Traits {
+        labels: [("zone".into(), "a".into())].into(),
+        resources: [("memory".into(), 4)].into(),
+        devices: [("gpu".into(), vec!["0".into(), "1".into()])].into(),
+        ..Traits::default()
+    })
+}
+
+fn some_traits(random: &mut fastrand::Rng) -> Arc<Traits> {
+    let mut traits = Traits::clone(&all_traits());
+    if random.bool() {
+        traits.labels.clear();
+    }
+    if random.bool() {
+        traits.devices = [("gpu".into(), vec!["1".into()])].into();
+    }
+    if random.bool() {
+        traits.resources = [("memory".into(), random.u64(..6))].into();
+    }
+    traits.leaves_at = random.bool().then(|| Timestamp(random.i64(0..60_000_000_000)));
+    Arc::new(traits)
 }
