@@ -335,6 +335,7 @@ impl Core {
         agent.running += u32::from(started);
         agent.rooms.get_mut(room).held += 1;
         self.show_room(ix, room);
+        self.note_busy(slot, true);
     }
 
     /// And leaves it, with all that it took.
@@ -351,6 +352,7 @@ impl Core {
         if agent.is_open() {
             self.scheduler.refresh(ix);
         }
+        self.note_busy(slot, false);
     }
 
     fn show_room(&mut self, ix: AgentIx, room: RoomId) {

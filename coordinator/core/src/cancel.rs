@@ -36,7 +36,7 @@ impl Core {
             return;
         }
         let ready = job.ready.as_ref().map(|ready| ready.0);
-        self.withdraw(slot);
+        self.take_out(slot);
         if let Some(ready) = ready {
             self.timers.unset(ready, Timer::Ready(slot));
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::domain::{JobState, OnAgentLost};
 
 use crate::Core;
+use crate::chains::ChainKey;
 use crate::keys::Slot;
 use crate::lease::Held;
 use crate::names::NameId;
@@ -22,13 +23,14 @@ impl Core {
             assert!(!job.state.is_final(), "{}: a final job is still held in memory", job.id);
             assert_eq!(self.jobs.find(job.id), Some(slot), "{}: the index names another slot", job.id);
             let (lane, place) = self.place_of(slot);
-            assert_eq!(self.scheduler.contains(lane, place), job.state == JobState::Queued, "{}: queue", job.id);
+            let is_due = job.state == JobState::Queued && self.may_line_up(slot);
+            assert_eq!(self.scheduler.contains(lane, place), is_due, "{}: queue", job.id);
             assert_eq!(job.ready.is_some(), job.state == JobState::Delayed, "{}: delay", job.id);
             let leased = matches!(job.state, JobState::Leased | JobState::Running | JobState::Cancelling);
             assert_eq!(job.held.is_some(), leased, "{}: lease", job.id);
             assert!(job.lost.is_none() || job.held.is_none(), "{}: lost and held", job.id);
             assert!(!job.cancel_requested || job.state == JobState::Cancelling, "{}: cancelled and waiting", job.id);
-            queued += usize::from(job.state == JobState::Queued);
+            queued += usize::from(is_due);
             held += usize::from(leased);
             if let Some(lease) = &job.held {
                 assert!(self.agents.get(lease.agent).held.contains(&slot), "{}: its agent does not know it", job.id);
@@ -36,6 +38,7 @@ impl Core {
         }
         assert_eq!(queued, self.scheduler.lanes.ready(), "the queue holds jobs that are not queued");
         self.check_agents(held);
+        self.check_chains();
         self.check_shapes();
         self.check_queues();
         self.check_names();
@@ -103,6 +106,18 @@ impl Core {
         }
     }
 
+    /// Never are two of a chain with agents, and whoever is was the head.
+    fn check_chains(&self) {
+        let mut busy: BTreeMap<ChainKey, u32> = BTreeMap::new();
+        for (slot, job) in self.jobs.iter() {
+            let Some(key) = self.chain_of(slot) else { continue };
+            *busy.entry(key).or_default() += u32::from(job.held.is_some());
+        }
+        for (key, busy) in busy {
+            assert_eq!((busy, busy <= 1), (self.chains.busy(key), true), "{key:?}: a chain's jobs with agents");
+        }
+    }
+
     fn check_queues(&self) {
         let mut queues: BTreeMap<NameId, (u64, u64)> = BTreeMap::new();
         for (slot, job) in self.jobs.iter() {
@@ -131,6 +146,7 @@ impl Core {
             .chain(shapes)
             .chain(keys)
             .chain(supplies)
+            .chain(self.chains.names())
             .chain(offered)
             .chain(paused)
             .for_each(|name| *users.entry(name).or_default() += 1);

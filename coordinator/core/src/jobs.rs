@@ -59,6 +59,8 @@ const _: () = assert!(size_of::<Job>() <= 128);
 pub(crate) struct Extra {
     /// All that it asks for, where some of that is its own and not its lane's: an ordering key, a unique key.
     pub(crate) demand: Option<Arc<Demand>>,
+    /// Its ordering key, while it is in the chain of that.
+    pub(crate) ordering: Option<NameId>,
 }
 
 impl Job {

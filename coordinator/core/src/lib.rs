@@ -13,6 +13,7 @@
 
 mod agents;
 mod cancel;
+mod chains;
 mod check;
 mod hello;
 mod input;
@@ -54,6 +55,7 @@ pub use rules::QueueRules;
 pub use scheduling::Policy;
 
 use agents::Agents;
+use chains::Chains;
 use jobs::Jobs;
 use lease::Issuer;
 use limits::Limits;
@@ -128,6 +130,7 @@ pub struct Core {
     jobs: Jobs,
     agents: Agents,
     scheduler: Scheduler,
+    chains: Chains,
     queues: Queues,
     /// By queue, where they are not the default ones.
     rules: BTreeMap<Arc<str>, QueueRules>,
@@ -152,6 +155,7 @@ impl Core {
             jobs: Jobs::default(),
             agents: Agents::default(),
             scheduler: Scheduler::default(),
+            chains: Chains::default(),
             queues: Queues::default(),
             rules: BTreeMap::new(),
             rules_default: QueueRules::default(),

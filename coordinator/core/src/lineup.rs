@@ -43,7 +43,7 @@ impl Core {
         });
         // The lane and its shape keep what they need.
         kept.into_iter().chain([handler]).flatten().for_each(|name| self.jobs.names.remove(name));
-        Ok((lane?, own.map(|own| Box::new(Extra { demand: Some(own) }))))
+        Ok((lane?, own.map(|own| Box::new(Extra { demand: Some(own), ..Extra::default() }))))
     }
 
     fn add_lane(&mut self, profile: Profile, shapes_max: usize) -> Result<LaneId, Refusal> {
@@ -69,14 +69,16 @@ impl Core {
         Ok(id)
     }
 
-    /// A job that is QUEUED takes its place.
+    /// A job that is QUEUED takes its place, once it is the head of its chain.
     pub(crate) fn line_up(&mut self, slot: Slot) {
-        let (lane, place) = self.place_of(slot);
-        self.scheduler.enter(lane, place);
+        if self.may_line_up(slot) {
+            let (lane, place) = self.place_of(slot);
+            self.scheduler.enter(lane, place);
+        }
     }
 
     /// A job that waits, if it does, waits no longer.
-    pub(crate) fn withdraw(&mut self, slot: Slot) {
+    pub(crate) fn take_out(&mut self, slot: Slot) {
         let (lane, place) = self.place_of(slot);
         self.scheduler.leave(lane, place);
     }
@@ -95,6 +97,7 @@ impl Core {
     /// The job is final.
     pub(crate) fn forget(&mut self, slot: Slot) {
         let lane = self.jobs.get(slot).lane;
+        self.leave_chain(slot);
         self.jobs.remove(slot);
         self.scheduler.drop_lane(lane, &mut self.jobs.names);
     }

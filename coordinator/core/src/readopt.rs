@@ -18,7 +18,7 @@ impl Core {
             return None;
         }
         let ready = job.ready.as_ref().map(|ready| ready.0);
-        self.withdraw(slot);
+        self.take_out(slot);
         if let Some(ready) = ready {
             self.timers.unset(ready, Timer::Ready(slot));
         }

@@ -87,6 +87,7 @@ impl Core {
         let ready = ready.map(|at| Box::new((now.mono.after(time_until(at, now)), at)));
         let due = ready.as_ref().map(|ready| ready.0);
         let slot = self.restore_job(record, ready);
+        self.join_chain(slot);
         match (state, attempt) {
             (JobState::Leased | JobState::Running | JobState::Cancelling, Some(attempt)) => {
                 let held = self.restore_held(now, slot, &attempt);

@@ -45,7 +45,7 @@ impl Core {
         let before = self.rules_of(queue).aging_step;
         let id = self.jobs.names.add(queue);
         let again = if rules.aging_step == before { Vec::new() } else { self.jobs_ready_in(id) };
-        again.iter().for_each(|slot| self.withdraw(*slot));
+        again.iter().for_each(|slot| self.take_out(*slot));
         self.scheduler.lanes.set_rules(id, rules.aging_step, rules.placement);
         if rules == QueueRules::default() {
             self.rules.remove(queue);

@@ -50,6 +50,7 @@ impl Core {
             worker_deaths: 0,
         });
         self.queues.moved(queue, None, Some(JobState::Queued));
+        self.join_chain(slot);
         self.line_up(slot);
         out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt: None })));
         Ok(())

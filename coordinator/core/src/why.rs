@@ -6,6 +6,7 @@ use windlass_shared::time::Now;
 
 use crate::Core;
 use crate::agents::Agent;
+use crate::keys::Slot;
 use crate::names::NameId;
 use crate::scheduling::Class;
 
@@ -13,7 +14,8 @@ impl Core {
     /// What the job waits for; none where it does not wait, or is about to be handed out. O(agents).
     #[must_use]
     pub fn why_waiting(&self, now: Now, job: JobId) -> Option<String> {
-        let job = self.jobs.get(self.jobs.find(job)?);
+        let slot = self.jobs.find(job)?;
+        let job = self.jobs.get(slot);
         match job.state {
             JobState::Delayed => {
                 let wait = job.ready.as_ref()?.0.since(now.mono);
@@ -21,10 +23,15 @@ impl Core {
             }
             JobState::Queued => {
                 let profile = &self.scheduler.lanes.get(job.lane).profile;
-                self.paused(profile.queue).or_else(|| self.why_not_placed(profile.class))
+                self.paused(profile.queue).or_else(|| self.behind(slot)).or_else(|| self.why_not_placed(profile.class))
             }
             _ => None,
         }
+    }
+
+    fn behind(&self, slot: Slot) -> Option<String> {
+        let head = self.jobs.get(self.waits_behind(slot)?);
+        Some(format!("job {} goes first by their ordering key, and is {}", head.id, head.state.name()))
     }
 
     fn paused(&self, queue: NameId) -> Option<String> {

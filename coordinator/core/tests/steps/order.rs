@@ -1,9 +1,10 @@
 //! Which job goes first, and where to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::Options;
-use windlass_shared::domain::RetryPolicy;
+use windlass_shared::domain::{AttemptState, Demand, JobHeader, Preset, Reason, RetryPolicy};
 
 use crate::rig::{Rig, header};
 
@@ -74,4 +75,76 @@ fn jobs_past_the_limit_are_refused_and_leave_nothing_behind() {
     assert_eq!(refused.len(), 1);
     assert!(refused[0].contains("jobs_live_max"), "{refused:?}");
     assert_eq!((rig.core.jobs_live(), rig.core.revision()), (1, before));
+}
+
+fn ordered(key: &str, attempts_max: u16) -> JobHeader {
+    let demand = Some(Arc::new(Demand { ordering_key: Some(key.into()), ..Demand::default() }));
+    let retry = RetryPolicy { preset: Preset::Default, attempts_max };
+    JobHeader { demand, ..header(0, retry) }
+}
+
+fn assigned(lines: &[String]) -> Vec<&str> {
+    lines.iter().filter_map(|line| line.strip_prefix("assign ")).collect()
+}
+
+#[test]
+fn jobs_of_one_ordering_key_go_one_at_a_time_in_submit_order_while_others_pass() {
+    let mut rig = Rig::default();
+    rig.join(1, 9);
+    assert_eq!(assigned(&rig.submit_as(1, ordered("k", 1))), ["1.1 to a1/0"]);
+    let urgent = JobHeader { priority: 100, ..ordered("k", 1) };
+    assert_eq!(rig.submit_as(2, ordered("k", 1)), ["record 2 QUEUED", "reply ok"]);
+    assert_eq!(rig.submit_as(3, urgent), ["record 3 QUEUED", "reply ok"]);
+    assert_eq!(assigned(&rig.submit_as(4, ordered("other", 1))), ["4.1 to a1/0"]);
+    let elsewhere = JobHeader { queue: "elsewhere".into(), ..ordered("k", 1) };
+    assert_eq!(assigned(&rig.submit_as(5, elsewhere)), ["5.1 to a1/0"], "a key is of one queue");
+    assert_eq!(assigned(&rig.succeeded(1, 1, 1)), ["2.1 to a1/0"]);
+    assert_eq!(assigned(&rig.failed(1, 2, 1)), ["3.1 to a1/0"]);
+}
+
+#[test]
+fn nothing_passes_the_head_of_an_ordering_key_while_it_waits_for_its_retry() {
+    let mut rig = Rig::default();
+    rig.join(1, 9);
+    rig.submit_as(1, ordered("k", 2));
+    rig.submit_as(2, ordered("k", 1));
+    assert_eq!(rig.failed(1, 1, 1), ["record 1 DELAYED (exit code), 1 FAILED", "ack a1/0"]);
+    assert_eq!(assigned(&rig.pass_hearing(Duration::from_secs(2), &[10])), ["1.2 to a1/0"]);
+    assert_eq!(assigned(&rig.succeeded(1, 1, 2)), ["2.1 to a1/0"]);
+}
+
+#[test]
+fn a_cancelled_head_lets_the_next_go_only_once_it_is_proven_over() {
+    let mut rig = Rig::default();
+    rig.join(1, 9);
+    (1..=4).for_each(|n| drop(rig.submit_as(n, ordered("k", 1))));
+    rig.started(1, 1, 1);
+    assert_eq!(rig.cancel(2), ["record 2 CANCELLED (cancel requested)", "reply ok"], "it was not the head");
+    assert_eq!(assigned(&rig.cancel(1)), [""; 0]);
+    let ended = rig.ended(1, 1, 1, AttemptState::Cancelled, Some(Reason::CancelRequested));
+    assert_eq!(assigned(&ended), ["3.1 to a1/0"]);
+}
+
+#[test]
+fn the_order_of_a_key_holds_over_a_restart_and_while_the_heads_agent_is_lost() {
+    let mut rig = Rig::default();
+    rig.join(1, 1);
+    (1..=3).for_each(|n| drop(rig.submit_as(n, ordered("k", 1))));
+    rig.started(1, 1, 1);
+    rig.restart();
+    assert_eq!(assigned(&rig.join(2, 9)), [""; 0], "the head runs, as far as anybody knows");
+    let lines = rig.pass_hearing(Duration::from_secs(25), &[20]);
+    assert_eq!(assigned(&lines), ["1.2 to a2/0"], "lost, and the first to go again");
+    assert_eq!(assigned(&rig.succeeded(2, 1, 2)), ["2.1 to a2/0"]);
+}
+
+#[test]
+fn priorities_are_numbers_and_higher_ones_never_go_last() {
+    let mut rig = Rig::default();
+    for (n, priority) in [(1, -100), (2, 9), (3, 100), (4, -9), (5, 10), (6, 0)] {
+        rig.submit_as(n, header(priority, RetryPolicy::NONE));
+    }
+    let lines = rig.join(1, 6);
+    let order: Vec<_> = assigned(&lines).iter().map(|line| line.split('.').next().unwrap_or_default()).collect();
+    assert_eq!(order, ["3", "5", "2", "6", "4", "1"]);
 }

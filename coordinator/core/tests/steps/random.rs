@@ -448,7 +448,8 @@ fn some_demand(random: &mut fastrand::Rng) -> Option<Arc<Demand>> {
     });
     let limits = (0..random.u8(..3) / 2).map(|_| LimitUse { key: "l".into(), units: 1, cost: 0 }).collect();
     let placement = if random.u8(..3) > 0 { Placement::default() } else { some_placement(random) };
-    let demand = Demand { placement, fairness, limits, ..Demand::default() };
+    let ordering_key = (random.u8(..4) == 0).then(|| ["x", "y"][random.usize(..2)].into());
+    let demand = Demand { placement, fairness, limits, ordering_key, ..Demand::default() };
     (demand != Demand::default()).then(|| Arc::new(demand))
 }
 
