@@ -151,6 +151,13 @@ async def asynchronous(ctx, value):
     return "slept"
 
 
+@job("stops-the-loop")
+async def stops_the_loop(ctx, value):
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    return value
+
+
 @job("dies")
 def dies(ctx, value):
     os.kill(os.getpid(), signal.SIGKILL)

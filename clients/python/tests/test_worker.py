@@ -239,6 +239,11 @@ class Asked(unittest.TestCase):
                 {"type": "error", "id": 2, "message": "stopped", "code": "cancelled"}, started(3), result(3, "slept")
             )
 
+    def test_a_coroutine_that_stops_the_event_loop_is_finished_all_the_same(self):
+        with Peer() as peer:
+            peer.send(job(1, "stops-the-loop", 7), job(2, "async", 0))
+            peer.expect(started(1), result(1, 7), started(2), result(2, "slept"))
+
     def test_cancel_before_its_turn_keeps_a_job_from_running(self):
         with Peer() as peer:
             peer.send(job(1, "waits"), job(2, "dies"))

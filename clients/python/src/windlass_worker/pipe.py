@@ -31,14 +31,16 @@ END_S = 5.0
 READ_BYTES = 64 << 10
 """What a pipe holds."""
 
-_decode = json.JSONDecoder().raw_decode
+_scan = json.JSONDecoder().scan_once
 
 
 def _read(line: str) -> Any:
-    with contextlib.suppress(ValueError):
-        frame, end = _decode(line)
+    try:
+        frame, end = _scan(line, 0)
         if end == len(line):
             return frame
+    except (ValueError, StopIteration):
+        pass
     return json.loads(line)  # spaces around it, or what is wrong in its own words
 
 

@@ -95,10 +95,11 @@ class Caller:
 
     def answer(self, ctx: Context) -> bytes:
         """The frame that ends the job."""
-        if ctx.handler not in _handlers:
+        handler = _handlers.get(ctx._frame["handler"])
+        if handler is None:
             return _unknown(ctx)
         try:
-            return frames.result(ctx._id, self.call(_handlers[ctx.handler].call, ctx))
+            return frames.result(ctx._id, self.call(handler.call, ctx))
         except KeyboardInterrupt:
             raise
         except BaseException as err:  # SystemExit too: a library that gives up is not the end of the worker
@@ -131,10 +132,19 @@ class Caller:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        ctx._task = self._loop.create_task(coroutine)
+        ctx._task = task = self._loop.create_task(self._last(coroutine))
         if ctx.cancelled():  # before there was a task to tell
-            ctx._task.cancel()
-        return self._loop.run_until_complete(ctx._task)
+            task.cancel()
+        while not task.done():  # a handler may have stopped the loop
+            self._loop.run_forever()
+        return task.result()
+
+    async def _last(self, coroutine: Any) -> Any:
+        """Stops the loop in the turn that ends the coroutine. `run_until_complete` takes one turn more, as long as all the rest."""
+        try:
+            return await coroutine
+        finally:
+            self._loop.stop()
 
     def close(self) -> None:
         if self._loop is not None:
