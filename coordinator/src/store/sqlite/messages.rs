@@ -1,4 +1,6 @@
 //! The stored messages, field by field. A number once used is never used for anything else.
+//!
+//! Ids and digests are plain vectors: to write a `Bytes`, prost clones it, and the first clone of one made for the occasion allocates.
 
 use bytes::Bytes;
 use prost::Message;
@@ -66,8 +68,8 @@ pub(super) struct AttemptRow {
     pub(super) number: u32,
     #[prost(uint32, tag = "2")]
     pub(super) state: u32,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub(super) agent: Bytes,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) agent: Vec<u8>,
     #[prost(string, tag = "4")]
     pub(super) agent_name: String,
     #[prost(fixed64, tag = "5")]
@@ -208,6 +210,9 @@ pub(super) struct Span {
     pub(super) nanos: u32,
 }
 
+/// Number of the field of [`EventsRow`].
+pub(super) const EVENTS_TAG: u32 = 1;
+
 /// The changes of one commit.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct EventsRow {
@@ -222,14 +227,14 @@ pub(super) struct EventRow {
     pub(super) revision: u64,
     #[prost(sfixed64, tag = "2")]
     pub(super) time: i64,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub(super) job: Bytes,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) job: Vec<u8>,
     #[prost(uint32, tag = "4")]
     pub(super) state: u32,
     #[prost(uint32, tag = "5")]
     pub(super) attempt: u32,
-    #[prost(bytes = "bytes", optional, tag = "6")]
-    pub(super) agent: Option<Bytes>,
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub(super) agent: Option<Vec<u8>>,
     #[prost(uint32, tag = "7")]
     pub(super) reason: u32,
 }
@@ -237,10 +242,10 @@ pub(super) struct EventRow {
 /// A submit that may be repeated; its id is the row's key.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct RequestRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(super) digest: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub(super) job: Bytes,
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) digest: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) job: Vec<u8>,
     #[prost(sfixed64, tag = "3")]
     pub(super) at: i64,
 }

@@ -22,6 +22,7 @@ mod prune;
 mod read;
 mod restore;
 mod row;
+mod rows;
 mod schema;
 mod space;
 pub(crate) mod tools;

@@ -9,7 +9,7 @@ use windlass_shared::domain::{AttemptRecord, CallResult, JobRecord};
 use windlass_shared::ids::JobId;
 
 use super::row;
-use super::schema::INLINE_SPEC_BYTES_MAX;
+use super::rows::Rows;
 use crate::store::{ATTEMPTS_KEPT, Batch, Request, large_result, mark_key};
 
 /// What a batch added to the sums that are kept in memory.
@@ -30,15 +30,20 @@ pub(super) enum WriteError {
 }
 
 /// A job's changes of one batch as one row: only the last is worth writing.
-struct Folded<'a> {
+#[derive(Debug)]
+pub(super) struct Folded<'a> {
     job: &'a JobRecord,
     attempt: Option<&'a AttemptRecord>,
     /// The spec, where the job is new.
     spec: Option<&'a Bytes>,
 }
 
-/// Writes a batch, durable when this returns.
-pub(super) fn write(conn: &mut Connection, batch: &Batch) -> std::result::Result<Added, WriteError> {
+/// Writes a batch, durable when this returns. `folded` is what its changes come to.
+pub(super) fn write(
+    conn: &mut Connection,
+    batch: &Batch,
+    folded: &[Folded<'_>],
+) -> std::result::Result<Added, WriteError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (mut added, mut buffers) = (Added::default(), Buffers::default());
     for request in &batch.requests {
@@ -47,9 +52,11 @@ pub(super) fn write(conn: &mut Connection, batch: &Batch) -> std::result::Result
     for mark in &batch.marks {
         write_mark(&tx, mark)?;
     }
-    for folded in fold(batch) {
-        write_job(&tx, &folded, &mut buffers, &mut added)?;
+    let mut rows = Rows::prepare(&tx)?;
+    for folded in folded {
+        write_job(&tx, &mut rows, folded, &mut buffers, &mut added)?;
     }
+    drop(rows);
     for change in &batch.changes {
         write_past_attempt(&tx, change, &mut buffers)?;
     }
@@ -62,12 +69,15 @@ pub(super) fn write(conn: &mut Connection, batch: &Batch) -> std::result::Result
     Ok(added)
 }
 
-/// The jobs that are new in a batch, with their specs.
-pub(super) fn new_specs(batch: &Batch) -> impl Iterator<Item = (JobId, &[u8])> {
-    fold(batch).into_iter().filter_map(|folded| Some((folded.job.id, &folded.spec?[..])))
+impl<'a> Folded<'a> {
+    /// The spec of a job that is new.
+    pub(super) fn new_spec(&self) -> Option<(JobId, &'a [u8])> {
+        Some((self.job.id, &self.spec?[..]))
+    }
 }
 
-fn fold(batch: &Batch) -> Vec<Folded<'_>> {
+/// What the changes of a batch come to, in the order of the jobs' first ones.
+pub(super) fn fold(batch: &Batch) -> Vec<Folded<'_>> {
     // Specs of submits that the core refused are among these, and stay here.
     let mut specs: HashMap<JobId, &Bytes> = batch.specs.iter().map(|(id, spec)| (*id, spec)).collect();
     let mut places = HashMap::with_capacity(batch.changes.len());
@@ -94,6 +104,7 @@ struct Buffers {
 
 fn write_job(
     tx: &Transaction<'_>,
+    rows: &mut Rows<'_>,
     folded: &Folded<'_>,
     buffers: &mut Buffers,
     added: &mut Added,
@@ -116,68 +127,14 @@ fn write_job(
     if let Some(spec) = folded.spec {
         added.spec_bytes += spec.len();
         row::seal_spec(&mut buffers.spec, job.id, spec);
-        return Ok(insert(tx, job, head, attempt, (spec.len(), result_bytes), &buffers.spec)?);
+        return Ok(rows.insert(job, head, attempt, (spec.len(), result_bytes), &buffers.spec)?);
     }
-    let rows = if job.state.is_final() {
-        finish(tx, job, head, attempt, result_bytes)?
+    let changed = if job.state.is_final() {
+        rows.finish(job, head, attempt, result_bytes)?
     } else {
-        update(tx, job.id, head, attempt)?
+        rows.update(job.id, head, attempt)?
     };
-    if rows == 1 { Ok(()) } else { Err(WriteError::NotLive(job.id)) }
-}
-
-fn insert(
-    tx: &Transaction<'_>,
-    job: &JobRecord,
-    head: &[u8],
-    attempt: Option<&[u8]>,
-    (spec_bytes, result_bytes): (usize, usize),
-    spec: &[u8],
-) -> Result<()> {
-    let id = job.id.as_bytes();
-    let inline = spec_bytes <= INLINE_SPEC_BYTES_MAX;
-    if !inline {
-        tx.prepare_cached("INSERT INTO specs(id, spec) VALUES(?1, ?2)")?.execute(params![id, spec])?;
-    }
-    let spec = inline.then_some(spec);
-    if job.state.is_final() {
-        let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
-        tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, spec_bytes + result_bytes, spec])?;
-    } else {
-        let sql = "INSERT INTO live(id, head, attempt, spec_bytes, spec) VALUES(?1, ?2, ?3, ?4, ?5)";
-        tx.prepare_cached(sql)?.execute(params![id, head, attempt, spec_bytes, spec])?;
-    }
-    Ok(())
-}
-
-/// A change that says nothing of attempts leaves the newest one as it is.
-fn update(tx: &Transaction<'_>, id: JobId, head: &[u8], attempt: Option<&[u8]>) -> Result<usize> {
-    match attempt {
-        Some(attempt) => tx.prepare_cached("UPDATE live SET head = ?2, attempt = ?3 WHERE id = ?1")?.execute(params![
-            id.as_bytes(),
-            head,
-            attempt
-        ]),
-        None => tx.prepare_cached("UPDATE live SET head = ?2 WHERE id = ?1")?.execute(params![id.as_bytes(), head]),
-    }
-}
-
-fn finish(
-    tx: &Transaction<'_>,
-    job: &JobRecord,
-    head: &[u8],
-    attempt: Option<&[u8]>,
-    result_bytes: usize,
-) -> Result<usize> {
-    let id = job.id.as_bytes();
-    let sql = "INSERT INTO history(id, ended_at, head, attempt, spec_bytes, spec)
-               SELECT id, ?2, ?3, ifnull(?4, attempt), spec_bytes + ?5, spec FROM live WHERE id = ?1";
-    tx.prepare_cached(sql)?.execute(params![id, ended_at(job), head, attempt, result_bytes])?;
-    tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute(params![id])
-}
-
-fn ended_at(job: &JobRecord) -> i64 {
-    job.ended_at.unwrap_or(job.updated_at).0
+    if changed == 1 { Ok(()) } else { Err(WriteError::NotLive(job.id)) }
 }
 
 /// An attempt that ended while its job goes on will make room for the next one, so it gets a row of its own.

@@ -147,16 +147,17 @@ impl Desk {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        let mut result = write::write(&mut self.conn, batch);
+        let folded = write::fold(batch);
+        let mut result = write::write(&mut self.conn, batch, &folded);
         // A full disk is found out before anything is synced, and leaves nothing behind: with the ballast gone there is room,
         // and results have somewhere to go. Any other error may have left anything.
         if matches!(&result, Err(WriteError::Sqlite(err)) if is_full(err)) && self.shared.space.give_up() {
-            result = write::write(&mut self.conn, batch);
+            result = write::write(&mut self.conn, batch, &folded);
         }
         match result {
             Ok(added) => {
                 self.shared.add(added);
-                self.shared.cache.insert_all(write::new_specs(batch));
+                self.shared.cache.insert_all(folded.iter().filter_map(write::Folded::new_spec));
                 Ok(())
             }
             Err(err) => Err(self.break_off(&err)),

@@ -56,6 +56,26 @@ fn a_change_of_a_job_that_is_not_on_record_fails_and_so_does_all_that_follows() 
     assert_eq!(bed.opened().revision, 0);
 }
 
+#[test]
+fn a_job_that_ends_a_second_time_fails_its_commit_and_the_whole_batch_is_undone() {
+    let mut bed = Bed::new(Kind::Sqlite);
+    let mut script = Script::default();
+    bed.try_commit(batch(script.whole_life(1))).expect("it commits");
+    let again = script.submit(1);
+    bed.try_commit(batch(vec![again.clone()])).expect("among the live ones there is none");
+    let leased = script.lease(&again);
+    let ended = script.succeed(&leased);
+    let revision = again.job.revision;
+    // The row is moved by a statement that SQLite does not undo alone.
+    let err = bed.try_commit(batch(vec![script.submit(2), ended])).expect_err("it must not commit").to_string();
+    assert!(err.contains("UNIQUE"), "{err}");
+    assert!(bed.try_commit(batch(vec![script.submit(3)])).is_err(), "a store that failed takes nothing more");
+    assert!(bed.view(id(2)).is_none(), "the whole batch is undone");
+    bed.reopen();
+    assert!(bed.view(id(2)).is_none() && bed.view(id(3)).is_none());
+    assert_eq!(bed.opened().revision, revision);
+}
+
 /// Not a test of its own: what a child process of the next one does.
 #[test]
 #[ignore = "dies on purpose; run by the test below"]

@@ -1,6 +1,5 @@
 //! An attempt; how it ended is in [`outcome`](super::outcome).
 
-use bytes::Bytes;
 use windlass_shared::domain::AttemptRecord;
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -15,7 +14,7 @@ pub(in super::super) fn seal_attempt(out: &mut Vec<u8>, job: JobId, attempt: &At
     let row = AttemptRow {
         number: attempt.number,
         state: attempt.state.code(),
-        agent: Bytes::copy_from_slice(attempt.agent.as_bytes()),
+        agent: attempt.agent.as_bytes().to_vec(),
         agent_name: (*attempt.agent_name).to_owned(),
         agent_instance: attempt.agent_instance,
         agent_boot: attempt.agent_boot,

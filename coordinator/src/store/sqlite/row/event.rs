@@ -1,21 +1,21 @@
 //! What changed, commit by commit.
 
-use bytes::Bytes;
+use prost::encoding::message;
 use windlass_shared::domain::Event;
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
 
 use super::super::codes::Code;
-use super::super::frame::{Damage, Kind};
-use super::super::messages::{EventRow, EventsRow};
-use super::{code, code_or_0, open, optional_code, seal_into};
+use super::super::frame::{self, Damage, Kind};
+use super::super::messages::{EVENTS_TAG, EventRow, EventsRow};
+use super::{code, code_or_0, open, optional_code};
 
 /// The changes of one commit, under the revision of the last.
 pub(in super::super) fn seal_events(last: u64, events: impl Iterator<Item = Event>) -> Vec<u8> {
-    let events = events.map(|event| event_row(&event)).collect();
-    let mut out = Vec::new();
-    seal_into(&mut out, Kind::Events, &last.to_be_bytes(), &EventsRow { events });
-    out
+    // An `EventsRow`, without the list of its events in between: there are thousands in a commit.
+    frame::seal(Kind::Events, &last.to_be_bytes(), |out| {
+        events.for_each(|event| message::encode(EVENTS_TAG, &event_row(&event), out));
+    })
 }
 
 pub(in super::super) fn open_events(last: u64, blob: &[u8]) -> Result<Vec<Event>, Damage> {
@@ -27,10 +27,10 @@ fn event_row(event: &Event) -> EventRow {
     EventRow {
         revision: event.revision,
         time: event.time.0,
-        job: Bytes::copy_from_slice(event.job.as_bytes()),
+        job: event.job.as_bytes().to_vec(),
         state: event.state.code(),
         attempt: event.attempt,
-        agent: event.agent.map(|agent| Bytes::copy_from_slice(agent.as_bytes())),
+        agent: event.agent.map(|agent| agent.as_bytes().to_vec()),
         reason: code_or_0(event.reason),
     }
 }

@@ -39,11 +39,7 @@ impl Names {
 }
 
 pub(super) fn seal_request(request: &Request) -> Vec<u8> {
-    let row = RequestRow {
-        digest: Bytes::copy_from_slice(&request.digest),
-        job: Bytes::copy_from_slice(request.job.as_bytes()),
-        at: request.at.0,
-    };
+    let row = RequestRow { digest: request.digest.to_vec(), job: request.job.as_bytes().to_vec(), at: request.at.0 };
     let mut out = Vec::new();
     seal_into(&mut out, Kind::Request, request.id.as_bytes(), &row);
     out
