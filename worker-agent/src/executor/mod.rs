@@ -98,7 +98,7 @@ impl Handle {
     }
 }
 
-/// How many attempts are running, for whoever waits until none is.
+/// How many attempts are running, for whoever waits until none is: only that is told.
 pub(crate) type Active = watch::Receiver<usize>;
 
 /// How many slots something unkillable has, for whoever says what this agent takes.

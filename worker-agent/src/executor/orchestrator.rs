@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
 use windlass_shared::domain::{
-    CallSpec, Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Trace, Work,
+    Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
 };
 use windlass_shared::task::Tasks;
 
@@ -77,6 +77,24 @@ enum Held {
     },
 }
 
+/// Calls of one message, given to their pools together.
+#[derive(Debug, Default)]
+struct Calls(Vec<(PoolHandle, Vec<Order>)>);
+
+impl Calls {
+    fn add(&mut self, pool: &PoolHandle, call: Call) {
+        let order = Order::Run(Box::new(call));
+        match self.0.iter_mut().find(|(given, _)| given.number() == pool.number()) {
+            Some((_, orders)) => orders.push(order),
+            None => self.0.push((pool.clone(), vec![order])),
+        }
+    }
+
+    fn give(self) {
+        self.0.into_iter().for_each(|(pool, orders)| pool.order_many(orders));
+    }
+}
+
 impl Held {
     fn is_silent(&self) -> bool {
         matches!(self, Self::Running { silent: true, .. } | Self::Called { silent: true, .. })
@@ -115,7 +133,11 @@ impl Orchestrator {
 
     fn handle(&mut self, input: Input) {
         match input {
-            Input::Assign(given) => given.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec)),
+            Input::Assign(given) => {
+                let mut calls = Calls::default();
+                given.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec, &mut calls));
+                calls.give();
+            }
             Input::Stop(orders) => orders.into_iter().for_each(|order| self.on_stop(order)),
             Input::Recall(leases) => leases.iter().for_each(|lease| self.on_recall(lease)),
             Input::Stale(leases) => leases.iter().for_each(|lease| self.on_stale(lease)),
@@ -131,7 +153,7 @@ impl Orchestrator {
         self.start_ready();
     }
 
-    fn on_assign(&mut self, lease: Lease, spec: &[u8]) {
+    fn on_assign(&mut self, lease: Lease, spec: &[u8], calls: &mut Calls) {
         let held_max = self.slots() as usize + self.parts.pools.calls_max() + HELD_SPARE;
         if self.held.len() >= held_max || self.parts.outbox.is_full() {
             // Not noted as seen and not held: the next hello shows that it never arrived.
@@ -154,9 +176,8 @@ impl Orchestrator {
             self.report(lease, News::Returned(reason));
             return;
         }
-        if let Work::Call(call) = &spec.work {
-            let (call, trace) = (call.clone(), spec.trace.clone());
-            return self.on_call(lease, call, trace, &spec);
+        if matches!(spec.work, Work::Call(_)) {
+            return self.on_call(lease, spec, calls);
         }
         self.held.insert(lease, Held::Waiting(Box::new(spec)));
         self.waiting.push_back(lease);
@@ -173,7 +194,9 @@ impl Orchestrator {
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
-    fn on_call(&mut self, lease: Lease, call: CallSpec, trace: Option<Box<Trace>>, spec: &JobSpec) {
+    fn on_call(&mut self, lease: Lease, spec: JobSpec, calls: &mut Calls) {
+        let JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace } = spec;
+        let Work::Call(call) = work else { return };
         let handler = &call.handler;
         let Some(pool) = self.parts.pools.find(handler) else {
             if self.parts.pools.is_empty() {
@@ -184,19 +207,18 @@ impl Orchestrator {
             }
             return;
         };
-        if spec.on_disconnect == OnDisconnect::Fence && !pool.is_fenced() {
+        if on_disconnect == OnDisconnect::Fence && !pool.is_fenced() {
             let why = format!(
                 "the job asks for ON_DISCONNECT_FENCE, and the workers of {handler} are not killed when the lease runs out: \
                  set fence = true in their [[pool]]"
             );
             return self.end(lease, verdict::rejected(&why));
         }
-        let (run_timeout, stop_grace, stop_signal) = (spec.run_timeout, spec.stop_grace, spec.stop_signal.into());
-        let (once, bounces) = (spec.header.execution == Execution::AtMostOnce, 0);
+        let (stop_signal, once, bounces) = (stop_signal.into(), header.execution == Execution::AtMostOnce, 0);
         let call = Call { lease, spec: call, trace, run_timeout, stop_grace, stop_signal, once, bounces };
         tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.spec.handler, "attempt given to a pool");
-        self.active.send_modify(|active| *active += 1);
-        pool.order(Order::Run(Box::new(call)));
+        self.more_active();
+        calls.add(&pool, call);
         self.held.insert(lease, Held::Called { pool, silent: false });
     }
 
@@ -342,8 +364,18 @@ impl Orchestrator {
         if self.held.remove(&lease).is_some_and(|held| !held.is_silent()) {
             tell(self);
         }
-        // Last: whoever waits until nothing runs looks into the outbox next.
-        self.active.send_modify(|active| *active -= 1);
+        // Last: whoever waits until nothing runs looks into the outbox next, and is woken for nothing but that.
+        self.active.send_if_modified(|active| {
+            *active -= 1;
+            *active == 0
+        });
+    }
+
+    fn more_active(&self) {
+        self.active.send_if_modified(|active| {
+            *active += 1;
+            false
+        });
     }
 
     fn end(&self, lease: Lease, outcome: Outcome) {
@@ -378,7 +410,7 @@ impl Orchestrator {
             let (halt, halts) = watch::channel(None);
             let Held::Waiting(spec) = std::mem::replace(held, Held::Running { halt, silent: false }) else { continue };
             self.used += 1;
-            self.active.send_modify(|active| *active += 1);
+            self.more_active();
             self.launch(lease, *spec, halts);
         }
     }

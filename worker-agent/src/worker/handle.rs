@@ -47,7 +47,7 @@ impl PoolHandle {
         &self.0.name
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.0.number
     }
 
@@ -85,6 +85,11 @@ impl PoolHandle {
     /// Orders something.
     pub(crate) fn order(&self, order: Order) {
         self.0.orders.put(|orders| orders.push(order));
+    }
+
+    /// Orders all of these, which wakes the pool once.
+    pub(crate) fn order_many(&self, many: Vec<Order>) {
+        self.0.orders.put(|orders| orders.extend(many));
     }
 
     /// Asks, and waits for the answer, which is a step of the pool away.

@@ -109,14 +109,32 @@ impl Pool {
 
     /// What it takes.
     pub(super) fn offer(&self) -> PoolOffer {
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let workers = number(self.takers());
-        let closed = self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere;
+        let (pool, handlers) = (self.name.clone(), self.handlers.to_vec());
+        PoolOffer { pool, handlers, workers: self.width(), capacity: self.capacity() }
+    }
+
+    /// Makes what was offered what it takes now; whether that is anything else. Looked at after every step, so it copies nothing.
+    pub(super) fn renew(&self, offer: &mut PoolOffer) -> bool {
+        let (workers, capacity) = (self.width(), self.capacity());
+        let same = (offer.workers, offer.capacity) == (workers, capacity) && *offer.handlers == *self.handlers;
+        if !same {
+            *offer = self.offer();
+        }
+        !same
+    }
+
+    fn width(&self) -> u32 {
+        u32::try_from(self.policy.max).unwrap_or(u32::MAX)
+    }
+
+    fn capacity(&self) -> u32 {
+        if self.leaving.is_some() || self.handlers.is_empty() || self.elsewhere {
+            return 0;
+        }
         // What waits behind long calls would go back at once.
         let hold = if self.clogged { 0 } else { self.pace.hold() };
-        let capacity = if closed { 0 } else { workers * (1 + hold) };
-        let (pool, handlers) = (self.name.clone(), self.handlers.to_vec());
-        PoolOffer { pool, handlers, workers: number(self.policy.max), capacity: capacity.min(self.capacity_max) }
+        let takers = u32::try_from(self.takers()).unwrap_or(u32::MAX);
+        takers.saturating_mul(1 + hold).min(self.capacity_max)
     }
 
     /// Workers that calls can be given to, as of the last step, and those that would be started for them.

@@ -268,13 +268,12 @@ impl Runner {
         for ix in std::mem::take(&mut self.pool.starts) {
             self.start(ix);
         }
-        self.lives.send_replace(self.pool.lives());
-        if self.stuck.send_replace(self.pool.stuck()) != self.pool.stuck() {
+        // Rarely news, and whoever waits is woken by news alone.
+        self.lives.send_if_modified(|lives| renew(lives, self.pool.lives()));
+        if self.stuck.send_if_modified(|stuck| renew(stuck, self.pool.stuck())) {
             self.share.changed.notify_one();
         }
-        let offer = self.pool.offer();
-        if *self.offer.borrow() != offer {
-            self.offer.send_replace(offer);
+        if self.offer.send_if_modified(|offer| self.pool.renew(offer)) {
             self.share.changed.notify_one();
         }
         let slots = self.pool.policy.max;
@@ -325,6 +324,13 @@ impl Runner {
             limits: Limits { memory_bytes: self.pool.recycling.memory_limit, ..self.pool.confined.limits },
         }
     }
+}
+
+/// Whether it was anything else.
+fn renew<T: PartialEq>(value: &mut T, now: T) -> bool {
+    let new = *value != now;
+    *value = now;
+    new
 }
 
 async fn at(instant: Option<Instant>) {

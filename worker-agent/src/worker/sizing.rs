@@ -86,6 +86,13 @@ pub(super) struct Plan {
     pub(super) shrink: usize,
 }
 
+impl Plan {
+    /// Whether everybody who is there stays.
+    pub(super) fn changes_nobody(&self) -> bool {
+        self.shed + self.replaced + self.shrink == 0
+    }
+}
+
 /// What sizing remembers.
 #[derive(Debug, Default)]
 pub(super) struct Sizing {

@@ -30,6 +30,10 @@ impl Pool {
         let plan = self.sizing.plan(now.at, &self.policy, &census);
         let room = census.taken() < self.policy.max + self.policy.surge();
         let start = self.breaker.allowed(now.at, plan.start, room);
+        if start == 0 && plan.changes_nobody() {
+            self.census = census;
+            return;
+        }
         (0..start).for_each(|_| self.start_one(now));
         self.part(plan.replaced, now.at, |seat| seat.life.due);
         self.part(plan.shed, now.at, |_| Some(WorkerExit::Idle));
