@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +25,17 @@ pub(crate) struct Head<'a> {
     pub(crate) id: u64,
     #[serde(default)]
     pub(crate) n: u64,
+}
+
+/// The number of a job, where its line begins as agents write it: that much is known without reading what the handler's thread
+/// will read anyway.
+pub(crate) fn plain_job(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(b"{\"type\":\"job\",\"id\":")?;
+    let (digits, _) = rest.split_at_checked(rest.iter().position(|byte| *byte == b',')?)?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// A job, or an input to be checked.
@@ -175,7 +187,7 @@ fn close(out: &mut Vec<u8>) {
 
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     key(out, name);
-    out.extend_from_slice(value.to_string().as_bytes());
+    let _ = write!(out, "{value}"); // as in `object`
 }
 
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -187,4 +199,39 @@ fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_as_agents_write_a_job_has_the_number_that_a_reader_of_all_of_it_finds() {
+        let lines = [
+            (r#"{"type":"job","id":17,"handler":"echo"}"#, Some(17)),
+            (r#"{"type":"job","id":18446744073709551615,"handler":"echo"}"#, Some(u64::MAX)),
+        ];
+        for (line, id) in lines {
+            let head: Head<'_> = serde_json::from_str(line).unwrap();
+            assert_eq!((plain_job(line.as_bytes()), &*head.kind, Some(head.id)), (id, "job", id), "{line}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_read_as_a_whole() {
+        for line in [
+            r#"{"type": "job", "id": 17, "handler": "echo"}"#,
+            r#"{"id":17,"type":"job"}"#,
+            r#"{"type":"job","id":17}"#,
+            r#"{"type":"job","id":-1,"a":1}"#,
+            r#"{"type":"job","id":1.5,"a":1}"#,
+            r#"{"type":"job","id":,"a":1}"#,
+            r#"{"type":"job","id":99999999999999999999,"a":1}"#,
+            r#"{"type":"validate","id":17,"a":1}"#,
+            r#"{"type":"jobs","id":17,"a":1}"#,
+            "",
+        ] {
+            assert_eq!(plain_job(line.as_bytes()), None, "{line}");
+        }
+    }
 }

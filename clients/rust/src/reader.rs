@@ -54,6 +54,10 @@ fn end_with_whatever_runs() {
 fn take(lines: &[u8], desk: &Desk, voice: &Voice) {
     let mut state = desk.lock();
     for line in lines.split(|byte| *byte == b'\n') {
+        if let Some(id) = frame::plain_job(line).filter(|_| !state.draining) {
+            state.put(Waiting { id, line: line.to_vec() });
+            continue;
+        }
         // What cannot be read is newer than we are, and so is what we do not know.
         if let Ok(head) = serde_json::from_slice::<Head<'_>>(line) {
             obey(&head, line, &mut state, voice);
