@@ -139,6 +139,8 @@ impl Driver {
     /// Makes the changes durable and shows them; what is left may be released.
     async fn commit(&mut self, mut batch: Batch, effects: Vec<Effect>) -> Result<Vec<Effect>, CommitError> {
         let mut rest = Vec::new();
+        // Thousands of changes, each moved once more at every growth otherwise.
+        batch.changes.reserve(effects.iter().filter(|effect| matches!(effect, Effect::Record(_))).count());
         for effect in effects {
             match effect {
                 Effect::Record(change) => batch.changes.push(*change),
