@@ -1,7 +1,7 @@
 //! The parts put together over a store that fails on cue.
 
 use bytes::Bytes;
-use windlass_shared::domain::{AgentHello, AttemptState, Credit, Lease, LogChunk, LogStream, PushedLog};
+use windlass_shared::domain::{AgentHello, Assignment, AttemptState, Credit, Lease, LogChunk, LogStream, PushedLog};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::{convert, status};
 
@@ -106,7 +106,7 @@ async fn a_spec_that_cannot_be_read_now_ends_no_job_and_is_given_out_at_the_next
         assert!(matches!(told, Some(ToAgent::Close(LetGo::Unreadable(one))) if one == job), "{told:?}");
         let mut second = greet(&registry, &handle, 2).await;
         let given = second.inbox.recv().await;
-        assert!(matches!(given, Some(ToAgent::Assign(lease, spec)) if lease.attempt == 2 && spec == SPEC));
+        assert!(matches!(given, Some(ToAgent::Assign(one)) if one.lease.attempt == 2 && one.spec == SPEC));
         let view = store::Store::job(&*store, job).expect("readable").expect("on record");
         assert_eq!(view.attempts[0].state, AttemptState::Returned);
         let counted = (view.record.failures, view.record.infra_losses, view.record.interruptions);
@@ -125,7 +125,7 @@ async fn leased() -> (Arc<FaultyStore>, Lease) {
         submit(&handle).await;
         let given = session.inbox.recv().await;
         stop.cancel();
-        let Some(ToAgent::Assign(lease, _)) = given else { panic!("{given:?}") };
+        let Some(ToAgent::Assign(Assignment { lease, .. })) = given else { panic!("{given:?}") };
         lease
     };
     let (lease, ()) = tokio::join!(agent, drive(driver, stop.clone(), CancellationToken::new()));

@@ -295,6 +295,7 @@ pub(super) fn order<'a>(id: u64, handler: &'a str, input: &'a str) -> JobOrder<'
         timeout: Some(Duration::from_secs(3600)),
         headers: &[],
         trace: None,
+        grants: &[],
         validate: false,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AgentHello, AgentRecord, AttemptRecord, Cooldown, Credit, Event, JobHeader, JobRecord, JobState, Lease,
+    AgentHello, AgentRecord, AttemptRecord, Cooldown, Credit, Event, Grant, JobHeader, JobRecord, JobState, Lease,
     LimitRecord, LimitSettings, Order, Pause, QueueRecord, ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
@@ -182,8 +182,8 @@ pub enum Effect {
     Reply(Ticket, Reply),
     /// Answer a hello.
     Welcome(SessionId, Welcome),
-    /// Give an agent an attempt to run.
-    Assign(SessionId, Lease),
+    /// Give an agent an attempt to run, with what it is lent.
+    Assign(SessionId, Lease, Vec<Grant>),
     /// Tell an agent to stop an attempt.
     Stop(SessionId, StopOrder),
     /// Ask an agent for what it has not started.

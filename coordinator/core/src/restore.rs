@@ -227,6 +227,6 @@ fn held(agent: AgentIx, attempt: &AttemptRecord, class: Class, needs: Needs) -> 
         leased_at: attempt.leased_at,
         started_at: attempt.started_at,
         needs,
-        grants: Vec::new(),
+        grants: attempt.grants.clone(),
     }
 }

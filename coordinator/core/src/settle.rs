@@ -161,6 +161,7 @@ impl Core {
             leased_at: held.leased_at,
             started_at: held.started_at,
             ended_at: None,
+            grants: held.grants.clone(),
             result_bytes: 0,
             outcome: None,
         }

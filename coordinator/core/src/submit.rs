@@ -92,9 +92,10 @@ impl Core {
             job: self.record(slot),
             attempt: self.attempt_record(slot, AttemptState::Leased),
         })));
-        let lease = self.jobs.get(slot).lease(self.options.incarnation);
-        if let (Some(session), Some(lease)) = (self.agents.get(ix).session, lease) {
-            out.push(Effect::Assign(session, lease));
+        let job = self.jobs.get(slot);
+        let lease = job.lease(self.options.incarnation);
+        if let (Some(session), Some(lease), Some(held)) = (self.agents.get(ix).session, lease, &job.held) {
+            out.push(Effect::Assign(session, lease, held.grants.clone()));
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use windlass_core::{Effect, Input, Refusal, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::domain::{AgentRecord, Lease, LimitRecord};
+use windlass_shared::domain::{AgentRecord, Assignment, Grant, Lease, LimitRecord};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
@@ -182,7 +182,7 @@ impl Driver {
             Effect::Record(_) | Effect::Mark(_) => {} // taken out by `commit`
             Effect::Reply(ticket, reply) => self.reply(ticket, reply),
             Effect::Welcome(session, welcome) => self.registry.deliver(session, ToAgent::Welcome(welcome)),
-            Effect::Assign(session, lease) => self.assign(session, lease),
+            Effect::Assign(session, lease, grants) => self.assign(session, lease, grants),
             Effect::Recall(session, leases) => {
                 story::recall(session, &leases);
                 self.registry.deliver(session, ToAgent::Recall(leases));
@@ -228,10 +228,10 @@ impl Driver {
     /// Gives the agent what it is to run. One that is damaged on disk goes out empty: the agent rejects it, and the job ends
     /// with that. One that cannot be read *now* is no reason to end a job: it is not delivered, and the stream is closed, so
     /// that the next hello of the same process shows it missing and it is given out again.
-    fn assign(&self, session: SessionId, lease: Lease) {
+    fn assign(&self, session: SessionId, lease: Lease, grants: Vec<Grant>) {
         let job = lease.job;
         match self.store.spec(job) {
-            Ok(Some(spec)) => self.registry.deliver(session, ToAgent::Assign(lease, spec)),
+            Ok(Some(spec)) => self.registry.deliver(session, ToAgent::Assign(Assignment { lease, spec, grants })),
             Ok(None) => self.assign_nothing(session, lease, &"there is none"),
             Err(err @ ReadError::Corrupt { .. }) => self.assign_nothing(session, lease, &err),
             Err(err @ ReadError::Failed(_)) => {
@@ -243,6 +243,7 @@ impl Driver {
 
     fn assign_nothing(&self, session: SessionId, lease: Lease, error: &dyn std::fmt::Display) {
         tracing::error!(job = %lease.job, %error, "the spec of a job is damaged");
-        self.registry.deliver(session, ToAgent::Assign(lease, Bytes::new()));
+        let (spec, grants) = (Bytes::new(), Vec::new());
+        self.registry.deliver(session, ToAgent::Assign(Assignment { lease, spec, grants }));
     }
 }

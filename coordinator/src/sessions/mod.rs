@@ -16,12 +16,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
-use windlass_shared::domain::{AgentAsk, Lease, StopOrder, Welcome};
+use windlass_shared::domain::{AgentAsk, Assignment, Lease, StopOrder, Welcome};
 use windlass_shared::ids::SessionId;
 use windlass_shared::limits::{AGENT_CAPACITY_MAX, INVENTORY_ITEMS_MAX};
 use windlass_shared::time::Moment;
@@ -38,7 +37,7 @@ const OUTBOX: usize = INVENTORY_ITEMS_MAX + 2 * AGENT_CAPACITY_MAX as usize;
 #[derive(Debug)]
 pub(crate) enum ToAgent {
     Welcome(Welcome),
-    Assign(Lease, Bytes),
+    Assign(Assignment),
     Stop(StopOrder),
     Recall(Vec<Lease>),
     Ack(ReportAck),

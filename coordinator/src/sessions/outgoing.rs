@@ -3,9 +3,8 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use windlass_shared::convert::{self, ReportAck};
-use windlass_shared::domain::{AgentAsk, Lease, StopOrder};
+use windlass_shared::domain::{AgentAsk, Assignment, Grant, Lease, StopOrder};
 use windlass_shared::limits::REPORT_ITEMS_MAX;
 use windlass_shared::pb;
 
@@ -21,7 +20,7 @@ pub(super) struct Outgoing {
     session: u64,
     welcome: Option<pb::ConnectResponse>,
     heartbeat: Option<u64>,
-    assigns: Vec<(Lease, Bytes)>,
+    assigns: Vec<Assignment>,
     stops: Vec<StopOrder>,
     recalls: Vec<Lease>,
     ack: Option<ReportAck>,
@@ -57,7 +56,7 @@ impl Outgoing {
                 self.session = welcome.session;
                 self.welcome = Some(convert::welcome(&welcome));
             }
-            ToAgent::Assign(lease, spec) => self.assigns.push((lease, spec)),
+            ToAgent::Assign(assignment) => self.assigns.push(assignment),
             ToAgent::Stop(order) => self.stops.push(order),
             ToAgent::Recall(leases) => self.recalls.extend(leases),
             ToAgent::Ack(mut ack) => {
@@ -100,13 +99,18 @@ impl Outgoing {
         Some(convert::stop(&self.stops.drain(..some).collect::<Vec<_>>()))
     }
 
-    fn some_assigns(&mut self) -> Vec<(Lease, Bytes)> {
+    fn some_assigns(&mut self) -> Vec<Assignment> {
         let mut bytes = 0;
-        let fits = self.assigns.iter().take(REPORT_ITEMS_MAX).take_while(|(_, spec)| {
-            bytes += spec.len();
+        let fits = self.assigns.iter().take(REPORT_ITEMS_MAX).take_while(|one| {
+            bytes += one.spec.len() + one.grants.iter().map(grant_bytes).sum::<usize>();
             bytes <= ASSIGN_BYTES_MAX
         });
         let some = fits.count().max(1); // one spec alone always fits a message
         self.assigns.drain(..some).collect()
     }
+}
+
+/// What a grant takes in a message, about: thousands of them with hundreds of devices each must not make one too large.
+fn grant_bytes(grant: &Grant) -> usize {
+    grant.device.len() + grant.ids.iter().map(|id| id.len() + 2).sum::<usize>()
 }

@@ -41,7 +41,7 @@ async fn bytes_of_a_spec_that_this_coordinator_does_not_know_reach_the_agent_unt
     let request = pb::SubmitJobRequest { spec: spec.clone().into(), request_id: String::new() };
     rig.jobs().submit_job(request).await.expect("unknown fields are no error");
     match agent.hear().await {
-        Ok(FromCoordinator::Assign(_, list)) => assert_eq!(list[0].1, spec),
+        Ok(FromCoordinator::Assign(_, list)) => assert_eq!(list[0].spec, spec),
         other => panic!("{other:?}"),
     }
 }

@@ -138,7 +138,7 @@ impl Agent {
     pub(crate) async fn assigned(&mut self) -> Vec<(Lease, pb::JobSpec)> {
         match self.hear().await {
             Ok(FromCoordinator::Assign(_, list)) => {
-                list.into_iter().map(|(lease, spec)| (lease, convert::decode_spec(&spec).expect("valid"))).collect()
+                list.into_iter().map(|one| (one.lease, convert::decode_spec(&one.spec).expect("valid"))).collect()
             }
             other => panic!("expected an assignment, heard {other:?}"),
         }

@@ -2,6 +2,7 @@
 
 use super::enums::{attempt_state_to_wire, job_state_to_wire, proof_to_wire, reason_to_wire};
 use super::spec::JSON;
+use super::traits::grants_to_wire;
 use super::{span, timestamp};
 use crate::domain::{
     AttemptRecord, CallResult, Event, Exit, ExitStatus, HandlerError, JobRecord, JobView, Outcome, SpawnFailure,
@@ -48,6 +49,7 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         start_time: attempt.started_at.map(timestamp),
         end_time: attempt.ended_at.map(timestamp),
         result_bytes: attempt.result_bytes,
+        devices: grants_to_wire(&attempt.grants),
         ..pb::Attempt::default()
     };
     if let Some(outcome) = attempt.outcome {

@@ -1,10 +1,10 @@
-//! What an agent says of itself.
+//! What an agent says of itself, and what of it is lent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{timestamp, timestamp_from};
-use crate::domain::{Traits, WEIGHT_DEFAULT};
+use crate::domain::{Grant, Traits, WEIGHT_DEFAULT};
 use crate::fault::Invalid;
 use crate::pb;
 
@@ -26,6 +26,27 @@ pub(super) fn traits_from(wire: pb::Traits) -> Result<Traits, Invalid> {
     };
     traits.check().map_err(|err| err.within("traits"))?;
     Ok(traits)
+}
+
+pub(super) fn grants_from(field: &str, wire: Vec<pb::DeviceGrant>) -> Result<Vec<Grant>, Invalid> {
+    let read = |grant: pb::DeviceGrant| {
+        let ids = grant.ids.into_iter().map(Arc::from).collect();
+        Grant { device: grant.name.into(), ids, share_milli: grant.share_milli }
+    };
+    let grants: Vec<Grant> = wire.into_iter().map(read).collect();
+    for grant in &grants {
+        grant.check().map_err(|err| err.within(field))?;
+    }
+    Ok(grants)
+}
+
+pub(super) fn grants_to_wire(grants: &[Grant]) -> Vec<pb::DeviceGrant> {
+    let wire = |grant: &Grant| pb::DeviceGrant {
+        name: grant.device.to_string(),
+        ids: grant.ids.iter().map(ToString::to_string).collect(),
+        share_milli: grant.share_milli,
+    };
+    grants.iter().map(wire).collect()
 }
 
 pub(super) fn traits_to_wire(traits: &Traits) -> pb::Traits {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Reason;
+use super::{Grant, Reason};
 use crate::ids::{AgentId, JobId};
 use crate::time::Timestamp;
 
@@ -255,6 +255,8 @@ pub struct AttemptRecord {
     pub started_at: Option<Timestamp>,
     /// When the end was recorded.
     pub ended_at: Option<Timestamp>,
+    /// Devices that are its own, or shared, from its lease to its proven end.
+    pub grants: Vec<Grant>,
     /// Bytes of what the handler answered. The answer itself is in `outcome` only on its way to the record, or where it is small.
     pub result_bytes: u64,
     /// How it ended; none before the end, and where the agent never said.

@@ -33,7 +33,7 @@ pub use pool::{
     Breaker, BreakerState, PoolAnswer, PoolAsk, PoolRefusal, PoolReply, PoolState, WorkerCounts, WorkerKill, WorkerLogs,
 };
 pub use queue::{DEFAULT_QUEUE, Pause, QueueRecord};
-pub use session::{AgentHello, Credit, News, ReportItem, Seen, StopOrder, Welcome};
+pub use session::{AgentHello, Assignment, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Trace, Work,
 };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, Outcome, PoolOffer, Reason, Traits};
+use bytes::Bytes;
+
+use super::{Grant, Lease, Outcome, PoolOffer, Reason, Traits};
 use crate::ids::AgentId;
 use crate::time::Timestamp;
 
@@ -60,6 +62,17 @@ pub struct Seen {
     pub epoch: u64,
     /// Number of the latest change.
     pub revision: u64,
+}
+
+/// One attempt to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The right to run it.
+    pub lease: Lease,
+    /// The spec exactly as it was submitted; empty where it cannot be read any more.
+    pub spec: Bytes,
+    /// Devices of the agent that are lent to it until it is proven over.
+    pub grants: Vec<Grant>,
 }
 
 /// What an agent must keep to.

@@ -128,6 +128,25 @@ pub struct Grant {
     pub share_milli: u32,
 }
 
+impl Grant {
+    /// Whether it can be one.
+    ///
+    /// # Errors
+    /// What cannot be, by field.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let mut invalid = Invalid::default();
+        check_name("devices", &self.device, &mut invalid);
+        let at = field("devices", &self.device);
+        if self.ids.is_empty() || !self.ids.iter().all(|id| is_device_id(id)) {
+            invalid.add(&*at, "must have ids of visible ASCII characters without a comma");
+        }
+        if !(1..=1_000).contains(&self.share_milli) {
+            invalid.add(at, "its share of the last must be 1 to 1000");
+        }
+        invalid.check()
+    }
+}
+
 fn is_device_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b',';
     !id.is_empty() && id.len() <= limits::DEVICE_ID_BYTES_MAX && id.bytes().all(allowed)

@@ -1,12 +1,14 @@
 //! What is written to a worker: one object a line.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
 use super::PROTOCOL;
-use crate::domain::Trace;
+use crate::domain::{Grant, Trace};
 
 /// A job, as it is put to a worker.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,8 @@ pub struct JobOrder<'a> {
     pub headers: &'a [(String, String)],
     /// Whose request it is part of.
     pub trace: Option<&'a Trace>,
+    /// Devices of the host that it is lent.
+    pub grants: &'a [Grant],
     /// Only whether the handler would take the input is asked.
     pub validate: bool,
 }
@@ -90,6 +94,23 @@ fn accompany(out: &mut Vec<u8>, order: &JobOrder<'_>) {
             member(out, name, value);
         }
         out.push(b'}');
+    }
+    if !order.grants.is_empty() {
+        devices(out, order.grants);
+    }
+}
+
+/// The devices by kind, and how much of the last one of those kinds where it is shared.
+fn devices(out: &mut Vec<u8>, grants: &[Grant]) {
+    let texts = |grant: &Grant| grant.ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let ids: BTreeMap<&str, Vec<String>> = grants.iter().map(|grant| (&*grant.device, texts(grant))).collect();
+    let shared = grants.iter().filter(|grant| grant.share_milli < 1_000);
+    let shares: BTreeMap<&str, u32> = shared.map(|grant| (&*grant.device, grant.share_milli)).collect();
+    for (name, value) in [("devices", json!(ids)), ("device_share_milli", json!(shares))] {
+        if value.as_object().is_some_and(|kinds| !kinds.is_empty()) {
+            key(out, name);
+            out.extend_from_slice(value.to_string().as_bytes());
+        }
     }
 }
 
@@ -198,6 +219,7 @@ mod tests {
             timeout: None,
             headers: &[],
             trace: None,
+            grants: &[],
             validate: false,
         }
     }
@@ -233,5 +255,20 @@ mod tests {
             r#""timeout_ms":1500,"traceparent":"00-1-2-01","tracestate":"x=y","headers":{"tenant":"a\"\u00e9","b":""},"input":1}"#,
         );
         assert_eq!(written(|out| job(out, &order)), expected.replace("\\u00e9", "\u{e9}") + "\n");
+    }
+
+    #[test]
+    fn the_devices_that_are_lent_are_told_by_kind() {
+        let grant = |device: &str, ids: &[&str], share_milli| Grant {
+            device: device.into(),
+            ids: ids.iter().map(|id| (*id).into()).collect(),
+            share_milli,
+        };
+        let grants = [grant("gpu", &["0", "1"], 500), grant("net", &["\"e"], 1_000)];
+        let line = written(|out| job(out, &JobOrder { grants: &grants, ..order(b"1", None) }));
+        let devices = r#","devices":{"gpu":["0","1"],"net":["\"e"]},"device_share_milli":{"gpu":500},"input":1}"#;
+        assert!(line.ends_with(&format!("{devices}\n")), "{line}");
+        let whole = written(|out| job(out, &JobOrder { grants: &grants[1..], ..order(b"1", None) }));
+        assert!(!whole.contains("device_share_milli"), "{whole}");
     }
 }

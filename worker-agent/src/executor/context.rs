@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{ExecSpec, JobSpec, Lease, OnDisconnect, Outcome, Trace, Work};
+use windlass_shared::domain::{ExecSpec, Grant, JobSpec, Lease, OnDisconnect, Outcome, Trace, Work};
 use windlass_shared::ids::AgentId;
 
-use super::verdict;
+use super::{devices, verdict};
 use crate::clear::remove_tree;
 use crate::confine::Confined;
 use crate::containment::Limits;
@@ -61,12 +61,14 @@ pub(super) struct Context {
     /// None once it is prepared.
     work: Option<Work>,
     trace: Option<Box<Trace>>,
+    /// Devices it is lent.
+    grants: Vec<Grant>,
     surroundings: Arc<Surroundings>,
     scratch: Option<PathBuf>,
 }
 
 impl Context {
-    pub(super) fn new(lease: Lease, spec: JobSpec, surroundings: Arc<Surroundings>) -> Self {
+    pub(super) fn new(lease: Lease, spec: JobSpec, grants: Vec<Grant>, surroundings: Arc<Surroundings>) -> Self {
         let JobSpec { work, run_timeout, stop_grace, stop_signal, on_disconnect, trace, .. } = spec;
         let program = match &work {
             Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
@@ -75,7 +77,20 @@ impl Context {
         let stop_signal = stop_signal.into();
         let fenced = on_disconnect == OnDisconnect::Fence;
         let (work, cwd, scratch) = (Some(work), None, None);
-        Self { lease, run_timeout, stop_grace, stop_signal, fenced, program, cwd, work, trace, surroundings, scratch }
+        Self {
+            lease,
+            run_timeout,
+            stop_grace,
+            stop_signal,
+            fenced,
+            program,
+            cwd,
+            work,
+            trace,
+            grants,
+            surroundings,
+            scratch,
+        }
     }
 
     /// Makes the scratch directory where one is needed, and says what to spawn; the outcome where it cannot be.
@@ -128,8 +143,12 @@ impl Context {
             ("WINDLASS_FENCING_TOKEN", self.lease.fencing_token.to_string()),
             (AGENT_ID_VARIABLE, self.surroundings.agent.to_string()),
         ];
+        let devices = devices::env(&self.grants);
         env.extend(trace);
-        env.extend(given.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
+        // A job that says what CUDA sees does not know what it is lent: of two values most programs find the first.
+        let given = given.into_iter().filter(|(name, _)| !devices.iter().any(|(ours, _)| ours == name));
+        env.extend(given.map(|(name, value)| (name.into_bytes(), value.into_bytes())));
+        env.extend(devices.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
         env.extend(own.map(|(name, value)| (name.into(), value.into_bytes())));
         env
     }
@@ -186,13 +205,15 @@ mod tests {
         Context::new(
             lease,
             spec,
+            vec![Grant { device: "gpu".into(), ids: vec!["1".into()], share_milli: 1_000 }],
             Arc::new(Surroundings::new(agent, scratch.into(), Confined { env, ..Confined::default() })),
         )
     }
 
     #[test]
     fn what_the_job_gives_replaces_the_base_and_what_is_ours_comes_last() {
-        let exec = exec(vec![("PATH".into(), "/job".into())]);
+        let given = [("PATH", "/job"), ("CUDA_VISIBLE_DEVICES", "0,1,2,3")];
+        let exec = exec(given.map(|(name, value)| (name.into(), value.into())).into());
         let dir = tempfile::tempdir().unwrap();
         let spec = context(exec, dir.path()).prepare().unwrap();
         let env: Vec<String> = spec
@@ -201,8 +222,9 @@ mod tests {
             .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
             .collect();
         assert_eq!(env[..3], ["HOME=/h", "TRACEPARENT=00-1", "PATH=/job"]);
-        assert_eq!(env[4..6], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
-        assert_eq!(env.len(), 7);
+        assert_eq!(env[3..5], ["CUDA_VISIBLE_DEVICES=1", "WINDLASS_DEVICES_GPU=1"]);
+        assert_eq!(env[6..8], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
+        assert_eq!(env.len(), 9);
         assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
         assert_eq!(spec.stdin, Stdin::Null);
     }

@@ -15,14 +15,14 @@
 
 mod attempt;
 mod context;
+mod devices;
 mod memory;
 mod orchestrator;
 mod seen;
 mod verdict;
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
-use windlass_shared::domain::{Lease, Outcome, Reason, StopOrder};
+use windlass_shared::domain::{Assignment, Lease, Outcome, Reason, StopOrder};
 use windlass_shared::time::Timestamp;
 
 use crate::config::EXECUTOR_INBOX;
@@ -34,8 +34,8 @@ pub(crate) use orchestrator::{Orchestrator, Parts};
 /// Everything that can happen to the executor.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The coordinator gave attempts to run, with their specs.
-    Assign(Vec<(Lease, Bytes)>),
+    /// The coordinator gave attempts to run.
+    Assign(Vec<Assignment>),
     /// The coordinator wants attempts stopped.
     Stop(Vec<StopOrder>),
     /// The coordinator wants attempts back that have not started.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
 use windlass_shared::domain::{
-    Execution, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
+    Assignment, Execution, Grant, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
 };
 use windlass_shared::task::Tasks;
 
@@ -63,7 +63,7 @@ pub(crate) struct Orchestrator {
 
 #[derive(Debug)]
 enum Held {
-    Waiting(Box<JobSpec>),
+    Waiting(Box<(JobSpec, Vec<Grant>)>),
     Running {
         halt: watch::Sender<Option<Halt>>,
         /// Its lease is stale: nothing is said of it.
@@ -135,7 +135,7 @@ impl Orchestrator {
         match input {
             Input::Assign(given) => {
                 let mut calls = Calls::default();
-                given.into_iter().for_each(|(lease, spec)| self.on_assign(lease, &spec, &mut calls));
+                given.into_iter().for_each(|assignment| self.on_assign(assignment, &mut calls));
                 calls.give();
             }
             Input::Stop(orders) => orders.into_iter().for_each(|order| self.on_stop(order)),
@@ -153,7 +153,8 @@ impl Orchestrator {
         self.start_ready();
     }
 
-    fn on_assign(&mut self, lease: Lease, spec: &[u8], calls: &mut Calls) {
+    fn on_assign(&mut self, assignment: Assignment, calls: &mut Calls) {
+        let Assignment { lease, spec, grants } = assignment;
         let held_max = self.slots() as usize + self.parts.pools.calls_max() + HELD_SPARE;
         if self.held.len() >= held_max || self.parts.outbox.is_full() {
             // Not noted as seen and not held: the next hello shows that it never arrived.
@@ -166,7 +167,7 @@ impl Orchestrator {
             return;
         }
         tracing::debug!(job = %lease.job, attempt = lease.attempt, fencing_token = lease.fencing_token, "attempt assigned");
-        let spec = match convert::read_spec(spec) {
+        let spec = match convert::read_spec(&spec) {
             // No job has an empty spec: it is how the coordinator says that it cannot read what it was given.
             _ if spec.is_empty() => return self.end(lease, verdict::rejected(DAMAGED)),
             Ok(spec) => spec,
@@ -177,9 +178,9 @@ impl Orchestrator {
             return;
         }
         if matches!(spec.work, Work::Call(_)) {
-            return self.on_call(lease, spec, calls);
+            return self.on_call(lease, spec, grants, calls);
         }
-        self.held.insert(lease, Held::Waiting(Box::new(spec)));
+        self.held.insert(lease, Held::Waiting(Box::new((spec, grants))));
         self.waiting.push_back(lease);
     }
 
@@ -194,7 +195,7 @@ impl Orchestrator {
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
-    fn on_call(&mut self, lease: Lease, spec: JobSpec, calls: &mut Calls) {
+    fn on_call(&mut self, lease: Lease, spec: JobSpec, grants: Vec<Grant>, calls: &mut Calls) {
         let JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace } = spec;
         let Work::Call(call) = work else { return };
         let handler = &call.handler;
@@ -215,7 +216,7 @@ impl Orchestrator {
             return self.end(lease, verdict::rejected(&why));
         }
         let (stop_signal, once, bounces) = (stop_signal.into(), header.execution == Execution::AtMostOnce, 0);
-        let call = Call { lease, spec: call, trace, run_timeout, stop_grace, stop_signal, once, bounces };
+        let call = Call { lease, spec: call, trace, grants, run_timeout, stop_grace, stop_signal, once, bounces };
         tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.spec.handler, "attempt given to a pool");
         self.more_active();
         calls.add(&pool, call);
@@ -408,16 +409,16 @@ impl Orchestrator {
             let Some(lease) = self.waiting.pop_front() else { return };
             let Some(held @ Held::Waiting(_)) = self.held.get_mut(&lease) else { continue };
             let (halt, halts) = watch::channel(None);
-            let Held::Waiting(spec) = std::mem::replace(held, Held::Running { halt, silent: false }) else { continue };
+            let Held::Waiting(given) = std::mem::replace(held, Held::Running { halt, silent: false }) else { continue };
             self.used += 1;
             self.more_active();
-            self.launch(lease, *spec, halts);
+            self.launch(lease, *given, halts);
         }
     }
 
-    fn launch(&self, lease: Lease, spec: JobSpec, halts: watch::Receiver<Option<Halt>>) {
+    fn launch(&self, lease: Lease, (spec, grants): (JobSpec, Vec<Grant>), halts: watch::Receiver<Option<Halt>>) {
         let attempt = Attempt {
-            context: Context::new(lease, spec, Arc::clone(&self.parts.surroundings)),
+            context: Context::new(lease, spec, grants, Arc::clone(&self.parts.surroundings)),
             warden: self.parts.warden.clone(),
             sampler: self.parts.sampler.clone(),
             logs: self.parts.logs.clone(),

@@ -54,7 +54,7 @@ mod turnover;
 
 use std::time::Duration;
 
-use windlass_shared::domain::{CallResult, CallSpec, HandlerError, Lease, Reason, Trace, WorkerExit};
+use windlass_shared::domain::{CallResult, CallSpec, Grant, HandlerError, Lease, Reason, Trace, WorkerExit};
 use windlass_shared::time::Timestamp;
 
 use crate::confine::Confined;
@@ -77,6 +77,8 @@ pub(crate) struct Call {
     pub(crate) lease: Lease,
     pub(crate) spec: CallSpec,
     pub(crate) trace: Option<Box<Trace>>,
+    /// Devices it is lent.
+    pub(crate) grants: Vec<Grant>,
     pub(crate) run_timeout: Option<Duration>,
     pub(crate) stop_grace: Duration,
     pub(crate) stop_signal: i32,

@@ -175,6 +175,7 @@ impl Seat {
             timeout: call.run_timeout,
             headers: &call.spec.headers,
             trace: call.trace.as_deref(),
+            grants: &call.grants,
             validate: call.spec.validate_only,
         };
         self.say(|out| ipc::job(out, &order));

@@ -11,7 +11,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use windlass_shared::convert::{self, FromAgent, ReportAck};
-use windlass_shared::domain::{AgentHello, Lease, LogStream, News, Outcome, ReportItem, StopOrder, Welcome};
+use windlass_shared::domain::{
+    AgentHello, Assignment, Grant, Lease, LogStream, News, Outcome, ReportItem, StopOrder, Welcome,
+};
 use windlass_shared::pb;
 use windlass_shared::pb::agent_service_server::{AgentService, AgentServiceServer};
 use windlass_shared::task::Tasks;
@@ -106,8 +108,15 @@ impl Stream {
         self.assign_for(self.hello.session, lease, spec).await;
     }
 
+    /// Assigns, with these devices.
+    pub(crate) async fn lend(&self, lease: Lease, spec: &[u8], grants: &[Grant]) {
+        let one = Assignment { lease, spec: spec.to_vec().into(), grants: grants.to_vec() };
+        self.say(convert::assign(self.hello.session, vec![one])).await;
+    }
+
     pub(crate) async fn assign_for(&self, session: u64, lease: Lease, spec: &[u8]) {
-        self.say(convert::assign(session, vec![(lease, spec.to_vec().into())])).await;
+        self.say(convert::assign(session, vec![Assignment { lease, spec: spec.to_vec().into(), grants: Vec::new() }]))
+            .await;
     }
 
     pub(crate) async fn stop(&self, lease: Lease, reason: windlass_shared::domain::Reason) {

@@ -1,6 +1,6 @@
 //! From an assignment to its end.
 
-use windlass_shared::domain::{AttemptState, ExitStatus, LogStream, News, Proof, Reason};
+use windlass_shared::domain::{AttemptState, ExitStatus, Grant, LogStream, News, Proof, Reason};
 use windlass_shared::pb;
 
 use crate::{bytes, cluster, exec, fifo, lease, open_gate, sh};
@@ -33,6 +33,36 @@ async fn a_job_runs_to_its_end_and_its_output_arrives_up_to_the_final_offsets() 
     assert_eq!(lines[2..], ["read"]);
     assert_eq!(outcome.stderr_bytes, 5);
     assert_eq!(fake.logs.full(lease(5), LogStream::Stderr, 5).await.data, b"oops\n");
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_job_finds_the_devices_it_is_lent_and_no_others() {
+    let (fake, agent, mut stream) = cluster(&[]).await;
+    let mut spec = sh("env | grep -E '^(WINDLASS_DEVICE|CUDA_)' | LC_ALL=C sort");
+    if let Some(pb::job_spec::Work::Exec(exec)) = &mut spec.work {
+        exec.env.insert("CUDA_VISIBLE_DEVICES".into(), "0,1,2,3".into());
+    }
+    let grants = [("gpu", vec!["1", "3"], 1_000), ("net", vec!["eth0"], 500)];
+    let grants = grants.map(|(device, ids, share_milli)| Grant {
+        device: device.into(),
+        ids: ids.into_iter().map(Into::into).collect(),
+        share_milli,
+    });
+    stream.lend(lease(1), &bytes(&spec), &grants).await;
+    let outcome = stream.ran(lease(1)).await;
+    let out = fake.logs.full(lease(1), LogStream::Stdout, outcome.stdout_bytes).await;
+    let wanted = "CUDA_VISIBLE_DEVICES=1,3\nWINDLASS_DEVICES_GPU=1,3\nWINDLASS_DEVICES_NET=eth0\nWINDLASS_DEVICE_SHARE_NET=500\n";
+    assert_eq!(String::from_utf8(out.data).unwrap(), wanted);
+
+    stream.assign(lease(2), &bytes(&spec)).await;
+    let outcome = stream.ran(lease(2)).await;
+    let out = fake.logs.full(lease(2), LogStream::Stdout, outcome.stdout_bytes).await;
+    assert_eq!(
+        String::from_utf8(out.data).unwrap(),
+        "CUDA_VISIBLE_DEVICES=0,1,2,3\n",
+        "its own, where it is lent none"
+    );
     agent.finish(&mut stream).await;
 }
 

@@ -114,7 +114,7 @@ impl World {
                     };
                     self.marks.insert(of, mark);
                 }
-                Effect::Assign(session, lease) => self.deliver(session, Down::Assign(lease)),
+                Effect::Assign(session, lease, _) => self.deliver(session, Down::Assign(lease)),
                 Effect::Stop(session, order) => self.deliver(session, Down::Stop(order)),
                 Effect::Recall(session, leases) => self.deliver(session, Down::Recall(leases)),
                 Effect::Ack(session, sequence, _) => self.deliver(session, Down::Ack(sequence)),

@@ -343,7 +343,7 @@ impl Rig {
                 format!("record {n} {}{why}{}", change.job.state.name(), attempt.unwrap_or_default())
             }
             Effect::Welcome(session, _) => format!("welcome {}", self.name(*session)),
-            Effect::Assign(session, lease) => {
+            Effect::Assign(session, lease, _) => {
                 let n = lease.job.as_bytes()[0];
                 self.leases.insert((n, lease.attempt), *lease);
                 format!("assign {n}.{} to {}", lease.attempt, self.name(*session))

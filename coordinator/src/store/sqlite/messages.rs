@@ -88,6 +88,19 @@ pub(super) struct AttemptRow {
     pub(super) agent_boot: u64,
     #[prost(uint64, tag = "12")]
     pub(super) result_bytes: u64,
+    #[prost(message, repeated, tag = "14")]
+    pub(super) grants: Vec<GrantRow>,
+}
+
+/// Devices of one kind that an attempt has.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GrantRow {
+    #[prost(string, tag = "1")]
+    pub(super) device: String,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) ids: Vec<String>,
+    #[prost(uint32, tag = "3")]
+    pub(super) share_milli: u32,
 }
 
 /// What an operator decided; what it is about is the row's key.

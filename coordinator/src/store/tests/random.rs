@@ -59,7 +59,7 @@ impl World {
             for effect in self.core.handle(self.now, input) {
                 match effect {
                     Effect::Record(change) => changes.push(*change),
-                    Effect::Assign(session, lease) => drop(self.leases.insert(lease.job, (session, lease))),
+                    Effect::Assign(session, lease, _) => drop(self.leases.insert(lease.job, (session, lease))),
                     _ => {}
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use windlass_shared::domain::{
     Affinity, AttemptRecord, AttemptState, CallResult, Constraint, Demand, Event, Execution, Exit, ExitStatus,
-    Fairness, HandlerError, JobHeader, JobRecord, JobState, LimitUse, Must, OnAgentLost, OnConflict, Outcome,
+    Fairness, Grant, HandlerError, JobHeader, JobRecord, JobState, LimitUse, Must, OnAgentLost, OnConflict, Outcome,
     Placement, Preset, Proof, Reason, RetryPolicy, SpawnFailure, Unique,
 };
 use windlass_shared::ids::{AgentId, JobId};
@@ -154,9 +154,15 @@ impl Draw {
             leased_at: self.time(),
             started_at: self.maybe(Self::time),
             ended_at: self.maybe(Self::time),
+            grants: self.maybe(Self::grant).into_iter().collect(),
             result_bytes: here as u64,
             outcome,
         }
+    }
+
+    fn grant(&mut self) -> Grant {
+        let ids = (0..self.0.u8(1..4)).map(|n| n.to_string().into()).collect();
+        Grant { device: self.text(), ids, share_milli: self.small() }
     }
 
     fn outcome(&mut self) -> Outcome {

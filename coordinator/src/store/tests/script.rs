@@ -84,6 +84,7 @@ impl Script {
             leased_at: job.updated_at,
             started_at: None,
             ended_at: None,
+            grants: Vec::new(),
             result_bytes: 0,
             outcome: None,
         };

@@ -1,12 +1,11 @@
 //! What the coordinator says.
 
-use bytes::Bytes;
-
 use super::super::asks::{ask_from, ask_to_wire};
 use super::super::enums::{reason, reason_to_wire};
+use super::super::traits::{grants_from, grants_to_wire};
 use super::super::{span, span_from};
 use super::{lease, lease_to_wire, leases};
-use crate::domain::{AgentAsk, Lease, Reason, StopOrder, Welcome};
+use crate::domain::{AgentAsk, Assignment, Lease, Reason, StopOrder, Welcome};
 use crate::fault::Invalid;
 use crate::pb;
 use pb::connect_response::Message as Down;
@@ -29,8 +28,8 @@ pub enum FromCoordinator {
     Welcome(Welcome),
     /// Answers a heartbeat, by its number.
     HeartbeatAck(u64),
-    /// Attempts to run, with their specs, for the session named.
-    Assign(u64, Vec<(Lease, Bytes)>),
+    /// Attempts to run, for the session named.
+    Assign(u64, Vec<Assignment>),
     /// Attempts to stop.
     Stop(Vec<StopOrder>),
     /// Attempts to give back where they have not started.
@@ -51,11 +50,8 @@ pub fn from_coordinator(wire: pb::ConnectResponse) -> Result<Option<FromCoordina
         Down::Welcome(welcome) => FromCoordinator::Welcome(welcome_from(&welcome)?),
         Down::HeartbeatAck(ack) => FromCoordinator::HeartbeatAck(ack.sequence),
         Down::Assign(assign) => {
-            let read = |one: pb::Assignment| Ok((lease("assign.lease", one.lease)?, one.spec));
-            FromCoordinator::Assign(
-                assign.session,
-                assign.assignments.into_iter().map(read).collect::<Result<_, Invalid>>()?,
-            )
+            let assignments = assign.assignments.into_iter().map(assignment).collect::<Result<_, _>>()?;
+            FromCoordinator::Assign(assign.session, assignments)
         }
         Down::Stop(stop) => FromCoordinator::Stop(stop.orders.into_iter().map(order).collect::<Result<_, _>>()?),
         Down::Recall(recall) => FromCoordinator::Recall(leases("recall.leases", recall.leases)?),
@@ -84,6 +80,11 @@ fn welcome_from(wire: &pb::Welcome) -> Result<Welcome, Invalid> {
         epoch: wire.epoch,
         revision: wire.revision,
     })
+}
+
+fn assignment(wire: pb::Assignment) -> Result<Assignment, Invalid> {
+    let grants = grants_from("assign", wire.devices)?;
+    Ok(Assignment { lease: lease("assign.lease", wire.lease)?, spec: wire.spec, grants })
 }
 
 fn order(wire: pb::StopOrder) -> Result<StopOrder, Invalid> {
@@ -116,10 +117,13 @@ pub fn heartbeat_ack(sequence: u64) -> pb::ConnectResponse {
 
 /// Attempts to run.
 #[must_use]
-pub fn assign(session: u64, assignments: Vec<(Lease, Bytes)>) -> pb::ConnectResponse {
-    let assignments = assignments.into_iter();
-    let assignments =
-        assignments.map(|(lease, spec)| pb::Assignment { lease: Some(lease_to_wire(&lease)), spec }).collect();
+pub fn assign(session: u64, assignments: Vec<Assignment>) -> pb::ConnectResponse {
+    let wire = |one: Assignment| pb::Assignment {
+        lease: Some(lease_to_wire(&one.lease)),
+        spec: one.spec,
+        devices: grants_to_wire(&one.grants),
+    };
+    let assignments = assignments.into_iter().map(wire).collect();
     down(Down::Assign(pb::Assign { session, assignments }))
 }
 

@@ -13,7 +13,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use windlass_shared::convert::{self, ReportAck};
-use windlass_shared::domain::{Lease, Welcome};
+use windlass_shared::domain::{Assignment, Lease, Welcome};
 use windlass_shared::ids::JobId;
 use windlass_shared::limits::REPORT_ITEMS_MAX;
 use windlass_shared::pb;
@@ -192,8 +192,8 @@ impl Session {
             if room == 0 {
                 return true;
             }
-            let leases = (given..given + room).map(|number| (lease(number + 1), self.spec.clone()));
-            let message = convert::assign(self.number, leases.collect());
+            let one = |number| Assignment { lease: lease(number + 1), spec: self.spec.clone(), grants: Vec::new() };
+            let message = convert::assign(self.number, (given..given + room).map(one).collect());
             self.tally.given.fetch_add(room, Ordering::Relaxed);
             self.held += room;
             if given == 0 {

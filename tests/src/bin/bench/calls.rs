@@ -69,6 +69,7 @@ pub(crate) fn order(id: u64) -> JobOrder<'static> {
         timeout: None,
         headers: &[],
         trace: None,
+        grants: &[],
         validate: false,
     }
 }

@@ -44,6 +44,7 @@ fn call(number: u64) -> Call {
             validate_only: false,
         },
         trace: None,
+        grants: Vec::new(),
         run_timeout: None,
         stop_grace: 5 * S,
         stop_signal: libc::SIGTERM,

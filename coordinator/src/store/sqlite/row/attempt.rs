@@ -1,12 +1,12 @@
 //! An attempt; how it ended is in [`outcome`](super::outcome).
 
-use windlass_shared::domain::AttemptRecord;
+use windlass_shared::domain::{AttemptRecord, Grant};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
 
 use super::super::codes::Code;
 use super::super::frame::{Damage, Kind};
-use super::super::messages::AttemptRow;
+use super::super::messages::{AttemptRow, GrantRow};
 use super::outcome::{outcome, outcome_row};
 use super::{code, open, seal_into};
 
@@ -24,6 +24,7 @@ pub(in super::super) fn seal_attempt(out: &mut Vec<u8>, job: JobId, attempt: &At
         ended_at: attempt.ended_at.map(|at| at.0),
         result_bytes: attempt.result_bytes,
         outcome: attempt.outcome.as_deref().map(outcome_row),
+        grants: attempt.grants.iter().map(grant_row).collect(),
     };
     seal_into(out, Kind::Attempt, job.as_bytes(), &row);
 }
@@ -46,5 +47,19 @@ pub(in super::super) fn open_attempt(job: JobId, blob: &[u8]) -> Result<AttemptR
         ended_at: row.ended_at.map(Timestamp),
         result_bytes,
         outcome: row.outcome.map(outcome).transpose()?.map(Box::new),
+        grants: row.grants.into_iter().map(grant).collect(),
     })
+}
+
+fn grant_row(grant: &Grant) -> GrantRow {
+    GrantRow {
+        device: (*grant.device).to_owned(),
+        ids: grant.ids.iter().map(|id| (**id).to_owned()).collect(),
+        share_milli: grant.share_milli,
+    }
+}
+
+fn grant(row: GrantRow) -> Grant {
+    let ids = row.ids.into_iter().map(Into::into).collect();
+    Grant { device: row.device.into(), ids, share_milli: row.share_milli }
 }
