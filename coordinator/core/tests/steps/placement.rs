@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use windlass_core::{Input, Policy, QueueRules};
 use windlass_shared::domain::{
-    Affinity, AgentHello, Constraint, Credit, Demand, JobHeader, Must, Placement, RetryPolicy, Traits,
+    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, JobHeader, Must, News, Placement, RetryPolicy,
+    Traits,
 };
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Timestamp;
 
-use crate::rig::{Rig, header, hello, hello_with, job, pool};
+use crate::rig::{Rig, header, hello, hello_with, job, outcome, pool};
 
 fn asking(placement: Placement) -> JobHeader {
     let demand = Some(Arc::new(Demand { placement, ..Demand::default() }));
@@ -148,6 +149,28 @@ fn what_an_agent_holds_is_in_use_still_after_it_says_anew_what_it_has() {
     rig.greet(11, again);
     assert_eq!(assigned(&rig.submit_as(4, of(&[("memory", 1_000)]))), NOBODY, "3.001 of 4 are in use");
     assert_eq!(assigned(&rig.submit_as(5, of(&[("gpu", 1_000)]))), ["5.1 to a1/1"]);
+}
+
+#[test]
+fn what_is_lent_before_a_restart_of_the_coordinator_is_lent_to_nobody_else_after_it() {
+    let mut rig = Rig::default();
+    let has = || traits(&[], &[], &[("gpu", &["0", "1", "2"])]);
+    join(&mut rig, 1, 9, has());
+    rig.submit_as(1, of(&[("gpu", 1_000)]));
+    rig.submit_as(2, of(&[("gpu", 1_000)]));
+    rig.started(1, 2, 1);
+    rig.succeeded(1, 1, 1);
+    rig.restart();
+    let mut back = AgentHello { traits: has(), session: 2, ..hello(1, 9) };
+    back.inventory = vec![rig.lease(2, 1)];
+    rig.greet(11, back);
+    assert_eq!(rig.devices(2), ["gpu 1"]);
+    rig.submit_as(3, of(&[("gpu", 2_000)]));
+    assert_eq!(rig.devices(3), ["gpu 0,2"]);
+    assert_eq!(assigned(&rig.submit_as(4, of(&[("gpu", 1)]))), NOBODY);
+    let news = News::Ended(outcome(AttemptState::Succeeded, None));
+    assert_eq!(assigned(&rig.report_on(11, rig.lease(2, 1), news)), ["4.1 to a1/1"]);
+    assert_eq!(rig.devices(4), ["gpu 1"]);
 }
 
 #[test]

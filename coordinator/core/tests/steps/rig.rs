@@ -171,6 +171,12 @@ impl Rig {
         self.restart();
     }
 
+    /// The devices of a job's newest attempt, as they are on record.
+    pub(crate) fn devices(&self, n: u8) -> Vec<String> {
+        let attempt = self.rows[&job(n)].1.as_ref().expect("it was leased");
+        attempt.grants.iter().map(|grant| format!("{} {}", grant.device, grant.ids.join(","))).collect()
+    }
+
     /// The newest record of a job.
     pub(crate) fn record(&self, n: u8) -> &JobRecord {
         &self.rows[&job(n)].0
