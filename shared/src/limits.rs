@@ -70,6 +70,12 @@ pub const ERROR_CODE_BYTES_MAX: usize = 128;
 pub const LABEL_FILTERS_MAX: usize = 16;
 /// Most attempts a job may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Rules of one retry policy: whoever needs more means a program.
+pub const RETRY_RULES_MAX: usize = 32;
+/// Values in one part of a rule's match.
+pub const RETRY_MATCHES_MAX: usize = 64;
+/// Times in one list of waits.
+pub const DELAYS_MAX: usize = 64;
 /// Longest wait a handler may ask for before its next attempt: a day; more is taken as that.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest time a drain may give what runs: a year; whoever wants no end leaves it out.

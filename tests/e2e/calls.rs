@@ -37,7 +37,7 @@ fn call(handler: &str, input: usize) -> pb::JobSpec {
     let call = pb::Call { handler: handler.into(), input: input.to_string().into(), ..pb::Call::default() };
     // Several in a row are bad luck: a worker's death is its call's own failure.
     let preset = pb::retry_policy::Preset::Aggressive.into();
-    let retry = Some(pb::RetryPolicy { preset, max_attempts: None });
+    let retry = Some(pb::RetryPolicy { preset, ..pb::RetryPolicy::default() });
     pb::JobSpec { work: Some(pb::job_spec::Work::Call(call)), retry, ..pb::JobSpec::default() }
 }
 

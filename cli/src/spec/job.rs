@@ -95,7 +95,11 @@ impl JobArgs {
             run_timeout: self.timeout.map(span),
             stop_grace: self.grace.map(span),
             stop_signal: self.signal,
-            retry: asked.then_some(pb::RetryPolicy { preset, max_attempts: self.max_attempts }),
+            retry: asked.then_some(pb::RetryPolicy {
+                preset,
+                max_attempts: self.max_attempts,
+                ..pb::RetryPolicy::default()
+            }),
             execution: if self.at_most_once { pb::job_spec::Execution::AtMostOnce.into() } else { 0 },
             on_disconnect: self.on_disconnect.map_or(0, |what| on_disconnect(what).into()),
             on_agent_lost: self.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),

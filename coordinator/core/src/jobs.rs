@@ -5,9 +5,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use windlass_shared::domain::{
-    Demand, Execution, JobHeader, JobRecord, JobState, Lease, OnAgentLost, Reason, RetryPolicy,
+    Demand, Execution, JobHeader, JobRecord, JobState, Lease, OnAgentLost, Reason, RetryPolicy, Tried,
 };
 use windlass_shared::ids::JobId;
+use windlass_shared::resilience::plan::RetryPlan;
 use windlass_shared::time::{Moment, Timestamp};
 
 use crate::keys::Slot;
@@ -61,12 +62,28 @@ pub(crate) struct Extra {
     pub(crate) demand: Option<Arc<Demand>>,
     /// Its ordering key, while it is in the chain of that.
     pub(crate) ordering: Option<NameId>,
+    /// What it says of its retries beyond a preset and a number.
+    pub(crate) plan: Option<Arc<RetryPlan>>,
+    /// What it remembers of attempts that failed.
+    pub(crate) tried: Option<Arc<Tried>>,
 }
 
 impl Job {
     /// What it asks for, where some of that is its own.
-    fn demand(&self) -> Option<&Arc<Demand>> {
+    pub(crate) fn demand(&self) -> Option<&Arc<Demand>> {
         self.extra.as_ref()?.demand.as_ref()
+    }
+
+    pub(crate) fn plan(&self) -> Option<&Arc<RetryPlan>> {
+        self.extra.as_ref()?.plan.as_ref()
+    }
+
+    pub(crate) fn tried(&self) -> Option<&Arc<Tried>> {
+        self.extra.as_ref()?.tried.as_ref()
+    }
+
+    pub(crate) fn tried_mut(&mut self) -> &mut Option<Arc<Tried>> {
+        &mut self.extra.get_or_insert_default().tried
     }
 
     /// The lease its attempt is held under.
@@ -150,6 +167,7 @@ impl Jobs {
                 queue: name(profile.queue),
                 priority: job.priority,
                 retry: job.retry,
+                retry_plan: job.plan().cloned(),
                 execution: job.execution,
                 on_agent_lost: job.on_agent_lost,
                 handler: match profile.class {
@@ -172,6 +190,8 @@ impl Jobs {
             interruptions: job.interruptions.into(),
             worker_deaths: job.worker_deaths.into(),
             attempts: job.attempts,
+            tried: job.tried().cloned(),
+            dead_lettered: false, // only of one that is over, which says so itself
         }
     }
 }

@@ -31,6 +31,7 @@ mod queues;
 mod readopt;
 mod report;
 mod restore;
+mod retry;
 mod rooms;
 mod rules;
 mod scheduling;

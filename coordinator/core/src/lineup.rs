@@ -43,7 +43,9 @@ impl Core {
         });
         // The lane and its shape keep what they need.
         kept.into_iter().chain([handler]).flatten().for_each(|name| self.jobs.names.remove(name));
-        Ok((lane?, own.map(|own| Box::new(Extra { demand: Some(own), ..Extra::default() }))))
+        let extra = Extra { demand: own, plan: header.retry_plan.clone(), ..Extra::default() };
+        let has_some = extra.demand.is_some() || extra.plan.is_some();
+        Ok((lane?, has_some.then(|| Box::new(extra))))
     }
 
     fn add_lane(&mut self, profile: Profile, shapes_max: usize) -> Result<LaneId, Refusal> {

@@ -5,6 +5,7 @@ use windlass_shared::domain::{AttemptState, JobState, Lease};
 use windlass_shared::time::Now;
 
 use crate::keys::{AgentIx, Slot};
+use crate::retry;
 use crate::timers::Timer;
 use crate::{Change, Core, Effect};
 
@@ -27,13 +28,12 @@ impl Core {
     }
 
     fn take_back(&mut self, now: Now, slot: Slot, ix: AgentIx, out: &mut Vec<Effect>) {
-        let room = self.agents.get(ix).rooms.place(self.class_of(slot));
+        let (agent, room) = (self.agents.get(ix).id, self.agents.get(ix).rooms.place(self.class_of(slot)));
         let job = self.jobs.get_mut(slot);
         job.held = job.lost.take();
         job.ready = None;
         job.reason = None;
-        // It was no loss after all.
-        job.infra_losses = job.infra_losses.saturating_sub(1);
+        retry::forgive_loss(job, agent);
         let started = job.held.as_mut().is_some_and(|held| {
             held.room = room;
             held.started_at.is_some()

@@ -112,9 +112,12 @@ impl Core {
     }
 
     fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
-        let (lane, extra) = self.join_lane(&record.header, usize::MAX).expect("shapes on record are not refused");
+        let (lane, mut extra) = self.join_lane(&record.header, usize::MAX).expect("shapes on record are not refused");
         let queue = self.scheduler.lanes.get(lane).profile.queue;
         self.queues.moved(queue, None, Some(record.state));
+        if record.tried.is_some() {
+            extra.get_or_insert_default().tried = record.tried;
+        }
         let counted = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
         self.jobs.insert(Job {
             id: record.id,

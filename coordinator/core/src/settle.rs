@@ -1,26 +1,21 @@
-//! An attempt is over: what becomes of its job. The three counters are never mixed: own failures, losses to hosts and
-//! supervision, interruptions.
+//! An attempt is over: what becomes of its job. Whether it is tried again is decided in [`retry`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    AttemptRecord, AttemptState, Execution, Exit, JobState, OnAgentLost, Outcome, Preset, Proof, Reason,
+    AttemptRecord, AttemptState, Execution, Exit, JobRecord, JobState, OnAgentLost, Outcome, Proof, Reason,
 };
-use windlass_shared::limits::RETRY_AFTER_MAX;
-use windlass_shared::resilience::delay::Delay;
+use windlass_shared::ids::AgentId;
+use windlass_shared::resilience::rules::MEMORY_RESOURCE;
 use windlass_shared::time::Now;
 
 use crate::jobs::Job;
 use crate::keys::Slot;
 use crate::lease::Held;
+use crate::retry::{self, Decision, Next, Try};
 use crate::timers::Timer;
 use crate::{Change, Core, Effect};
-
-/// Attempts lost to hosts and supervision before the job itself is the suspect.
-const INFRA_LOSSES_MAX: u8 = 5;
-/// Workers that died with a job before it is kept from killing more of them.
-const WORKER_DEATHS_MAX: u8 = 3;
 
 /// How an attempt ended.
 pub(crate) enum End {
@@ -43,18 +38,12 @@ pub(crate) enum Word {
     ForceLost,
 }
 
-/// What becomes of the job.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    Final(JobState, Option<Reason>),
-    Again(Reason, Duration),
-}
-
 impl Core {
     pub(crate) fn settle(&mut self, now: Now, slot: Slot, end: End, out: &mut Vec<Effect>) {
         let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
         self.vacate(&held, slot);
-        let next = self.next_step(slot, &end);
+        let agent = self.agents.get(held.agent).id;
+        let Decision { next, rule } = self.next_step(slot, agent, &end);
         let lost = matches!(end, End::Lost);
         let detail = match &end {
             End::Outcome(outcome) => outcome.detail.clone(),
@@ -65,6 +54,7 @@ impl Core {
         if next != Next::Final(JobState::Succeeded, None) {
             attempt.drop_result();
         }
+        attempt.retry_rule = rule;
         let attempt = Some(attempt);
         let job = self.jobs.get_mut(slot);
         job.lost = lost.then_some(held);
@@ -74,32 +64,43 @@ impl Core {
         }
         match next {
             Next::Final(state, reason) => self.finish(now, slot, state, reason, attempt, out),
+            Next::DeadLetter(reason) => self.end(now, slot, (JobState::Failed, true), reason, attempt, out),
             Next::Again(reason, wait) => self.put_back(now, slot, reason, wait, attempt, out),
         }
     }
 
-    fn next_step(&mut self, slot: Slot, end: &End) -> Next {
-        let random = self.random.f64();
+    fn next_step(&mut self, slot: Slot, agent: AgentId, end: &End) -> Decision {
+        let tried = Try { agent, memory: self.memory_asked(slot), random: self.random.f64() };
         let job = self.jobs.get_mut(slot);
-        let next = match end {
+        let mut decision = match end {
             End::Returned(_) | End::Lost | End::Word(..) if job.cancel_requested => {
-                Next::Final(JobState::Cancelled, Some(Reason::CancelRequested))
+                Next::Final(JobState::Cancelled, Some(Reason::CancelRequested)).into()
             }
-            End::Returned(reason) => Next::Again(*reason, Duration::ZERO),
-            End::Word(Word::Abandon, _) => Next::Final(JobState::Failed, Some(Reason::Abandoned)),
+            End::Returned(reason) => Next::Again(*reason, Duration::ZERO).into(),
+            End::Word(Word::Abandon, _) => Next::Final(JobState::Failed, Some(Reason::Abandoned)).into(),
             End::Lost | End::Word(Word::ForceLost, _) if job.on_agent_lost == OnAgentLost::Fail => {
-                Next::Final(JobState::Failed, Some(Reason::AgentLost))
+                Next::Final(JobState::Failed, Some(Reason::AgentLost)).into()
             }
-            End::Lost | End::Word(Word::ForceLost, _) => infra_loss(job, Reason::AgentLost, Duration::ZERO),
-            End::Outcome(outcome) => after_outcome(job, outcome, random),
+            End::Lost | End::Word(Word::ForceLost, _) => retry::loss(job, tried, Reason::AgentLost, Duration::ZERO),
+            End::Outcome(outcome) => retry::after_outcome(job, tried, outcome),
         };
-        match next {
-            // It began, or may have: only an attempt that is known not to have begun may be followed by another.
-            Next::Again(reason, _) if job.execution == Execution::AtMostOnce && !matches!(end, End::Returned(_)) => {
-                Next::Final(JobState::Failed, Some(reason))
-            }
-            next => next,
+        // It began, or may have: only an attempt that is known not to have begun may be followed by another.
+        if let Next::Again(reason, _) = decision.next
+            && job.execution == Execution::AtMostOnce
+            && !matches!(end, End::Returned(_))
+        {
+            decision.next = Next::Final(JobState::Failed, Some(reason));
         }
+        decision
+    }
+
+    /// What the job asks of the resource "memory", in thousandths, where it may come to have more.
+    fn memory_asked(&self, slot: Slot) -> Option<u64> {
+        let job = self.jobs.get(slot);
+        job.plan()?;
+        let demand = job.demand().or(self.scheduler.lanes.get(job.lane).profile.demand.as_ref())?;
+        let memory = demand.placement.resources.iter().find(|(name, _)| **name == *MEMORY_RESOURCE)?;
+        Some(memory.1)
     }
 
     /// The job is over.
@@ -112,11 +113,24 @@ impl Core {
         attempt: Option<AttemptRecord>,
         out: &mut Vec<Effect>,
     ) {
+        self.end(now, slot, (state, false), reason, attempt, out);
+    }
+
+    fn end(
+        &mut self,
+        now: Now,
+        slot: Slot,
+        (state, dead_lettered): (JobState, bool),
+        reason: Option<Reason>,
+        attempt: Option<AttemptRecord>,
+        out: &mut Vec<Effect>,
+    ) {
         let job = self.jobs.get_mut(slot);
         job.reason = reason;
         job.ready = None;
         self.move_to(now, slot, state);
-        out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt })));
+        let job = JobRecord { dead_lettered, ..self.record(slot) };
+        out.push(Effect::Record(Box::new(Change { job, attempt })));
         self.forget(slot);
     }
 
@@ -163,6 +177,7 @@ impl Core {
             ended_at: None,
             grants: held.grants.clone(),
             result_bytes: 0,
+            retry_rule: None,
             outcome: None,
         }
     }
@@ -200,54 +215,4 @@ fn bare(state: AttemptState, reason: Reason, exit: Option<Exit>) -> Box<Outcome>
 // All that is known of a process whose agent fell silent: why nobody may believe it any more.
 fn unseen(proof: Proof) -> Exit {
     Exit::unknown(proof, Duration::ZERO)
-}
-
-fn after_outcome(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
-    let unproven = outcome.exit.as_ref().is_some_and(|exit| exit.proof == Proof::None);
-    match outcome.state {
-        AttemptState::Succeeded if !unproven => Next::Final(JobState::Succeeded, None),
-        // Something of it may still run, so nothing may run again.
-        _ if unproven => Next::Final(JobState::Failed, Some(Reason::Unproven)),
-        AttemptState::Failed | AttemptState::TimedOut => failure(job, outcome, random),
-        AttemptState::Rejected => Next::Final(JobState::Failed, Some(Reason::Rejected)),
-        _ if job.cancel_requested => Next::Final(JobState::Cancelled, Some(Reason::CancelRequested)),
-        _ => interruption(job, outcome.reason.unwrap_or(Reason::Shutdown), random),
-    }
-}
-
-fn failure(job: &mut Job, outcome: &Outcome, random: f64) -> Next {
-    let reason = outcome.reason;
-    job.failures = job.failures.saturating_add(1);
-    job.worker_deaths = job.worker_deaths.saturating_add(u8::from(reason.is_some_and(Reason::is_worker_death)));
-    if job.worker_deaths >= WORKER_DEATHS_MAX {
-        return Next::Final(JobState::Failed, Some(Reason::Poison));
-    }
-    let permanent = outcome.error.as_ref().is_some_and(|error| error.permanent);
-    if permanent || job.cancel_requested || job.failures >= job.retry.attempts_max {
-        return Next::Final(JobState::Failed, reason);
-    }
-    let asked = outcome.error.as_ref().and_then(|error| error.retry_after);
-    let wait = asked.map_or_else(
-        || Delay::of(job.retry.preset).after(job.failures.into(), Duration::ZERO, random),
-        |asked| asked.min(RETRY_AFTER_MAX),
-    );
-    Next::Again(reason.unwrap_or(Reason::ExitCode), wait)
-}
-
-fn interruption(job: &mut Job, reason: Reason, random: f64) -> Next {
-    if matches!(reason, Reason::SupervisorLost | Reason::AgentFault | Reason::OutOfTouch) {
-        // The host may fail the next one at once too: pace it, or five losses would be the work of a millisecond.
-        let wait = Delay::of(Preset::Default).after(u32::from(job.infra_losses) + 1, Duration::ZERO, random);
-        return infra_loss(job, reason, wait);
-    }
-    job.interruptions = job.interruptions.saturating_add(1);
-    Next::Again(reason, Duration::ZERO)
-}
-
-fn infra_loss(job: &mut Job, reason: Reason, wait: Duration) -> Next {
-    job.infra_losses = job.infra_losses.saturating_add(1);
-    if job.infra_losses >= INFRA_LOSSES_MAX {
-        return Next::Final(JobState::Failed, Some(Reason::Poison));
-    }
-    Next::Again(reason, wait)
 }

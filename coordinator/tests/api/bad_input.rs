@@ -4,6 +4,7 @@
 mod demands;
 mod limits_rows;
 mod pools;
+mod retries;
 
 use std::collections::BTreeSet;
 
@@ -65,7 +66,7 @@ fn seconds(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
 
 fn bad_specs() -> Vec<(pb::JobSpec, &'static str)> {
     let long = |n: usize| "x".repeat(n);
-    let retry = |preset, max_attempts| Some(pb::RetryPolicy { preset, max_attempts });
+    let retry = |preset, max_attempts| Some(pb::RetryPolicy { preset, max_attempts, ..pb::RetryPolicy::default() });
     vec![
         (pb::JobSpec::default(), "spec"), // encodes to nothing
         (pb::JobSpec { priority: 1, ..Default::default() }, "spec.work"),
@@ -142,6 +143,7 @@ fn submit_rows() -> Vec<Row> {
         .into_iter()
         .chain(bad_calls())
         .chain(demands::bad_demands())
+        .chain(retries::bad_retries())
         .map(|(spec, field)| invalid(rpc, submit(spec), &[field]))
         .collect();
     let long_id = pb::SubmitJobRequest { request_id: "x".repeat(37), ..submit(exec(&["true"])) };

@@ -117,7 +117,7 @@ async fn a_handlers_error_is_shown_with_its_attempt() {
     let rig = Rig::start().await;
     let mut agent = worker(&rig).await;
     let mut spec = call("resize", "1");
-    spec.retry = Some(pb::RetryPolicy { preset: 0, max_attempts: Some(9) });
+    spec.retry = Some(pb::RetryPolicy { max_attempts: Some(9), ..pb::RetryPolicy::default() });
     let id = rig.submit_spec(spec).await;
     let (lease, _) = agent.assigned().await.remove(0);
     let retry_after = Some(Duration::from_secs(3600));

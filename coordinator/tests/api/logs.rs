@@ -73,7 +73,11 @@ fn wrote(offset: u64, text: &str) -> Vec<(u64, String)> {
 }
 
 async fn submit_twice(rig: &Rig) -> String {
-    let retry = pb::RetryPolicy { preset: pb::retry_policy::Preset::Aggressive.into(), max_attempts: Some(2) };
+    let retry = pb::RetryPolicy {
+        preset: pb::retry_policy::Preset::Aggressive.into(),
+        max_attempts: Some(2),
+        ..Default::default()
+    };
     rig.submit_spec(pb::JobSpec { retry: Some(retry), ..exec(&["true"]) }).await
 }
 

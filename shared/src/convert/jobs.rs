@@ -35,6 +35,7 @@ pub fn job_to_wire(view: JobView) -> pb::Job {
         attempts: attempts.into_iter().map(attempt_to_wire).collect(),
         worker_deaths: record.worker_deaths,
         waiting_for: String::new(),
+        dead_lettered: record.dead_lettered,
     }
 }
 
@@ -49,6 +50,7 @@ fn attempt_to_wire(attempt: AttemptRecord) -> pb::Attempt {
         start_time: attempt.started_at.map(timestamp),
         end_time: attempt.ended_at.map(timestamp),
         result_bytes: attempt.result_bytes,
+        retry_rule: text(attempt.retry_rule),
         devices: grants_to_wire(&attempt.grants),
         ..pb::Attempt::default()
     };

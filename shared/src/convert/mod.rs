@@ -15,6 +15,7 @@ mod placement;
 mod pools;
 mod queues;
 mod requests;
+mod retry;
 mod seen;
 mod sessions;
 mod spec;
@@ -35,6 +36,7 @@ pub use requests::{
     LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters, page_size,
     request_id, signal, worker_id,
 };
+pub use retry::{read_retry_plan, retry_plan_bytes};
 pub use seen::{SEEN_HEADER, seen_from_text, seen_to_text};
 pub use sessions::{
     FromAgent, FromCoordinator, ReportAck, ack, answer, ask, assign, credit, draining, from_agent, from_coordinator,

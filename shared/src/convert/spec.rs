@@ -7,10 +7,9 @@ use std::time::Duration;
 use prost::Message;
 
 use super::name::check_name;
-use super::{LabelFilter, demand, dress, span_from};
+use super::{LabelFilter, demand, dress, retry, span_from};
 use crate::domain::{
-    CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy,
-    Work,
+    CallSpec, DEFAULT_QUEUE, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Work,
 };
 use crate::fault::Invalid;
 use crate::limits;
@@ -82,10 +81,12 @@ pub fn decode_spec(bytes: &[u8]) -> Result<pb::JobSpec, Invalid> {
 
 fn spec_from(mut wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let mut invalid = Invalid::default();
+    let (retry, retry_plan) = retry::retry_from(wire.retry.take(), &mut invalid);
     let mut header = JobHeader {
         queue: queue(&wire.queue, &mut invalid),
         priority: priority(wire.priority, &mut invalid),
-        retry: retry(wire.retry, &mut invalid),
+        retry,
+        retry_plan,
         execution: execution(wire.execution, &mut invalid),
         on_agent_lost: on_agent_lost(wire.on_agent_lost, &mut invalid),
         handler: None,
@@ -102,6 +103,7 @@ fn spec_from(mut wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let stop_signal = stop_signal(wire.stop_signal, &mut invalid);
     let trace = dress::trace(wire.traceparent, wire.tracestate, &mut invalid);
     let work = work(wire.work, &mut invalid);
+    retry::check_header(&header, work.as_ref(), &mut invalid);
     invalid.check()?;
     // `work` adds a violation wherever it answers nothing.
     let work = work.ok_or_else(|| Invalid::one("work", "exactly one of exec, call is required"))?;
@@ -151,29 +153,6 @@ fn labels(wire: &pb::JobSpec, invalid: &mut Invalid) {
             invalid.add(format!("labels[{key}]"), format!("must be at most {} bytes", limits::LABEL_VALUE_BYTES_MAX));
         }
     }
-}
-
-fn retry(wire: Option<pb::RetryPolicy>, invalid: &mut Invalid) -> RetryPolicy {
-    let Some(wire) = wire else { return RetryPolicy::NONE };
-    let preset = match pb::retry_policy::Preset::try_from(wire.preset) {
-        Ok(pb::retry_policy::Preset::Unspecified | pb::retry_policy::Preset::Default) => Preset::Default,
-        Ok(pb::retry_policy::Preset::None) => Preset::None,
-        Ok(pb::retry_policy::Preset::Conservative) => Preset::Conservative,
-        Ok(pb::retry_policy::Preset::Aggressive) => Preset::Aggressive,
-        Err(_) => {
-            invalid.add("retry.preset", format!("{} is no preset this coordinator knows", wire.preset));
-            Preset::None
-        }
-    };
-    let attempts_max = match wire.max_attempts {
-        None => preset.attempts_max(),
-        Some(n @ 1..=limits::ATTEMPTS_MAX) => u16::try_from(n).unwrap_or(u16::MAX),
-        Some(_) => {
-            invalid.add("retry.max_attempts", format!("must be 1 to {}", limits::ATTEMPTS_MAX));
-            1
-        }
-    };
-    RetryPolicy { preset, attempts_max }
 }
 
 fn execution(number: i32, invalid: &mut Invalid) -> Execution {

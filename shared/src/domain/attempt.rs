@@ -259,6 +259,8 @@ pub struct AttemptRecord {
     pub grants: Vec<Grant>,
     /// Bytes of what the handler answered. The answer itself is in `outcome` only on its way to the record, or where it is small.
     pub result_bytes: u64,
+    /// The rule of the job that decided what followed, for people; none where there was none.
+    pub retry_rule: Option<Arc<str>>,
     /// How it ended; none before the end, and where the agent never said.
     pub outcome: Option<Box<Outcome>>,
 }

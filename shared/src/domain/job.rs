@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{AttemptRecord, JobHeader};
+use super::{AttemptRecord, JobHeader, Tried};
 use crate::ids::{AgentId, JobId};
 use crate::time::Timestamp;
 
@@ -216,8 +216,12 @@ pub struct JobRecord {
     pub interruptions: u32,
     /// Workers that died with it.
     pub worker_deaths: u32,
-    /// Attempts so far; the number of the newest one.
+    /// Attempts so far, in all generations; the number of the newest one.
     pub attempts: u32,
+    /// What it remembers of those that failed.
+    pub tried: Option<Arc<Tried>>,
+    /// Whether it is FAILED and kept for a person to look at and requeue.
+    pub dead_lettered: bool,
 }
 
 /// A job as it is shown: the record, what was submitted, and how its attempts went.

@@ -15,6 +15,7 @@ mod queue;
 mod session;
 mod spec;
 mod traits;
+mod tried;
 mod worker;
 
 pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
@@ -38,4 +39,5 @@ pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Trace, Work,
 };
 pub use traits::{Grant, Traits, WEIGHT_DEFAULT};
+pub use tried::{TRIED_AGENTS_MAX, Tried};
 pub use worker::{CurrentCall, ExitCounts, Mode, PoolHealth, WorkerExit, WorkerState, WorkerStatus};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{DEFAULT_QUEUE, Demand};
+use crate::resilience::plan::RetryPlan;
 
 /// What the scheduler must know of a spec; the rest stays the bytes that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct JobHeader {
     pub priority: i8,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// What it says of that beyond a preset and a number.
+    pub retry_plan: Option<Arc<RetryPlan>>,
     /// How often the work may begin.
     pub execution: Execution,
     /// What becomes of the job when its agent is lost.
@@ -36,6 +39,7 @@ impl Default for JobHeader {
             queue: DEFAULT_QUEUE.into(),
             priority: 0,
             retry: RetryPolicy::NONE,
+            retry_plan: None,
             execution: Execution::default(),
             on_agent_lost: OnAgentLost::default(),
             handler: None,

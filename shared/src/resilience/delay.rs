@@ -59,7 +59,7 @@ impl Delay {
     pub const NONE: Self =
         Self { growth: Growth::Fixed, first: Duration::ZERO, cap: Duration::ZERO, jitter: Jitter::None };
 
-    /// The delays of a preset, which its contract in `jobs.proto` spells out.
+    /// The delays of a preset, which its contract in `retry.proto` spells out.
     #[must_use]
     pub const fn of(preset: Preset) -> Self {
         let (first_ms, cap_ms) = match preset {

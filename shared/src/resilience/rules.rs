@@ -87,13 +87,16 @@ pub struct Again {
     pub memory: Option<MoreMemory>,
 }
 
+/// The resource that there may be more of from attempt to attempt.
+pub const MEMORY_RESOURCE: &str = "memory";
+
 /// Memory that grows from attempt to attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MoreMemory {
     /// Thousandths that what the last attempt had is multiplied by; more than 1,000.
     pub factor_milli: u32,
-    /// The most it grows to, in bytes.
-    pub cap_bytes: u64,
+    /// The most it grows to, in thousandths, as resources are counted.
+    pub amount_max: u64,
 }
 
 /// One rule.
@@ -273,11 +276,11 @@ impl fmt::Display for RetryRule {
 }
 
 impl MoreMemory {
-    /// What follows on `bytes`: more, up to the cap, and never less than there was.
+    /// What follows on `amount`: more, up to the most, and never less than there was.
     #[must_use]
-    pub fn after(self, bytes: u64) -> u64 {
-        let grown = u128::from(bytes) * u128::from(self.factor_milli) / 1_000;
-        u64::try_from(grown).unwrap_or(u64::MAX).min(self.cap_bytes).max(bytes)
+    pub fn after(self, amount: u64) -> u64 {
+        let grown = u128::from(amount) * u128::from(self.factor_milli) / 1_000;
+        u64::try_from(grown).unwrap_or(u64::MAX).min(self.amount_max).max(amount)
     }
 }
 
@@ -339,14 +342,14 @@ mod tests {
 
     #[test]
     fn memory_grows_to_its_cap_and_never_shrinks() {
-        let more = MoreMemory { factor_milli: 1_500, cap_bytes: 1_000 };
+        let more = MoreMemory { factor_milli: 1_500, amount_max: 1_000 };
         assert_eq!((more.after(400), more.after(900), more.after(2_000)), (600, 1_000, 2_000));
-        assert_eq!(MoreMemory { factor_milli: u32::MAX, cap_bytes: u64::MAX }.after(u64::MAX), u64::MAX);
+        assert_eq!(MoreMemory { factor_milli: u32::MAX, amount_max: u64::MAX }.after(u64::MAX), u64::MAX);
     }
 
     #[test]
     fn a_rule_reads_like_a_sentence() {
-        let memory = Some(MoreMemory { factor_milli: 2_000, cap_bytes: 1 << 34 });
+        let memory = Some(MoreMemory { factor_milli: 2_000, amount_max: 1 << 34 });
         let oom = RetryRule {
             when: Match { reasons: FailureClass::Oom.reasons().iter().copied().collect(), ..Match::default() },
             action: Action::Retry(Again { memory, times_max: Some(3), other_agent: true, delay: None }),

@@ -13,6 +13,7 @@ mod queues;
 mod random;
 mod replay;
 mod restarts;
+mod retries;
 mod rig;
 mod shares;
 mod words;

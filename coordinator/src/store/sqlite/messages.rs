@@ -59,6 +59,30 @@ pub(super) struct HeadRow {
     /// As `convert::demand_bytes` has it; empty: it asks nothing.
     #[prost(bytes = "bytes", tag = "25")]
     pub(super) demand: Bytes,
+    /// As `convert::retry_plan_bytes` has it; empty: it says no more than a preset and a number.
+    #[prost(bytes = "bytes", tag = "26")]
+    pub(super) retry_plan: Bytes,
+    #[prost(message, optional, tag = "27")]
+    pub(super) tried: Option<TriedRow>,
+    #[prost(bool, tag = "28")]
+    pub(super) dead_lettered: bool,
+}
+
+/// What a job remembers of the attempts that failed.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TriedRow {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(super) agents: Vec<Bytes>,
+    #[prost(bool, tag = "2")]
+    pub(super) other_agent: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(super) wait: Option<Span>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub(super) rule_uses: Vec<u32>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(super) memory: Option<u64>,
+    #[prost(uint32, tag = "6")]
+    pub(super) uncharged: u32,
 }
 
 /// An attempt; its job's id is the row's key.
@@ -88,6 +112,8 @@ pub(super) struct AttemptRow {
     pub(super) agent_boot: u64,
     #[prost(uint64, tag = "12")]
     pub(super) result_bytes: u64,
+    #[prost(string, optional, tag = "13")]
+    pub(super) retry_rule: Option<String>,
     #[prost(message, repeated, tag = "14")]
     pub(super) grants: Vec<GrantRow>,
 }

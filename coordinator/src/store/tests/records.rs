@@ -6,9 +6,12 @@ use std::time::Duration;
 use windlass_shared::domain::{
     Affinity, AttemptRecord, AttemptState, CallResult, Constraint, Demand, Event, Execution, Exit, ExitStatus,
     Fairness, Grant, HandlerError, JobHeader, JobRecord, JobState, LimitUse, Must, OnAgentLost, OnConflict, Outcome,
-    Placement, Preset, Proof, Reason, RetryPolicy, SpawnFailure, Unique,
+    Placement, Preset, Proof, Reason, RetryPolicy, SpawnFailure, Tried, Unique,
 };
 use windlass_shared::ids::{AgentId, JobId};
+use windlass_shared::resilience::delay::{Delay, Growth, Jitter};
+use windlass_shared::resilience::plan::RetryPlan;
+use windlass_shared::resilience::rules::{Action, Again, Match, RetryRule};
 use windlass_shared::time::Timestamp;
 
 use crate::store::Request;
@@ -100,6 +103,29 @@ impl Draw {
         self.of(&[Reason::ExitCode, Reason::Signal, Reason::AgentLost, Reason::Poison, Reason::OutOfTouch])
     }
 
+    fn plan(&mut self) -> Arc<RetryPlan> {
+        let growth = [Growth::Fixed, Growth::Fibonacci, Growth::Decorrelated][self.0.usize(..3)].clone();
+        let cap = Duration::from_millis(self.0.u64(9..86_400_000));
+        let delay = Delay { growth, first: Duration::from_millis(9), cap, jitter: Jitter::Full };
+        let again = Again { delay: Some(delay.clone()), times_max: Some(self.0.u16(1..=1_000)), ..Again::default() };
+        let when = Match { exit_codes: [self.0.u8(..9)..=9].into(), ..Match::default() };
+        let last =
+            RetryRule { when: Match::default(), action: [Action::Fail, Action::DeadLetter][self.0.usize(..2)].clone() };
+        let rules = [RetryRule { when, action: Action::Retry(again) }, last].into();
+        Arc::new(RetryPlan { delay: self.0.bool().then_some(delay), rules, dead_letter: self.0.bool() })
+    }
+
+    fn tried(&mut self) -> Arc<Tried> {
+        Arc::new(Tried {
+            agents: (0..self.0.usize(..4)).map(|_| self.agent()).collect(),
+            other_agent: self.0.bool(),
+            wait: Duration::new(self.0.u64(..9), self.0.u32(..1_000_000_000)),
+            rule_uses: (0..self.0.usize(..4)).map(|_| self.0.u16(..)).collect(),
+            uncharged: self.0.u16(..),
+            memory: self.maybe(Self::number),
+        })
+    }
+
     fn attempt_state(&mut self) -> AttemptState {
         use AttemptState::{Cancelled, Failed, Leased, Lost, Returned, Running, Starting, Succeeded};
         self.of(&[Leased, Starting, Running, Succeeded, Failed, Cancelled, Lost, Returned])
@@ -118,6 +144,7 @@ impl Draw {
                     preset: self.of(&[Preset::None, Preset::Default, Preset::Conservative, Preset::Aggressive]),
                     attempts_max: self.0.u16(..),
                 },
+                retry_plan: self.maybe(Self::plan),
                 execution: self.of(&[Execution::AtLeastOnce, Execution::AtMostOnce]),
                 on_agent_lost: self.of(&[OnAgentLost::Retry, OnAgentLost::Fail, OnAgentLost::Wait]),
                 handler: self.maybe(Self::text),
@@ -137,6 +164,8 @@ impl Draw {
             interruptions: self.small(),
             worker_deaths: self.small(),
             attempts: self.small(),
+            tried: self.maybe(Self::tried),
+            dead_lettered: self.0.bool(),
         }
     }
 
@@ -156,6 +185,7 @@ impl Draw {
             ended_at: self.maybe(Self::time),
             grants: self.maybe(Self::grant).into_iter().collect(),
             result_bytes: here as u64,
+            retry_rule: self.maybe(Self::text),
             outcome,
         }
     }

@@ -55,6 +55,8 @@ impl Script {
             interruptions: 0,
             worker_deaths: 0,
             attempts: 0,
+            tried: None,
+            dead_lettered: false,
         };
         Change { job, attempt: None }
     }
@@ -86,6 +88,7 @@ impl Script {
             ended_at: None,
             grants: Vec::new(),
             result_bytes: 0,
+            retry_rule: None,
             outcome: None,
         };
         Change { job, attempt: Some(attempt) }

@@ -1,5 +1,7 @@
 //! An attempt; how it ended is in [`outcome`](super::outcome).
 
+use std::sync::Arc;
+
 use windlass_shared::domain::{AttemptRecord, Grant};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
@@ -23,6 +25,7 @@ pub(in super::super) fn seal_attempt(out: &mut Vec<u8>, job: JobId, attempt: &At
         started_at: attempt.started_at.map(|at| at.0),
         ended_at: attempt.ended_at.map(|at| at.0),
         result_bytes: attempt.result_bytes,
+        retry_rule: attempt.retry_rule.as_deref().map(str::to_owned),
         outcome: attempt.outcome.as_deref().map(outcome_row),
         grants: attempt.grants.iter().map(grant_row).collect(),
     };
@@ -46,6 +49,7 @@ pub(in super::super) fn open_attempt(job: JobId, blob: &[u8]) -> Result<AttemptR
         started_at: row.started_at.map(Timestamp),
         ended_at: row.ended_at.map(Timestamp),
         result_bytes,
+        retry_rule: row.retry_rule.map(Arc::from),
         outcome: row.outcome.map(outcome).transpose()?.map(Box::new),
         grants: row.grants.into_iter().map(grant).collect(),
     })

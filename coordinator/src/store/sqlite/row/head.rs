@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use windlass_shared::convert;
-use windlass_shared::domain::{JobHeader, JobRecord, RetryPolicy};
-use windlass_shared::ids::JobId;
+use windlass_shared::domain::{JobHeader, JobRecord, RetryPolicy, Tried};
+use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::Timestamp;
 
 use super::super::codes::Code;
 use super::super::frame::{Damage, Kind};
-use super::super::messages::HeadRow;
+use super::super::messages::{HeadRow, TriedRow};
+use super::outcome::{span, span_row};
 use super::{Names, code, code_or_0, narrow, open, optional_code, seal_into};
 
 pub(in super::super) fn seal_head(out: &mut Vec<u8>, job: &JobRecord) {
@@ -39,6 +41,9 @@ pub(in super::super) fn seal_head(out: &mut Vec<u8>, job: &JobRecord) {
         worker_deaths: job.worker_deaths,
         program: job.header.program.as_deref().map(str::to_owned),
         demand: job.header.demand.as_deref().map(convert::demand_bytes).unwrap_or_default().into(),
+        retry_plan: job.header.retry_plan.as_deref().map(convert::retry_plan_bytes).unwrap_or_default().into(),
+        tried: job.tried.as_deref().map(tried_row),
+        dead_lettered: job.dead_lettered,
     };
     seal_into(out, Kind::Head, job.id.as_bytes(), &row);
 }
@@ -54,6 +59,7 @@ pub(in super::super) fn open_head(id: JobId, blob: &[u8], names: &mut Names) -> 
             queue: names.share(&row.queue),
             priority: narrow(row.priority)?,
             retry: RetryPolicy { preset: code(row.preset)?, attempts_max: narrow(row.attempts_max)? },
+            retry_plan: convert::read_retry_plan(&row.retry_plan).map_err(|_invalid| Damage::Corrupt)?,
             execution: code(row.execution)?,
             on_agent_lost: code(row.on_agent_lost)?,
             handler: row.handler.map(Arc::from),
@@ -73,5 +79,30 @@ pub(in super::super) fn open_head(id: JobId, blob: &[u8], names: &mut Names) -> 
         interruptions: row.interruptions,
         worker_deaths: row.worker_deaths,
         attempts: row.attempts,
+        tried: row.tried.map(tried).transpose()?.map(Arc::new),
+        dead_lettered: row.dead_lettered,
+    })
+}
+
+fn tried_row(tried: &Tried) -> TriedRow {
+    TriedRow {
+        agents: tried.agents.iter().map(|agent| Bytes::copy_from_slice(agent.as_bytes())).collect(),
+        other_agent: tried.other_agent,
+        wait: Some(span_row(tried.wait)),
+        rule_uses: tried.rule_uses.iter().copied().map(u32::from).collect(),
+        memory: tried.memory,
+        uncharged: tried.uncharged.into(),
+    }
+}
+
+fn tried(row: TriedRow) -> Result<Tried, Damage> {
+    let agents = row.agents.iter().map(|id| AgentId::try_from(&id[..]).map_err(|_| Damage::Corrupt));
+    Ok(Tried {
+        agents: agents.collect::<Result<_, _>>()?,
+        other_agent: row.other_agent,
+        wait: span(row.wait)?,
+        rule_uses: row.rule_uses.into_iter().map(narrow).collect::<Result<_, _>>()?,
+        memory: row.memory,
+        uncharged: narrow(row.uncharged)?,
     })
 }
