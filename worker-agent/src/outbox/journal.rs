@@ -147,7 +147,9 @@ mod tests {
     }
 
     fn news(number: u64) -> Vec<u8> {
-        record::news(number, Offsets::ALL, &ended(number, 0))
+        let mut out = Vec::new();
+        record::write_news(&mut out, number, Offsets::ALL, &ended(number, 0));
+        out
     }
 
     #[test]

@@ -231,11 +231,8 @@ impl State {
         if clear {
             self.later.clear();
         }
-        let (mut news, mut bytes) = (Vec::new(), Vec::new());
-        for (number, record) in self.queue.unsaved() {
-            news.push((number, record.len()));
-            bytes.extend(record);
-        }
+        let mut bytes = Vec::new();
+        let news = self.queue.write_unsaved(&mut bytes);
         bytes.append(&mut self.later);
         Work { clear, news, bytes }
     }

@@ -75,10 +75,10 @@ impl Queue {
         self.items.push_back(Kept { number: self.newest, item, shipped, bytes: 0 });
     }
 
-    /// The records of all items that are not on disk, in order, by their numbers.
-    pub(super) fn unsaved(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
-        let record = |kept: &Kept| (kept.number, record::news(kept.number, kept.shipped, &kept.item));
-        self.items.iter().skip(self.saved()).map(record)
+    /// Appends the records of all items that are not on disk, in order; their numbers and lengths.
+    pub(super) fn write_unsaved(&self, out: &mut Vec<u8>) -> Vec<(u64, usize)> {
+        let unsaved = self.items.iter().skip(self.saved());
+        unsaved.map(|kept| (kept.number, record::write_news(out, kept.number, kept.shipped, &kept.item))).collect()
     }
 
     /// The record of this number, of so many bytes, is on disk. It may have been acknowledged or forgotten meanwhile.
@@ -185,9 +185,7 @@ impl Queue {
     pub(super) fn records(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         for kept in self.items.iter_mut().filter(|kept| kept.bytes > 0) {
-            let record = record::news(kept.number, kept.shipped, &kept.item);
-            kept.bytes = record.len();
-            all.extend(record);
+            kept.bytes = record::write_news(&mut all, kept.number, kept.shipped, &kept.item);
         }
         self.live = all.len() as u64;
         all

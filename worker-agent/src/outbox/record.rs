@@ -27,36 +27,45 @@ pub(super) enum Record {
     Shipped { number: u64, shipped: Offsets },
 }
 
-/// News, before it is acknowledged.
-pub(super) fn news(number: u64, shipped: Offsets, item: &ReportItem) -> Vec<u8> {
-    frame(NEWS, number, &[&offsets(shipped), &stored::to_bytes(item)])
+/// Appends news, before it is acknowledged; its length. A report of hundreds is one buffer, and not two for each of them.
+pub(super) fn write_news(out: &mut Vec<u8>, number: u64, shipped: Offsets, item: &ReportItem) -> usize {
+    frame(out, NEWS, number, |out| {
+        offsets(out, shipped);
+        stored::write(item, out);
+    })
 }
 
 /// The word that everything up to `number` is on record.
 pub(super) fn acked(number: u64) -> Vec<u8> {
-    frame(ACKED, number, &[])
+    let mut out = Vec::new();
+    frame(&mut out, ACKED, number, |_| {});
+    out
 }
 
 /// How far the logs of the item of this number are shipped.
 pub(super) fn shipped(number: u64, shipped: Offsets) -> Vec<u8> {
-    frame(SHIPPED, number, &[&offsets(shipped)])
+    let mut out = Vec::new();
+    frame(&mut out, SHIPPED, number, |out| offsets(out, shipped));
+    out
 }
 
-fn offsets(Offsets { stdout, stderr }: Offsets) -> Vec<u8> {
-    [stdout.to_le_bytes(), stderr.to_le_bytes()].concat()
+fn offsets(out: &mut Vec<u8>, Offsets { stdout, stderr }: Offsets) {
+    out.extend(stdout.to_le_bytes());
+    out.extend(stderr.to_le_bytes());
 }
 
-fn frame(kind: u8, number: u64, parts: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = vec![0; FRAME_BYTES];
-    bytes.push(kind);
-    bytes.extend(number.to_le_bytes());
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+fn frame(out: &mut Vec<u8>, kind: u8, number: u64, fill: impl FnOnce(&mut Vec<u8>)) -> usize {
+    let start = out.len();
+    out.extend([0; FRAME_BYTES]);
+    out.push(kind);
+    out.extend(number.to_le_bytes());
+    fill(out);
+    let (head, payload) = out[start..].split_at_mut(FRAME_BYTES);
     // An item is a few hundred KiB at most: its result has a limit, and its only long text is cut to 4 KiB.
-    let length = u32::try_from(bytes.len() - FRAME_BYTES).unwrap_or(u32::MAX);
-    let checksum = crc32c::crc32c(&bytes[FRAME_BYTES..]);
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
-    bytes[4..FRAME_BYTES].copy_from_slice(&checksum.to_le_bytes());
-    bytes
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+    out.len() - start
 }
 
 /// Takes the first record off `bytes`, with its length. None at the end, and where what follows is no whole record: the
@@ -99,6 +108,12 @@ mod tests {
     use super::super::tests::{ended, returned, started};
     use super::*;
 
+    fn news(number: u64, shipped: Offsets, item: &ReportItem) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert_eq!(write_news(&mut out, number, shipped, item), out.len());
+        out
+    }
+
     #[test]
     fn every_record_comes_back_as_it_was_written_and_cut_anywhere_it_is_none() {
         let offsets = Offsets { stdout: 7, stderr: u64::MAX };
@@ -112,6 +127,17 @@ mod tests {
         }
         assert_eq!(one(&acked(3)), Some((Record::Acked { number: 3 }, true)));
         assert_eq!(one(&shipped(4, offsets)), Some((Record::Shipped { number: 4, shipped: offsets }, true)));
+    }
+
+    #[test]
+    fn records_that_are_written_one_after_another_are_what_they_are_alone() {
+        let (mut all, mut alone) = (b"before".to_vec(), Vec::new());
+        for item in [started(1), returned(2), ended(3, 1000)] {
+            let bytes = write_news(&mut all, 5, Offsets::ALL, &item);
+            alone.push(news(5, Offsets::ALL, &item));
+            assert_eq!(Some(bytes), alone.last().map(Vec::len));
+        }
+        assert_eq!(all, [b"before".to_vec(), alone.concat()].concat());
     }
 
     #[test]
