@@ -85,6 +85,9 @@ mod tests {
         assert!(parses("windlass agent drain a b --deadline 10m --reason r --wait -o id"));
         assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
         assert!(parses("windlass pool list --agent a") && parses("windlass pool scale p --max 4"));
+        assert!(parses("windlass queue set a --weight 2 --max-running 0 --rate 10/s --max-depth 5 --max-bytes 9"));
+        assert!(parses("windlass queue set a --aging-step 1m --placement spread --fairness-weight t:1=2"));
+        assert!(parses("windlass queue set a --unsatisfiable-after 1m --unset rate --unset max-depth"));
         assert!(parses("windlass limit list") && parses("windlass limit get a tenant:*"));
         assert!(parses("windlass limit set a --max 0 --rate 10/s --burst 1") && parses("windlass limit delete a"));
         assert!(
@@ -131,6 +134,11 @@ mod tests {
             "windlass pool get",
             "windlass pool scale p",
             "windlass pool scale p --max 0",
+            "windlass queue set a",
+            "windlass queue set --weight 1",
+            "windlass queue set a --placement anywhere",
+            "windlass queue set a --fairness-weight 3",
+            "windlass queue set a --burst 3 --weight 1",
             "windlass limit set a",
             "windlass limit set a --burst 1 --max 2",
             "windlass limit set a --rate fast",

@@ -116,3 +116,10 @@ Examples:
   windlass limit cooldown api.example --for 5m --reason 'they asked for it'
 
 Jobs name the keys they count against. What is set is taken from when a job is handed out, all of its keys at once.";
+
+pub(crate) const QUEUE: &str = "\
+Examples:
+  windlass queue set bulk --max-running 20 --rate 600/1m     # at most twenty at a time, ten a second
+  windlass queue set web --weight 5 --max-depth 10000        # five for each one of a queue of weight 1; refused when full
+  windlass queue set etl --fairness-weight tenant-a=3        # three of tenant-a's for each one of any other key
+  windlass queue set etl --unset max-running --unset rate";

@@ -40,6 +40,10 @@ pub trait Fault: std::error::Error {
     fn violations(&self) -> &[Violation] {
         &[]
     }
+    /// What there is no more of, for [`Kind::Busy`], such as `queues/bulk`.
+    fn quota(&self) -> Option<String> {
+        None
+    }
     /// When to ask again, for [`Kind::Busy`] and [`Kind::Unavailable`].
     fn retry_after(&self) -> Option<Duration> {
         None

@@ -123,6 +123,18 @@ pub const RATE_PERIOD_MIN: Duration = Duration::from_secs(1);
 pub const RATE_PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Longest cooldown that an operator may ask for: past a month it is a limit of 0 units.
 pub const COOLDOWN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Fairness keys that a queue's settings give weights to: those that are not named have 1, and nobody keeps more by hand.
+pub const FAIRNESS_WEIGHTS_MAX: usize = 1_000;
+/// Greatest weight of a queue or of a fairness key, beside 1 for the least.
+pub const SHARE_WEIGHT_MAX: u32 = 1_000_000;
+/// Most jobs that a queue's settings may let wait: far above what one coordinator holds.
+pub const QUEUE_DEPTH_MAX: u32 = 1_000_000_000;
+/// Most bytes of specs that a queue's settings may let wait: below 2^53, so that it is exact in JSON.
+pub const QUEUE_BYTES_MAX: u64 = 1_000_000_000_000_000;
+/// Longest waiting time for one step of priority: at a week, priority alone decides in practice.
+pub const AGING_STEP_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Longest time that a job waits for an agent that could run it, before it fails; longer is for ever.
+pub const UNSATISFIABLE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Longest lifetime a job may ask of its agent: a year; more is a unit mistaken.
 pub const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// States in one filter: more than there are.

@@ -45,6 +45,9 @@ fn details(err: &(impl Fault + ?Sized)) -> ErrorDetails {
     for violation in err.violations() {
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
+    if let Some(subject) = err.quota() {
+        details.add_quota_failure_violation(subject, err.to_string());
+    }
     if let Some(wait) = err.retry_after() {
         details.set_retry_info(Some(wait));
     }

@@ -166,7 +166,7 @@ expect "cancelling it again changes nothing" 'code == 0 and a["job"]["revision"]
 
 call windlass.v1.QueueService/GetQueue '{"queue": "bulk"}'
 expect "a queue nobody has used is empty" \
-  'a["queue"] == {"name": "bulk", "paused": False, "queued": "0", "running": "0", "reason": ""}'
+  'a["queue"] == {"name": "bulk", "paused": False, "queued": "0", "running": "0", "reason": "", "queuedBytes": "0", "settings": None}'
 call windlass.v1.QueueService/PauseQueue '{"queue": "bulk", "reason": "too much"}'
 expect "a queue can be paused before its first job" 'a["queue"]["paused"] and a["queue"]["reason"] == "too much"'
 submit '{"exec": {"argv": ["true"]}, "queue": "bulk", "labels": {"held": "yes"}, "group": "g1"}'
@@ -181,6 +181,11 @@ call windlass.v1.QueueService/ResumeQueue '{"queue": "bulk"}'
 expect "a queue can be resumed" 'not a["queue"]["paused"]'
 wait_for "$held"
 expect "and its job runs" 'a["job"]["state"] == "STATE_SUCCEEDED"'
+
+call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "settings": {"max_running": 3}, "update_mask": "maxRunning"}'
+expect "a queue can be given settings" '(a["queue"]["settings"]["maxRunning"], a["queue"]["settings"]["weight"]) == (3, 1)'
+call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "update_mask": "maxRunning"}'
+expect "and they can be taken back" 'a["queue"]["settings"] is None'
 
 # ---- limits ----------------------------------------------------------------------------------------------------------
 
@@ -334,6 +339,8 @@ refused "a call without a handler" 3 'fields == ["spec.call.handler"]' JobServic
 refused "a queue without a name" 3 'fields == ["queue"]' QueueService/GetQueue '{}'
 refused "a pause of one whose name is none" 3 'fields == ["queue"]' QueueService/PauseQueue '{"queue": "a b"}'
 refused "a resume of none" 3 'fields == ["queue"]' QueueService/ResumeQueue '{}'
+refused "a queue of no weight" 3 'fields == ["settings.weight"]' \
+  QueueService/UpdateQueue '{"queue": "a", "settings": {"weight": 0}}'
 refused "a limit of nothing" 3 'fields == ["max_units"]' LimitService/SetLimit '{"key": "a"}'
 refused "a rate that is no number" 3 'fields == ["rate.cost"]' \
   LimitService/SetLimit '{"key": "a", "rate": {"cost": "NaN"}}'

@@ -27,6 +27,10 @@ impl Client {
         owed(self.queues().get_queue(timed(request)).await?.into_inner().queue)
     }
 
+    pub(crate) async fn update_queue(&self, request: pb::UpdateQueueRequest) -> Answer<pb::Queue> {
+        owed(self.queues().update_queue(timed(request)).await?.into_inner().queue)
+    }
+
     pub(crate) async fn pause_queue(&self, name: &str, reason: &str) -> Answer<pb::Queue> {
         let (queue, reason) = (name.to_owned(), reason.to_owned());
         let request = pb::PauseQueueRequest { queue, reason, request_id: String::new() };

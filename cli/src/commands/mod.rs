@@ -32,6 +32,7 @@ mod queue_get;
 mod queue_list;
 mod queue_pause;
 mod queue_resume;
+mod queue_set;
 mod run;
 mod submit;
 mod worker_check;
@@ -186,6 +187,9 @@ pub(crate) enum QueueVerb {
     List,
     /// Show some queues
     Get(QueueArgs),
+    /// Set how a queue is served, and how much it takes
+    #[command(after_help = help::QUEUE)]
+    Set(Box<queue_set::Args>),
     /// Hand out nothing more from queues; what runs goes on
     Pause(queue_pause::Args),
     /// Hand out the jobs of queues again
@@ -255,6 +259,7 @@ async fn queue(client: &Client, global: &Global, verb: QueueVerb) -> Result<Exit
     match verb {
         QueueVerb::List => queue_list::list(client, global).await,
         QueueVerb::Get(args) => queue_get::get(client, global, &args).await,
+        QueueVerb::Set(args) => queue_set::set(client, global, &args).await,
         QueueVerb::Pause(args) => queue_pause::pause(client, global, &args).await,
         QueueVerb::Resume(args) => queue_resume::resume(client, global, &args).await,
     }

@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_paused_queue_is_seen_at_a_glance() {
         let queue =
-            |name: &str, paused| pb::Queue { name: name.into(), paused, queued: 3, running: 1, reason: String::new() };
+            |name: &str, paused| pb::Queue { name: name.into(), paused, queued: 3, running: 1, ..pb::Queue::default() };
         let wanted = "NAME  STATE   QUEUED  RUNNING\na     ACTIVE  3       1\nb     PAUSED  3       1\n";
         assert_eq!(queue_table(&[queue("a", false), queue("b", true)]), wanted);
     }

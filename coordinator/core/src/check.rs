@@ -9,6 +9,7 @@ use crate::chains::ChainKey;
 use crate::keys::Slot;
 use crate::lease::Held;
 use crate::names::NameId;
+use crate::queues::Load;
 use crate::scheduling::LaneId;
 use crate::supply::Supply;
 
@@ -119,15 +120,18 @@ impl Core {
     }
 
     fn check_queues(&self) {
-        let mut queues: BTreeMap<NameId, (u64, u64)> = BTreeMap::new();
+        let mut queues: BTreeMap<NameId, (Load, Load)> = BTreeMap::new();
         for (slot, job) in self.jobs.iter() {
-            let (queued, running) = queues.entry(self.queue_of(slot)).or_default();
-            *(if job.held.is_some() { running } else { queued }) += 1;
+            let (waiting, running) = queues.entry(self.queue_of(slot)).or_default();
+            let load = if job.held.is_some() { running } else { waiting };
+            load.jobs += 1;
+            load.bytes += u64::from(job.spec_bytes);
         }
-        for (id, queued, running, paused) in self.queues.counts() {
-            let counted = queues.remove(&id).unwrap_or_default();
-            assert_eq!((queued, running), counted, "{}: counts", self.jobs.names.get(id));
-            assert!(paused || counted != (0, 0), "{}: kept for nothing", self.jobs.names.get(id));
+        for (id, counted) in self.queues.counts() {
+            let (waiting, running) = queues.remove(&id).unwrap_or_default();
+            assert_eq!((counted.waiting, counted.running), (waiting, running), "{}: counts", self.jobs.names.get(id));
+            let is_used = counted.decisions > 0 || waiting.jobs + running.jobs > 0;
+            assert!(is_used, "{}: kept for nothing", self.jobs.names.get(id));
         }
         assert!(queues.is_empty(), "jobs of queues that are not there: {queues:?}");
     }
@@ -141,14 +145,14 @@ impl Core {
         let keys = self.scheduler.shares.names();
         let supplies = self.agents.iter().flat_map(|(_, agent)| agent.supply.names());
         let offered = self.agents.iter().flat_map(|(_, agent)| agent.rooms.handlers());
-        let paused = self.queues.counts().filter(|(_, _, _, paused)| *paused).map(|(id, ..)| id);
+        let decided = self.queues.counts().flat_map(|(id, counted)| (0..counted.decisions).map(move |_| id));
         lanes
             .chain(shapes)
             .chain(keys)
             .chain(supplies)
             .chain(self.chains.names())
             .chain(offered)
-            .chain(paused)
+            .chain(decided)
             .for_each(|name| *users.entry(name).or_default() += 1);
         assert_eq!(self.jobs.names.users().collect::<BTreeMap<_, _>>(), users, "names");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use windlass_shared::domain::{
     AgentHello, AgentRecord, AttemptRecord, Cooldown, Credit, Event, Grant, JobHeader, JobRecord, JobState, Lease,
-    LimitRecord, LimitSettings, Order, Pause, QueueRecord, ReportItem, StopOrder, Welcome,
+    LimitRecord, LimitSettings, Order, Pause, QueueField, QueueRecord, QueueSettings, ReportItem, StopOrder, Welcome,
 };
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
@@ -22,6 +22,8 @@ pub struct Submission {
     pub job: JobId,
     /// What the scheduler must know of it.
     pub header: JobHeader,
+    /// Bytes of its spec.
+    pub spec_bytes: u32,
 }
 
 /// Something that happened.
@@ -58,6 +60,17 @@ pub enum Input {
         ticket: Ticket,
         /// The queue.
         queue: Arc<str>,
+    },
+    /// An operator sets something of a queue.
+    UpdateQueue {
+        /// Who waits.
+        ticket: Ticket,
+        /// The queue, there or not.
+        queue: Arc<str>,
+        /// What is to hold.
+        settings: Box<QueueSettings>,
+        /// Which of it; the rest stays as it is.
+        fields: Vec<QueueField>,
     },
     /// An operator sets a limit, or takes it back.
     SetLimit {
@@ -226,8 +239,10 @@ pub enum Mark {
     Queue {
         /// Its name.
         name: Arc<str>,
-        /// That it hands out nothing; none: it does again.
+        /// That it hands out nothing; none: it does.
         pause: Option<Pause>,
+        /// What is set of it; none: nothing.
+        settings: Option<Arc<QueueSettings>>,
     },
     /// Of a limit.
     Limit {
@@ -313,6 +328,33 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// As many jobs wait in the queue as may.
+    #[error(
+        "{limit} jobs wait in queue {queue}, which is the most that may (max_depth of its settings); submit again when fewer wait"
+    )]
+    QueueFull {
+        /// The queue.
+        queue: Arc<str>,
+        /// The limit.
+        limit: u32,
+    },
+    /// As many bytes wait in the queue as may.
+    #[error(
+        "with this job, specs of more than {limit} bytes would wait in queue {queue} (max_bytes of its settings); submit again when \
+         fewer wait"
+    )]
+    QueueBytesFull {
+        /// The queue.
+        queue: Arc<str>,
+        /// The limit.
+        limit: u64,
+    },
+    /// As many queues have settings as may.
+    #[error("{limit} queues have settings, which is the limit (QUEUES_SET_MAX); take some back first")]
+    QueueSettingsFull {
+        /// The limit.
+        limit: usize,
+    },
     /// As many limits are set as may be.
     #[error(
         "{limit} limits are set, which is the most there may be (LIMITS_MAX); delete some first, or set one for keys that begin alike"
@@ -385,6 +427,9 @@ impl Fault for Refusal {
             | Self::ShapesFull { .. }
             | Self::AgentsFull { .. }
             | Self::PausesFull { .. }
+            | Self::QueueFull { .. }
+            | Self::QueueBytesFull { .. }
+            | Self::QueueSettingsFull { .. }
             | Self::LimitsFull { .. }
             | Self::CooldownsFull { .. } => Kind::Busy,
             Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
@@ -406,6 +451,9 @@ impl Fault for Refusal {
             Self::AgentIdInUse => "AGENT_ID_IN_USE",
             Self::AgentsFull { .. } => "AGENTS_FULL",
             Self::PausesFull { .. } => "QUEUE_PAUSES_FULL",
+            Self::QueueFull { .. } => "QUEUE_FULL",
+            Self::QueueBytesFull { .. } => "QUEUE_BYTES_FULL",
+            Self::QueueSettingsFull { .. } => "QUEUE_SETTINGS_FULL",
             Self::LimitsFull { .. } => "LIMITS_FULL",
             Self::CooldownsFull { .. } => "COOLDOWNS_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",
@@ -413,6 +461,14 @@ impl Fault for Refusal {
             Self::JobNotHeld { .. } | Self::AgentHoldsNothing { .. } => "NOTHING_UNPROVEN",
             Self::JobInTouch { .. } | Self::AgentInTouch { .. } => "AGENT_IN_TOUCH",
             Self::LeaseExpired => "LEASE_EXPIRED",
+        }
+    }
+
+    fn quota(&self) -> Option<String> {
+        match self {
+            Self::JobsFull { .. } => Some("jobs".to_owned()),
+            Self::QueueFull { queue, .. } | Self::QueueBytesFull { queue, .. } => Some(format!("queues/{queue}")),
+            _ => None,
         }
     }
 

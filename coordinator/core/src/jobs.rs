@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) extra: Option<Box<Extra>>,
     /// Its queue, its work, and what it asks for.
     pub(crate) lane: LaneId,
+    /// Bytes of its spec.
+    pub(crate) spec_bytes: u32,
     pub(crate) generation: u32,
     pub(crate) attempts: u32,
     pub(crate) retry: RetryPolicy,
@@ -192,6 +194,7 @@ impl Jobs {
             attempts: job.attempts,
             tried: job.tried().cloned(),
             dead_lettered: false, // only of one that is over, which says so itself
+            spec_bytes: job.spec_bytes,
         }
     }
 }

@@ -27,6 +27,7 @@ mod lineup;
 mod names;
 mod orders;
 mod quarantine;
+mod queue_settings;
 mod queues;
 mod readopt;
 mod report;
@@ -188,6 +189,9 @@ impl Core {
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
             Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
             Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
+            Input::UpdateQueue { ticket, queue, settings, fields } => {
+                self.update_queue(now, ticket, &queue, (&settings, &fields), out);
+            }
             Input::SetLimit { ticket, key, settings } => self.set_limit(now, ticket, &key, settings, out),
             Input::SetCooldown { ticket, key, cooldown } => self.set_cooldown(now, ticket, &key, cooldown, out),
             Input::Cordon { ticket, agent, reason } => self.cordon(ticket, agent, reason, out),

@@ -1,9 +1,9 @@
-//! The queues: how much waits and runs in each, and which hand out nothing for now.
+//! The queues: how much waits and runs in each, which hand out nothing for now, and what operators set of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_shared::domain::{DEFAULT_QUEUE, JobState, Pause, QueueRecord};
+use windlass_shared::domain::{DEFAULT_QUEUE, JobState, Pause, QueueRecord, QueueSettings};
 
 use crate::names::{NameId, Names};
 use crate::scheduling::Blocks;
@@ -12,30 +12,61 @@ use crate::{Core, Effect, Mark, Refusal, Reply, Ticket};
 /// Queues that may be paused at a time: each is a row and a name, and nobody means to pause more.
 const QUEUES_PAUSED_MAX: usize = 10_000;
 
-/// A queue that has jobs or is paused; any other is not there.
+/// A queue that has jobs, or of which something is decided; any other is not there.
 #[derive(Debug, Default)]
 struct Queue {
-    queued: u64,
-    running: u64,
+    waiting: Load,
+    running: Load,
     /// Uses the name once.
     pause: Option<Pause>,
+    /// Uses the name once.
+    settings: Option<Arc<QueueSettings>>,
+}
+
+/// Jobs, and the bytes of their specs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) jobs: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A queue as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) waiting: Load,
+    pub(crate) running: Load,
+    /// What is decided of it, each of which uses its name.
+    pub(crate) decisions: u32,
 }
 
 impl Queue {
-    fn count(&mut self, state: JobState) -> Option<&mut u64> {
+    fn load(&mut self, state: JobState) -> Option<&mut Load> {
         match state {
-            JobState::Blocked | JobState::Delayed | JobState::Queued | JobState::Coalesced => Some(&mut self.queued),
+            JobState::Blocked | JobState::Delayed | JobState::Queued | JobState::Coalesced => Some(&mut self.waiting),
             JobState::Leased | JobState::Running | JobState::Cancelling => Some(&mut self.running),
             JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Expired => None,
         }
     }
 
+    fn counted(&self) -> Counted {
+        let decisions = u32::from(self.pause.is_some()) + u32::from(self.settings.is_some());
+        Counted { waiting: self.waiting, running: self.running, decisions }
+    }
+
     fn is_idle(&self) -> bool {
-        self.queued == 0 && self.running == 0 && self.pause.is_none()
+        let Counted { waiting, running, decisions } = self.counted();
+        waiting.jobs == 0 && running.jobs == 0 && decisions == 0
     }
 
     fn record(&self, name: Arc<str>) -> QueueRecord {
-        QueueRecord { name, pause: self.pause.clone(), queued: self.queued, running: self.running }
+        QueueRecord {
+            name,
+            pause: self.pause.clone(),
+            queued: self.waiting.jobs,
+            queued_bytes: self.waiting.bytes,
+            running: self.running.jobs,
+            settings: self.settings.clone(),
+        }
     }
 }
 
@@ -43,6 +74,7 @@ impl Queue {
 pub(crate) struct Queues {
     table: BTreeMap<NameId, Queue>,
     paused: usize,
+    set: usize,
 }
 
 impl Queues {
@@ -54,18 +86,48 @@ impl Queues {
         self.table.get(&queue)?.pause.as_ref()
     }
 
-    /// A job of the queue went from one state to another; none: it was not there, or is not any more.
-    pub(crate) fn moved(&mut self, name: NameId, from: Option<JobState>, to: Option<JobState>) {
+    /// What operators set of a queue; none: nothing.
+    pub(crate) fn settings_of(&self, queue: NameId) -> Option<&Arc<QueueSettings>> {
+        self.table.get(&queue)?.settings.as_ref()
+    }
+
+    /// Queues that have settings.
+    pub(crate) fn with_settings(&self) -> usize {
+        self.set
+    }
+
+    /// What waits in a queue.
+    pub(crate) fn waiting_in(&self, queue: NameId) -> Load {
+        self.table.get(&queue).map_or_else(Load::default, |queue| queue.waiting)
+    }
+
+    /// A job of the queue went from one state to another; none: it was not there, or is not any more. With the bytes of its spec.
+    pub(crate) fn moved(&mut self, name: NameId, bytes: u32, from: Option<JobState>, to: Option<JobState>) {
         let queue = self.table.entry(name).or_default();
-        if let Some(count) = from.and_then(|state| queue.count(state)) {
-            *count -= 1;
+        if let Some(load) = from.and_then(|state| queue.load(state)) {
+            load.jobs -= 1;
+            load.bytes -= u64::from(bytes);
         }
-        if let Some(count) = to.and_then(|state| queue.count(state)) {
-            *count += 1;
+        if let Some(load) = to.and_then(|state| queue.load(state)) {
+            load.jobs += 1;
+            load.bytes += u64::from(bytes);
         }
         if queue.is_idle() {
             self.table.remove(&name);
         }
+    }
+
+    /// None: nothing is set of it any more.
+    pub(crate) fn set(&mut self, name: &Arc<str>, settings: Option<Arc<QueueSettings>>, names: &mut Names) {
+        let id = names.add(name);
+        let queue = self.table.entry(id).or_default();
+        let (after, before) = (settings.is_some(), std::mem::replace(&mut queue.settings, settings).is_some());
+        if queue.is_idle() {
+            self.table.remove(&id);
+        }
+        self.set = self.set + usize::from(after) - usize::from(before);
+        // The name that was added here stays for the settings, and goes with them.
+        (usize::from(after)..usize::from(before) + 1).for_each(|_| names.remove(id));
     }
 
     /// Whether that changed anything but the reason.
@@ -92,8 +154,8 @@ impl Queues {
     }
 
     /// As counted, for checks.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = (NameId, u64, u64, bool)> {
-        self.table.iter().map(|(id, queue)| (*id, queue.queued, queue.running, queue.pause.is_some()))
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (NameId, Counted)> {
+        self.table.iter().map(|(id, queue)| (*id, queue.counted()))
     }
 }
 
@@ -127,17 +189,23 @@ impl Core {
             out.push(Effect::Reply(ticket, Reply::Queue(Err(Refusal::PausesFull { limit }))));
             return;
         }
-        self.restore_pause(name, pause.clone());
-        out.push(Effect::Mark(Mark::Queue { name: name.clone(), pause: Some(pause) }));
+        self.restore_pause(name, pause);
+        self.mark_queue(name, out);
         out.push(Effect::Reply(ticket, Reply::Queue(Ok(self.queue(name)))));
     }
 
     pub(crate) fn resume(&mut self, ticket: Ticket, name: &Arc<str>, out: &mut Vec<Effect>) {
         if let Some(id) = self.queues.resume(name, &mut self.jobs.names) {
             self.scheduler.block_queue(id, Blocks::PAUSE, false);
-            out.push(Effect::Mark(Mark::Queue { name: name.clone(), pause: None }));
+            self.mark_queue(name, out);
         }
         out.push(Effect::Reply(ticket, Reply::Queue(Ok(self.queue(name)))));
+    }
+
+    /// All that is decided of a queue, to be kept.
+    pub(crate) fn mark_queue(&self, name: &Arc<str>, out: &mut Vec<Effect>) {
+        let QueueRecord { name, pause, settings, .. } = self.queue(name);
+        out.push(Effect::Mark(Mark::Queue { name, pause, settings }));
     }
 
     pub(crate) fn restore_pause(&mut self, name: &Arc<str>, pause: Pause) {

@@ -60,12 +60,14 @@ impl Core {
 
     fn restore_mark(&mut self, now: Now, mark: Mark) {
         match mark {
-            Mark::Queue { name, pause: Some(pause) } => self.restore_pause(&name, pause),
+            Mark::Queue { name, pause, settings } => {
+                pause.into_iter().for_each(|pause| self.restore_pause(&name, pause));
+                settings.into_iter().for_each(|settings| self.set_queue(now, &name, Some(settings)));
+            }
             Mark::Agent { id, order: Some(order) } => self.restore_order(now, id, order),
             Mark::Limit { key, settings: Some(settings) } => self.restore_limit(now, &key, settings),
             Mark::Cooldown { key, cooldown: Some(cooldown) } => self.restore_cooldown(now, &key, cooldown),
-            Mark::Queue { pause: None, .. }
-            | Mark::Agent { order: None, .. }
+            Mark::Agent { order: None, .. }
             | Mark::Limit { settings: None, .. }
             | Mark::Cooldown { cooldown: None, .. } => {}
         }
@@ -114,7 +116,7 @@ impl Core {
     fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
         let (lane, mut extra) = self.join_lane(&record.header, usize::MAX).expect("shapes on record are not refused");
         let queue = self.scheduler.lanes.get(lane).profile.queue;
-        self.queues.moved(queue, None, Some(record.state));
+        self.queues.moved(queue, record.spec_bytes, None, Some(record.state));
         if record.tried.is_some() {
             extra.get_or_insert_default().tried = record.tried;
         }
@@ -131,6 +133,7 @@ impl Core {
             detail: record.detail,
             extra,
             lane,
+            spec_bytes: record.spec_bytes,
             generation: record.generation,
             attempts: record.attempts,
             retry: record.header.retry,

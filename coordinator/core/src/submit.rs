@@ -19,7 +19,8 @@ impl Core {
         if self.jobs.len() >= limit {
             return Err(Refusal::JobsFull { limit });
         }
-        let Submission { job: id, header } = submission;
+        let Submission { job: id, header, spec_bytes } = submission;
+        self.check_room(&header.queue, spec_bytes)?;
         let (lane, extra) = self.join_lane(&header, self.options.shapes_max)?;
         let revision = self.next_revision();
         let queue = self.scheduler.lanes.get(lane).profile.queue;
@@ -35,6 +36,7 @@ impl Core {
             detail: None,
             extra,
             lane,
+            spec_bytes,
             generation: 1,
             attempts: 0,
             retry: header.retry,
@@ -49,7 +51,7 @@ impl Core {
             cancel_requested: false,
             worker_deaths: 0,
         });
-        self.queues.moved(queue, None, Some(JobState::Queued));
+        self.queues.moved(queue, spec_bytes, None, Some(JobState::Queued));
         self.join_chain(slot);
         self.line_up(slot);
         out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt: None })));
@@ -105,7 +107,7 @@ impl Core {
         job.revision = revision;
         job.updated_at = now.wall;
         let queue = self.scheduler.lanes.get(job.lane).profile.queue;
-        self.queues.moved(queue, Some(job.state), Some(state));
+        self.queues.moved(queue, job.spec_bytes, Some(job.state), Some(state));
         job.state = state;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 use windlass_shared::convert;
-use windlass_shared::domain::{Pause, QueueRecord};
+use windlass_shared::domain::{Pause, QueueField, QueueRecord, QueueSettings};
 use windlass_shared::fault::Invalid;
 use windlass_shared::pb;
 use windlass_shared::pb::queue_service_server::QueueService;
@@ -41,6 +41,13 @@ fn resume_request(request: &pb::ResumeQueueRequest) -> Result<Arc<str>, Invalid>
     convert::queue_name("queue", &request.queue)
 }
 
+fn update_request(request: &pb::UpdateQueueRequest) -> Result<(Arc<str>, QueueSettings, Vec<QueueField>), Invalid> {
+    convert::request_id("request_id", &request.request_id)?;
+    let name = convert::queue_name("queue", &request.queue)?;
+    let (settings, fields) = convert::queue_settings(request)?;
+    Ok((name, settings, fields))
+}
+
 #[tonic::async_trait]
 impl QueueService for Api {
     async fn list_queues(
@@ -56,6 +63,15 @@ impl QueueService for Api {
         let name = convert::queue_name("queue", &request.get_ref().queue).map_err(|err| to_status(&err))?;
         let queue = self.driver.queue(name).await.map_err(|err| to_status(&err))?;
         Ok(Response::new(pb::GetQueueResponse { queue: Some(convert::queue_to_wire(&queue)) }))
+    }
+
+    async fn update_queue(
+        &self,
+        request: Request<pb::UpdateQueueRequest>,
+    ) -> Result<Response<pb::UpdateQueueResponse>, Status> {
+        let (name, settings, fields) = update_request(request.get_ref()).map_err(|err| to_status(&err))?;
+        let queue = self.driver.update_queue(name, settings, fields).await.map_err(|err| to_status(&err))?;
+        Ok(Response::new(pb::UpdateQueueResponse { queue: Some(convert::queue_to_wire(&queue)) }))
     }
 
     async fn pause_queue(

@@ -47,6 +47,13 @@ impl Fault for SubmitError {
         }
     }
 
+    fn quota(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) => why.quota(),
+            _ => None,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded => Some(Duration::from_millis(100)),

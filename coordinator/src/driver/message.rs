@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use windlass_core::{Core, Refusal};
 use windlass_shared::domain::{
-    AgentHello, AgentRecord, Credit, JobHeader, LimitRecord, LimitSettings, Pause, QueueRecord, ReportItem,
+    AgentHello, AgentRecord, Credit, JobHeader, LimitRecord, LimitSettings, Pause, QueueField, QueueRecord,
+    QueueSettings, ReportItem,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now};
@@ -29,6 +30,12 @@ pub(crate) enum Control {
     },
     Resume {
         queue: Arc<str>,
+        reply: oneshot::Sender<Result<QueueRecord, Refusal>>,
+    },
+    UpdateQueue {
+        queue: Arc<str>,
+        settings: Box<QueueSettings>,
+        fields: Vec<QueueField>,
         reply: oneshot::Sender<Result<QueueRecord, Refusal>>,
     },
     Limit {

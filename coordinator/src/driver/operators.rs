@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use windlass_core::{Core, Refusal};
 use windlass_shared::convert::LabelFilter;
-use windlass_shared::domain::{AgentRecord, LimitRecord, Pause, QueueRecord};
+use windlass_shared::domain::{AgentRecord, LimitRecord, Pause, QueueField, QueueRecord, QueueSettings};
 use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
@@ -35,6 +35,13 @@ impl Fault for WishError {
         match self {
             Self::Refused(why) => why.reason(),
             Self::Stopping(why) => why.reason(),
+        }
+    }
+
+    fn quota(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) => why.quota(),
+            Self::Stopping(_) => None,
         }
     }
 
@@ -125,6 +132,17 @@ impl DriverHandle {
     /// Hands out jobs of a queue again.
     pub(crate) async fn resume(&self, queue: Arc<str>) -> Result<QueueRecord, WishError> {
         Ok(self.ask(|reply| Control::Resume { queue, reply }).await??)
+    }
+
+    /// Sets something of a queue; it is on record when this answers.
+    pub(crate) async fn update_queue(
+        &self,
+        queue: Arc<str>,
+        settings: QueueSettings,
+        fields: Vec<QueueField>,
+    ) -> Result<QueueRecord, WishError> {
+        let settings = Box::new(settings);
+        Ok(self.ask(|reply| Control::UpdateQueue { queue, settings, fields, reply }).await??)
     }
 
     /// What holds for a key, or is set for a beginning of keys.

@@ -59,8 +59,9 @@ impl Repeats {
                 Err(unreadable) => return Resolved::Known(Err(unreadable)),
             }
         }
+        let spec_bytes = u32::try_from(spec.len()).unwrap_or(u32::MAX);
         batch.specs.push((job, spec));
-        jobs.push(Submission { job, header });
+        jobs.push(Submission { job, header, spec_bytes });
         Resolved::New(job)
     }
 

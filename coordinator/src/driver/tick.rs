@@ -73,6 +73,9 @@ impl Driver {
                 Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
             }
             Control::Resume { queue, reply } => Input::Resume { ticket: self.ticket(Waiting::Queue(reply)), queue },
+            Control::UpdateQueue { queue, settings, fields, reply } => {
+                Input::UpdateQueue { ticket: self.ticket(Waiting::Queue(reply)), queue, settings, fields }
+            }
             Control::Limit { key, wish, reply } => self.wish(key, wish, reply),
             Control::Order { agent, wish, reply } => self.order(agent, wish, reply),
             Control::Hello { session, hello } => Input::Hello { session, hello },

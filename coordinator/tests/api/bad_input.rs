@@ -343,6 +343,7 @@ fn rows() -> Vec<Row> {
         operator_rows(),
         queue_rows(),
         limits_rows::limit_rows(),
+        limits_rows::settings_rows(),
         pools::pool_rows(),
         pools::worker_rows(),
     ];

@@ -1,10 +1,15 @@
 //! Queues are shown, paused and resumed.
 
+use prost::Message;
+use tonic_types::StatusExt;
 use windlass_coordinator::Options;
 use windlass_shared::domain::AttemptState;
 use windlass_shared::pb;
 
-use crate::rig::{Rig, ended, exec};
+use crate::rig::{Rig, ended, exec, reason};
+
+/// Of the spec of a job that the rig submits.
+const BYTES: u64 = 8;
 
 async fn pause(rig: &Rig, queue: &str, reason: &str) -> pb::Queue {
     let request = pb::PauseQueueRequest { queue: queue.into(), reason: reason.into(), ..Default::default() };
@@ -22,7 +27,7 @@ async fn get(rig: &Rig, queue: &str) -> pb::Queue {
 }
 
 fn queue(name: &str, queued: u64, running: u64) -> pb::Queue {
-    pb::Queue { name: name.into(), queued, running, ..Default::default() }
+    pb::Queue { name: name.into(), queued, running, queued_bytes: queued * BYTES, ..Default::default() }
 }
 
 #[tokio::test]
@@ -83,6 +88,82 @@ async fn pages_of_queues_go_by_name() {
         }
     }
     assert_eq!(names, ["a", "b", "c", "default", "z"]);
+}
+
+async fn update(rig: &Rig, queue: &str, settings: pb::QueueSettings, paths: &[&str]) -> pb::Queue {
+    let update_mask =
+        (!paths.is_empty()).then(|| prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() });
+    let request =
+        pb::UpdateQueueRequest { queue: queue.into(), settings: Some(settings), update_mask, ..Default::default() };
+    rig.queues().update_queue(request).await.expect("updated").into_inner().queue.expect("the queue")
+}
+
+#[tokio::test]
+async fn what_a_mask_names_is_set_or_taken_back_and_the_rest_stays() {
+    let rig = Rig::start().await;
+    let settings =
+        pb::QueueSettings { weight: Some(3), max_running: Some(5), max_depth: Some(7), ..Default::default() };
+    let shown = update(&rig, "bulk", settings, &["weight", "max_running"]).await.settings.expect("set");
+    assert_eq!((shown.weight, shown.max_running, shown.max_depth), (Some(3), Some(5), None));
+    let shown = update(&rig, "bulk", pb::QueueSettings::default(), &["weight"]).await.settings.expect("set");
+    assert_eq!((shown.weight, shown.max_running), (Some(1), Some(5)));
+    assert_eq!(update(&rig, "bulk", pb::QueueSettings::default(), &[]).await, queue("bulk", 0, 0), "nothing is set");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_each_job_that_is_too_many_and_takes_the_others_of_the_batch() {
+    let rig = Rig::start().await;
+    update(&rig, "small", pb::QueueSettings { max_depth: Some(2), ..Default::default() }, &[]).await;
+    let item = |queue: &str| pb::SubmitJobRequest {
+        spec: pb::JobSpec { queue: queue.into(), ..exec(&["true"]) }.encode_to_vec().into(),
+        request_id: String::new(),
+    };
+    let requests = ["small", "small", "other", "small", "other"].map(item).to_vec();
+    let answer = rig.jobs().batch_submit_jobs(pb::BatchSubmitJobsRequest { requests }).await.expect("answered");
+    let results: Vec<_> = answer.into_inner().results.into_iter().filter_map(|one| one.result).collect();
+    let taken =
+        |one: &pb::batch_submit_jobs_result::Result| matches!(one, pb::batch_submit_jobs_result::Result::JobId(_));
+    assert_eq!(results.iter().map(taken).collect::<Vec<_>>(), [true, true, true, false, true]);
+    let status = rig.jobs().submit_job(item("small")).await.expect_err("it is full");
+    assert_eq!((status.code(), &*reason(&status)), (tonic::Code::ResourceExhausted, "QUEUE_FULL"));
+    let details = status.get_error_details();
+    let quota = &details.quota_failure().expect("what there is no more of").violations[0];
+    assert_eq!(quota.subject, "queues/small");
+    assert!(details.retry_info().is_some());
+    let shown = get(&rig, "small").await;
+    assert_eq!(shown.queued, 2);
+    assert_eq!(shown.queued_bytes, 2 * item("small").spec.len() as u64);
+}
+
+#[tokio::test]
+async fn settings_outlive_the_coordinator_beside_a_pause_and_so_does_what_waits() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let options = || Options { data: Some(dir.path().into()), ..Options::default() };
+    let rig = Rig::start_with(options()).await;
+    let settings = pb::QueueSettings {
+        weight: Some(2),
+        max_running: Some(9),
+        rate: Some(pb::Rate { cost: 5.0, period: None, burst: Some(1.0) }),
+        max_depth: Some(1),
+        max_bytes: Some(1_000),
+        aging_step: Some(prost_types::Duration { seconds: 7, nanos: 0 }),
+        placement: pb::queue_settings::Placement::Spread.into(),
+        fairness_weights: [("tenant:1".to_owned(), 4)].into(),
+        unsatisfiable_after: Some(prost_types::Duration { seconds: 9, nanos: 0 }),
+    };
+    pause(&rig, "bulk", "later").await;
+    update(&rig, "bulk", settings, &[]).await;
+    let spec = pb::JobSpec { queue: "bulk".into(), ..exec(&["true"]) };
+    rig.submit_spec(spec.clone()).await;
+    let before = get(&rig, "bulk").await;
+    assert!(before.queued_bytes > 0);
+    rig.stop.cancel();
+    assert!(rig.running.done().await);
+    let rig = Rig::start_with(options()).await;
+    assert_eq!(get(&rig, "bulk").await, before);
+    let request = pb::SubmitJobRequest { spec: spec.encode_to_vec().into(), request_id: String::new() };
+    assert_eq!(reason(&rig.jobs().submit_job(request).await.expect_err("it is full")), "QUEUE_FULL");
+    assert!(resume(&rig, "bulk").await.settings.is_some(), "they are not the pause's");
 }
 
 #[tokio::test]

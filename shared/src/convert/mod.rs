@@ -31,7 +31,7 @@ pub use limits::{cooldown_span, limit_key, limit_pattern, limit_settings, limit_
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
 pub use name::{name_filter, queue_name, required_name};
 pub use pools::{pool_to_wire, worker_logs_to_wire, worker_to_wire};
-pub use queues::queue_to_wire;
+pub use queues::{queue_settings, queue_to_wire};
 pub use requests::{
     LabelFilter, agent_id, detail, duration, id_prefix, instant, job_id, job_ids, job_states, label_filters, page_size,
     request_id, signal, worker_id,

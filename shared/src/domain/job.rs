@@ -222,6 +222,8 @@ pub struct JobRecord {
     pub tried: Option<Arc<Tried>>,
     /// Whether it is FAILED and kept for a person to look at and requeue.
     pub dead_lettered: bool,
+    /// Bytes of its spec; 0 in records of before they were counted.
+    pub spec_bytes: u32,
 }
 
 /// A job as it is shown: the record, what was submitted, and how its attempts went.

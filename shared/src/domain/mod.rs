@@ -10,6 +10,7 @@ mod demand;
 mod job;
 mod limit;
 mod log;
+mod placement_policy;
 mod pool;
 mod queue;
 mod session;
@@ -30,10 +31,11 @@ pub use demand::{Affinity, Constraint, Demand, Fairness, LimitUse, Must, OnConfl
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use limit::{Cooldown, LimitRecord, LimitSettings, Rate};
 pub use log::{LogChunk, LogStream, PushedLog};
+pub use placement_policy::PlacementPolicy;
 pub use pool::{
     Breaker, BreakerState, PoolAnswer, PoolAsk, PoolRefusal, PoolReply, PoolState, WorkerCounts, WorkerKill, WorkerLogs,
 };
-pub use queue::{DEFAULT_QUEUE, Pause, QueueRecord};
+pub use queue::{DEFAULT_QUEUE, Pause, QueueField, QueueRecord, QueueSettings};
 pub use session::{AgentHello, Assignment, Credit, News, ReportItem, Seen, StopOrder, Welcome};
 pub use spec::{
     CallSpec, ExecSpec, Execution, JobHeader, JobSpec, OnAgentLost, OnDisconnect, Preset, RetryPolicy, Trace, Work,

@@ -1,8 +1,8 @@
 //! A queue that is paused hands out nothing, and forgets nothing.
 
-use windlass_shared::domain::RetryPolicy;
+use windlass_shared::domain::{QueueField, QueueSettings, RetryPolicy};
 
-use crate::rig::{Rig, call, header, pool};
+use crate::rig::{Rig, SPEC_BYTES, call, header, pool};
 
 fn of_queue(queue: &str) -> windlass_shared::domain::JobHeader {
     windlass_shared::domain::JobHeader { queue: queue.into(), ..header(0, RetryPolicy::NONE) }
@@ -119,4 +119,44 @@ fn a_pause_holds_over_a_restart() {
     rig.submit(2);
     rig.restart();
     assert_eq!(rig.core.queue("default").pause, None);
+}
+
+#[test]
+fn settings_of_a_queue_are_taken_field_by_field_and_hold_over_a_restart() {
+    let mut rig = Rig::default();
+    let asked = QueueSettings { weight: 3, depth_max: Some(1), ..QueueSettings::default() };
+    assert_eq!(
+        rig.update_queue("bulk", asked.clone(), &[QueueField::Weight]),
+        ["mark queue bulk resumed, set", "reply bulk 0+0"]
+    );
+    assert_eq!(rig.update_queue("bulk", asked.clone(), &[QueueField::Weight]), ["reply bulk 0+0"], "it was so");
+    rig.restart();
+    let shown = rig.core.queue("bulk").settings.expect("set");
+    assert_eq!((shown.weight, shown.depth_max), (3, None));
+    rig.pause("bulk");
+    assert_eq!(
+        rig.update_queue("bulk", QueueSettings::default(), &QueueField::ALL),
+        ["mark queue bulk paused", "reply bulk paused 0+0"]
+    );
+    assert_eq!(rig.core.queue("bulk").settings, None);
+}
+
+#[test]
+fn a_queue_takes_no_more_jobs_or_bytes_than_may_wait_in_it_but_those_that_wait_again() {
+    let mut rig = Rig::default();
+    let fields = [QueueField::DepthMax, QueueField::BytesMax];
+    rig.update_queue("default", QueueSettings { depth_max: Some(1), ..QueueSettings::default() }, &fields);
+    rig.join(1, 1);
+    rig.submit_retrying(1, 3);
+    rig.submit(2);
+    let full = rig.submit(3);
+    assert_eq!(full.len(), 1, "{full:?}");
+    assert!(full[0].contains("1 jobs wait in queue default"), "{full:?}");
+    rig.started(1, 1, 1);
+    let again = rig.failed(1, 1, 1);
+    assert!(again[0].starts_with("record 1 DELAYED"), "{again:?}");
+    let bytes = QueueSettings { bytes_max: Some(u64::from(SPEC_BYTES) * 3 - 1), ..QueueSettings::default() };
+    rig.update_queue("default", bytes, &fields);
+    assert!(rig.submit(3)[0].starts_with("record 3"), "one waits, and one more fits");
+    assert!(rig.submit(4)[0].contains("29 bytes"), "and no other");
 }

@@ -170,7 +170,8 @@ impl World {
             handler: random.bool().then(|| HANDLERS[random.usize(..3)].into()),
             ..header(random.i8(-1..2), retry)
         };
-        let (ticket, jobs) = (self.ticket(), vec![Submission { job: JobId::from_bytes(id), header }]);
+        let (ticket, jobs) =
+            (self.ticket(), vec![Submission { job: JobId::from_bytes(id), header, spec_bytes: self.jobs }]);
         self.give(Input::Submit { ticket, jobs });
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
     AgentHello, AttemptState, Credit, Exit, ExitStatus, JobHeader, JobRecord, Lease, LimitRecord, LimitSettings, News,
-    OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, Reason, ReportItem, RetryPolicy,
+    OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, QueueField, QueueSettings, Reason, ReportItem, RetryPolicy,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
@@ -25,6 +25,9 @@ pub(crate) struct Rig {
     /// And what operators decided, by whom it is about.
     marks: BTreeMap<String, Mark>,
 }
+
+/// Of every job here.
+pub(crate) const SPEC_BYTES: u32 = 10;
 
 pub(crate) fn job(n: u8) -> JobId {
     JobId::from_bytes([n; 16])
@@ -119,6 +122,12 @@ impl Rig {
         self.step(Input::SetLimit { ticket: Ticket(self.ticket), key: key.into(), settings })
     }
 
+    pub(crate) fn update_queue(&mut self, name: &str, settings: QueueSettings, fields: &[QueueField]) -> Vec<String> {
+        self.ticket += 1;
+        let (settings, fields) = (Box::new(settings), fields.to_vec());
+        self.step(Input::UpdateQueue { ticket: Ticket(self.ticket), queue: name.into(), settings, fields })
+    }
+
     /// For so long, or no more.
     pub(crate) fn cool(&mut self, key: &str, time: Option<Duration>) -> Vec<String> {
         self.ticket += 1;
@@ -193,7 +202,7 @@ impl Rig {
 
     pub(crate) fn submit_as(&mut self, n: u8, header: JobHeader) -> Vec<String> {
         let ticket = self.ticket();
-        self.step(Input::Submit { ticket, jobs: vec![Submission { job: job(n), header }] })
+        self.step(Input::Submit { ticket, jobs: vec![Submission { job: job(n), header, spec_bytes: SPEC_BYTES }] })
     }
 
     pub(crate) fn submit_retrying(&mut self, n: u8, attempts_max: u16) -> Vec<String> {
@@ -319,8 +328,9 @@ impl Rig {
 
     fn show(&mut self, effect: &Effect) -> String {
         match effect {
-            Effect::Mark(Mark::Queue { name, pause }) => {
-                format!("mark queue {name} {}", if pause.is_some() { "paused" } else { "resumed" })
+            Effect::Mark(Mark::Queue { name, pause, settings }) => {
+                let set = if settings.is_some() { ", set" } else { "" };
+                format!("mark queue {name} {}{set}", if pause.is_some() { "paused" } else { "resumed" })
             }
             Effect::Mark(Mark::Agent { id, order }) => {
                 let order = order.as_ref().map_or("active", |order| match order.kind {

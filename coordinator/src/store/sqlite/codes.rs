@@ -1,7 +1,7 @@
 //! The numbers that stand for states and reasons on disk. They are the store's own: a number once given keeps its meaning for
 //! ever, whatever becomes of the contract or of the order of variants.
 
-use windlass_shared::domain::{AttemptState, Execution, JobState, OnAgentLost, Preset, Proof, Reason};
+use windlass_shared::domain::{AttemptState, Execution, JobState, OnAgentLost, PlacementPolicy, Preset, Proof, Reason};
 
 /// Something that has a number on disk.
 pub(super) trait Code: Sized + Copy {
@@ -47,6 +47,7 @@ codes! {
         1 Blocked, 2 Delayed, 3 Queued, 4 Leased, 5 Running, 6 Cancelling, 7 Succeeded, 8 Failed, 9 Cancelled, 10 Expired,
         11 Coalesced,
     }
+    PlacementPolicy { 1 LeastLoaded, 2 RoundRobin, 3 WeightedRoundRobin, 4 BinPack, 5 Spread, 6 Sticky }
     AttemptState {
         1 Leased, 2 Starting, 3 Running, 4 Stopping, 5 Succeeded, 6 Failed, 7 TimedOut, 8 Cancelled, 9 Interrupted, 10 Lost,
         11 Rejected, 12 Returned,

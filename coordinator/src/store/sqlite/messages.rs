@@ -2,6 +2,8 @@
 //!
 //! Ids and digests are plain vectors: to write a `Bytes`, prost clones it, and the first clone of one made for the occasion allocates.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -66,6 +68,8 @@ pub(super) struct HeadRow {
     pub(super) tried: Option<TriedRow>,
     #[prost(bool, tag = "28")]
     pub(super) dead_lettered: bool,
+    #[prost(uint32, tag = "29")]
+    pub(super) spec_bytes: u32,
 }
 
 /// What a job remembers of the attempts that failed.
@@ -132,7 +136,7 @@ pub(super) struct GrantRow {
 /// What an operator decided; what it is about is the row's key.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct MarkRow {
-    /// 1 a pause, 2 a cordon, 3 a drain, 4 a limit, 5 a cooldown.
+    /// 1 a pause, 2 a cordon, 3 a drain, 4 a limit, 5 a cooldown, 6 settings of a queue that is not paused.
     #[prost(uint32, tag = "1")]
     pub(super) kind: u32,
     #[prost(string, optional, tag = "2")]
@@ -143,6 +147,29 @@ pub(super) struct MarkRow {
     pub(super) until: Option<i64>,
     #[prost(message, optional, tag = "5")]
     pub(super) limit: Option<LimitRow>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) queue: Option<QueueRow>,
+}
+
+/// What operators set of a queue.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct QueueRow {
+    #[prost(uint32, tag = "1")]
+    pub(super) weight: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(super) limit: Option<LimitRow>,
+    #[prost(uint32, optional, tag = "3")]
+    pub(super) depth_max: Option<u32>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) bytes_max: Option<u64>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) aging_step: Option<Span>,
+    #[prost(uint32, tag = "6")]
+    pub(super) placement: u32,
+    #[prost(btree_map = "string, uint32", tag = "7")]
+    pub(super) fairness_weights: BTreeMap<String, u32>,
+    #[prost(message, optional, tag = "8")]
+    pub(super) unsatisfiable_after: Option<Span>,
 }
 
 /// What a limit allows.

@@ -245,7 +245,7 @@ fn a_damaged_missing_or_stray_result_is_named_and_never_handed_out() {
 fn a_damaged_pause_or_cordon_stops_the_start() {
     let mut bed = Bed::new(Kind::Sqlite);
     let pause = Some(windlass_shared::domain::Pause { reason: Some("why".into()) });
-    let mark = windlass_core::Mark::Queue { name: "bulk".into(), pause };
+    let mark = windlass_core::Mark::Queue { name: "bulk".into(), pause, settings: None };
     bed.commit(crate::store::Batch { marks: vec![mark], ..Default::default() });
     bed.close();
     flip(&bed, "marks", "blob", "key = 'queue/bulk'");

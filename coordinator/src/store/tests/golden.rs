@@ -136,7 +136,7 @@ fn write_version_2() {
     let order = Order { kind: drain, reason: Some("new disk".into()), agent_name: name() };
     let cordon = Order { kind: OrderKind::Cordon, reason: None, agent_name: name() };
     let marks = vec![
-        Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }) },
+        Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }), settings: None },
         Mark::Agent { id: AgentId::new([1; 16]), order: Some(order) },
         Mark::Agent { id: AgentId::new([2; 16]), order: Some(cordon) },
     ];

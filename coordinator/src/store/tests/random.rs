@@ -79,7 +79,7 @@ impl World {
 
     fn submit(&mut self) -> Input {
         let count = self.random.usize(1..8);
-        let jobs = (0..count).map(|_| Submission { job: self.job(), header: self.header() }).collect();
+        let jobs = (0..count).map(|_| Submission { job: self.job(), header: self.header(), spec_bytes: 9 }).collect();
         Input::Submit { ticket: Ticket(self.number()), jobs }
     }
 

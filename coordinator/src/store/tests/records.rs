@@ -163,6 +163,7 @@ impl Draw {
             infra_losses: self.small(),
             interruptions: self.small(),
             worker_deaths: self.small(),
+            spec_bytes: self.small(),
             attempts: self.small(),
             tried: self.maybe(Self::tried),
             dead_lettered: self.0.bool(),

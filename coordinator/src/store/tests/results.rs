@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use windlass_core::Mark;
-use windlass_shared::domain::{CallResult, Cooldown, LimitSettings, Order, OrderKind, Pause, Rate};
+use windlass_shared::domain::{
+    CallResult, Cooldown, LimitSettings, Order, OrderKind, Pause, PlacementPolicy, QueueSettings, Rate,
+};
 use windlass_shared::ids::AgentId;
 use windlass_shared::time::Timestamp;
 
@@ -59,6 +61,20 @@ fn order(kind: OrderKind) -> Order {
     Order { kind, reason: Some("new disk".into()), agent_name: "a1".into() }
 }
 
+fn queue_with_settings(rate: Rate) -> Mark {
+    let settings = QueueSettings {
+        weight: 3,
+        limit: LimitSettings { units_max: Some(4), rate: Some(rate) },
+        depth_max: Some(5),
+        bytes_max: Some(u64::MAX),
+        aging_step: Duration::from_millis(1),
+        placement: PlacementPolicy::Sticky,
+        fairness_weights: [("tenant:1".into(), 9)].into(),
+        unsatisfiable_after: Some(Duration::from_nanos(1)),
+    };
+    Mark::Queue { name: "later".into(), pause: None, settings: Some(settings.into()) }
+}
+
 #[test]
 fn what_operators_decided_comes_back_until_it_is_taken_back() {
     let mut bed = Bed::new(Kind::Sqlite);
@@ -75,20 +91,21 @@ fn what_operators_decided_comes_back_until_it_is_taken_back() {
         Mark::Cooldown { key: "b".into(), cooldown: Some(Cooldown { until: Timestamp(8), reason: None }) },
         Mark::Limit { key: "api".into(), settings: Some(LimitSettings { units_max: Some(0), rate: None }) },
         Mark::Limit { key: "tenant:*".into(), settings: Some(LimitSettings { units_max: None, rate: Some(rate) }) },
-        Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }) },
-        Mark::Queue { name: "default".into(), pause: Some(Pause { reason: None }) },
+        Mark::Queue { name: "bulk".into(), pause: Some(Pause { reason: Some("too much".into()) }), settings: None },
+        Mark::Queue { name: "default".into(), pause: Some(Pause { reason: None }), settings: None },
     ];
+    let marks = [marks, vec![queue_with_settings(rate)]].concat();
     for one in &marks {
         mark(&mut bed, one.clone());
     }
     assert_eq!(bed.reopen().marks, marks);
     let later = Mark::Agent { id: agent(1), order: Some(order(OrderKind::Drain(None))) };
     mark(&mut bed, later.clone());
-    mark(&mut bed, Mark::Queue { name: "default".into(), pause: None });
+    mark(&mut bed, Mark::Queue { name: "default".into(), pause: None, settings: None });
     mark(&mut bed, Mark::Agent { id: agent(2), order: None });
     mark(&mut bed, Mark::Agent { id: agent(9), order: None });
     mark(&mut bed, Mark::Cooldown { key: "b".into(), cooldown: None });
     mark(&mut bed, Mark::Limit { key: "api".into(), settings: None });
-    let left = [2, 3, 6, 7].map(|n: usize| marks[n].clone());
+    let left = [2, 3, 6, 7, 9].map(|n: usize| marks[n].clone());
     assert_eq!(bed.reopen().marks, [&[later], &left[..]].concat());
 }

@@ -54,6 +54,7 @@ impl Script {
             infra_losses: 0,
             interruptions: 0,
             worker_deaths: 0,
+            spec_bytes: 0,
             attempts: 0,
             tried: None,
             dead_lettered: false,

@@ -1,4 +1,4 @@
-//! Rows of `LimitService`.
+//! Rows of `LimitService`, and of the settings of queues.
 
 use windlass_shared::limits;
 use windlass_shared::pb;
@@ -62,5 +62,73 @@ pub(super) fn limit_rows() -> Vec<Row> {
         ),
         invalid("LimitService/ClearCooldown", clear("*", ""), &["key"]),
         invalid("LimitService/ClearCooldown", clear("k", &long), &["request_id"]),
+    ]
+}
+
+pub(super) fn settings_rows() -> Vec<Row> {
+    let long = "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1);
+    let update = |queue: &str, change: fn(&mut pb::QueueSettings)| {
+        let mut settings = pb::QueueSettings::default();
+        change(&mut settings);
+        pb::UpdateQueueRequest { queue: queue.into(), settings: Some(settings), ..Default::default() }
+    };
+    let mask = |paths: &[&str]| {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let update_mask = Some(prost_types::FieldMask { paths });
+        pb::UpdateQueueRequest { queue: "q".into(), update_mask, ..Default::default() }
+    };
+    vec![
+        invalid("QueueService/UpdateQueue", update("", |_| {}), &["queue"]),
+        invalid("QueueService/UpdateQueue", update("q", |one| one.weight = Some(0)), &["settings.weight"]),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.max_running = Some(u32::MAX)),
+            &["settings.max_running"],
+        ),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.rate = Some(pb::Rate::default())),
+            &["settings.rate.cost"],
+        ),
+        invalid("QueueService/UpdateQueue", update("q", |one| one.max_depth = Some(u32::MAX)), &["settings.max_depth"]),
+        invalid("QueueService/UpdateQueue", update("q", |one| one.max_bytes = Some(u64::MAX)), &["settings.max_bytes"]),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.aging_step = seconds(0, 0)),
+            &["settings.aging_step"],
+        ),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.aging_step = seconds(700_000, 0)),
+            &["settings.aging_step"],
+        ),
+        invalid("QueueService/UpdateQueue", update("q", |one| one.placement = 9), &["settings.placement"]),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.fairness_weights.extend([("a b".into(), 1)])),
+            &["settings.fairness_weights[a b]"],
+        ),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.fairness_weights.extend([("a".into(), 0)])),
+            &["settings.fairness_weights[a]"],
+        ),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.fairness_weights.extend((0..1_001).map(|n| (n.to_string(), 1)))),
+            &["settings.fairness_weights"],
+        ),
+        invalid(
+            "QueueService/UpdateQueue",
+            update("q", |one| one.unsatisfiable_after = seconds(0, 0)),
+            &["settings.unsatisfiable_after"],
+        ),
+        invalid("QueueService/UpdateQueue", mask(&[]), &["update_mask"]),
+        invalid("QueueService/UpdateQueue", mask(&["weight", "name"]), &["update_mask.paths[1]"]),
+        invalid(
+            "QueueService/UpdateQueue",
+            pb::UpdateQueueRequest { request_id: long, ..mask(&["weight"]) },
+            &["request_id"],
+        ),
     ]
 }
