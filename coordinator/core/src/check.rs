@@ -8,9 +8,10 @@ use crate::Core;
 use crate::chains::ChainKey;
 use crate::keys::Slot;
 use crate::lease::Held;
+use crate::limits::LimitIx;
 use crate::names::NameId;
 use crate::queues::Load;
-use crate::scheduling::LaneId;
+use crate::scheduling::{LaneId, Place, ShapeId};
 use crate::supply::Supply;
 
 impl Core {
@@ -42,6 +43,7 @@ impl Core {
         self.check_chains();
         self.check_shapes();
         self.check_queues();
+        self.check_limits();
         self.check_names();
     }
 
@@ -116,6 +118,50 @@ impl Core {
         }
         for (key, busy) in busy {
             assert_eq!((busy, busy <= 1), (self.chains.busy(key), true), "{key:?}: a chain's jobs with agents");
+        }
+    }
+
+    /// What is in use is what is held, nobody is forgotten, and no lane waits for a limit that lets it through.
+    fn check_limits(&self) {
+        let mut in_use: BTreeMap<LimitIx, u64> = BTreeMap::new();
+        for (slot, _) in self.jobs.iter().filter(|(_, job)| job.held.is_some()) {
+            for take in self.takes_of(slot).iter() {
+                *in_use.entry(take.limit).or_default() += u64::from(take.units);
+            }
+        }
+        let lanes = || self.scheduler.lanes.iter();
+        for (limit, counted) in self.limits.iter() {
+            let name = self.limits.key(limit);
+            assert_eq!(counted.in_use, in_use.remove(&limit).unwrap_or_default(), "{name:?}: in use");
+            let users = lanes().flat_map(|(_, lane)| lane.takes.iter()).filter(|take| take.limit == limit).count();
+            assert_eq!(counted.users as usize, users + usize::from(counted.cools), "{name:?}: users");
+        }
+        assert!(in_use.is_empty(), "in use of limits that are not there: {in_use:?}");
+        let parked: BTreeSet<_> = self.scheduler.parking.lanes().collect();
+        let waits = lanes().filter_map(|(id, lane)| Some((lane.parked_head()?, lane.shape, id)));
+        assert_eq!(parked, waits.map(|((limit, place), shape, id)| (limit, shape, place, id)).collect(), "parked");
+        assert!(
+            self.scheduler.parking.is_sound(&self.scheduler.shares),
+            "a note of a parked lane is later than the truth"
+        );
+        self.check_parked(&parked);
+    }
+
+    fn check_parked(&self, parked: &BTreeSet<(LimitIx, ShapeId, Place, LaneId)>) {
+        // Of each limit and shape one lane goes after the other, so it is enough that one of them is blocked, or awake and without room.
+        let groups: BTreeSet<(LimitIx, ShapeId)> = parked.iter().map(|(limit, shape, ..)| (*limit, *shape)).collect();
+        for (limit, shape) in groups {
+            let has_room = self.agents.iter().any(|(_, agent)| {
+                let shape = self.scheduler.shapes.get(shape);
+                agent.could(shape) && agent.fits(shape, self.wall)
+            });
+            let of_group = parked.iter().filter(|(at, of, ..)| (*at, *of) == (limit, shape));
+            let blocked = of_group.clone().any(|(.., lane)| {
+                let takes = &self.scheduler.lanes.get(*lane).takes;
+                let here = takes.iter().filter(|take| take.limit == limit).copied().collect::<Vec<_>>();
+                self.limits.blocked(self.mono, &here).is_some()
+            });
+            assert!(blocked || !has_room, "{:?} lets lanes through that are parked at it", self.limits.key(limit));
         }
     }
 

@@ -21,7 +21,6 @@ mod jobs;
 mod keys;
 mod lease;
 mod limit_orders;
-#[cfg_attr(not(test), expect(dead_code, reason = "who waits for limits comes with the lanes of the queues"))]
 mod limits;
 mod lineup;
 mod names;
@@ -147,6 +146,7 @@ pub struct Core {
     last_tick: Option<Moment>,
     /// When the latest input came.
     wall: Timestamp,
+    mono: Moment,
 }
 
 impl Core {
@@ -169,6 +169,7 @@ impl Core {
             judge_from: Moment::default(),
             last_tick: None,
             wall: Timestamp::default(),
+            mono: Moment::default(),
             options,
         }
     }
@@ -183,7 +184,7 @@ impl Core {
 
     /// The same, added to `out`, so that a tick of many inputs fills one list.
     pub fn handle_into(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
-        self.wall = now.wall;
+        (self.wall, self.mono) = (now.wall, now.mono);
         match input {
             Input::Submit { ticket, jobs } => self.submit(now, ticket, jobs, out),
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
@@ -214,7 +215,7 @@ impl Core {
     /// When [`Input::Tick`] is due next, if nothing else happens first.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        [self.timers.next(), self.limits.next_cooled()].into_iter().flatten().min()
+        [self.timers.next(), self.limits.next_cooled(), self.scheduler.parking.next_alarm()].into_iter().flatten().min()
     }
 
     /// Up to `limit` agents of those known, by id, after `after`.

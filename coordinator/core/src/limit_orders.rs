@@ -37,7 +37,7 @@ impl Core {
             return reply(ticket, Err(Refusal::LimitsFull { limit: LIMITS_MAX }), out);
         }
         if settings.is_some() || known {
-            self.limits.set(now.mono, &pattern, settings);
+            self.change_limit(now, &pattern, settings);
             out.push(Effect::Mark(Mark::Limit { key: key.clone(), settings }));
         }
         reply(ticket, Ok(self.limit(key)), out);
@@ -61,15 +61,26 @@ impl Core {
         reply(ticket, Ok(self.limit(key)), out);
     }
 
+    /// Whoever waits for it is looked at again.
+    pub(crate) fn change_limit(&mut self, now: Now, pattern: &Pattern, settings: Option<LimitSettings>) {
+        for limit in self.limits.set(now.mono, pattern, settings) {
+            self.scheduler.parking.touch(limit);
+        }
+    }
+
     /// `false`: as many keys cool down as may.
     fn cool(&mut self, now: Now, key: &Arc<str>, cooldown: Option<Cooldown>) -> bool {
         let cooldown = cooldown.map(|cooldown| (now.mono.after(time_until(cooldown.until, now)), cooldown));
-        self.limits.cool(now.mono, &Key::Named(key.clone()), cooldown)
+        let key = Key::Named(key.clone());
+        let cooled = self.limits.cool(now.mono, &key, cooldown);
+        self.limits.find(&key).into_iter().for_each(|limit| self.scheduler.parking.touch(limit));
+        cooled
     }
 
     /// Those that are over are forgotten, on disk too.
     pub(crate) fn end_cooldowns(&mut self, now: Now, out: &mut Vec<Effect>) {
-        while let Some((_, key)) = self.limits.pop_cooled(now.mono) {
+        while let Some((limit, key)) = self.limits.pop_cooled(now.mono) {
+            self.scheduler.parking.touch(limit);
             if let Key::Named(key) = key {
                 out.push(Effect::Mark(Mark::Cooldown { key, cooldown: None }));
             }
@@ -77,7 +88,7 @@ impl Core {
     }
 
     pub(crate) fn restore_limit(&mut self, now: Now, key: &Arc<str>, settings: LimitSettings) {
-        self.limits.set(now.mono, &Pattern::of(key), Some(settings));
+        self.change_limit(now, &Pattern::of(key), Some(settings));
     }
 
     /// One that ended meanwhile ends with the next tick.

@@ -58,7 +58,8 @@ impl Core {
         let queue = self.scheduler.shares.of_queue(profile.queue, weight);
         let share = self.scheduler.shares.of_key(queue, key, key_weight, &mut self.jobs.names);
         let blocks = if self.queues.is_paused(profile.queue) { Blocks::PAUSE } else { Blocks::default() };
-        Ok(self.scheduler.lanes.add(profile, (shape, share), how, blocks))
+        let takes = self.enter_limits(&profile);
+        Ok(self.scheduler.lanes.add(profile, (shape, share), how, takes, blocks))
     }
 
     fn shape(&mut self, key: ShapeKey, shapes_max: usize) -> Result<ShapeId, Refusal> {
@@ -101,7 +102,13 @@ impl Core {
         let lane = self.jobs.get(slot).lane;
         self.leave_chain(slot);
         self.jobs.remove(slot);
-        self.scheduler.drop_lane(lane, &mut self.jobs.names);
+        self.leave_lane(lane);
+    }
+
+    /// One job less is of the lane.
+    pub(crate) fn leave_lane(&mut self, lane: LaneId) {
+        let left = self.scheduler.drop_lane(lane, &mut self.jobs.names);
+        left.iter().flat_map(|takes| takes.iter()).for_each(|take| self.limits.leave(self.mono, take.limit));
     }
 
     /// The job as it is on record from now on.

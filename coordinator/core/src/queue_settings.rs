@@ -40,7 +40,7 @@ impl Core {
     /// None: nothing is set of it any more.
     pub(crate) fn set_queue(&mut self, now: Now, name: &Arc<str>, settings: Option<Arc<QueueSettings>>) {
         let limit = settings.as_ref().map(|settings| settings.limit);
-        self.limits.set(now.mono, &Pattern::Key(Key::Queue(name.clone())), limit);
+        self.change_limit(now, &Pattern::Key(Key::Queue(name.clone())), limit);
         self.set_rules(name, settings.as_deref().map_or_else(QueueRules::default, rules));
         self.queues.set(name, settings, &mut self.jobs.names);
     }

@@ -43,6 +43,7 @@ impl Core {
             self.agents.get_mut(ix).supply.note(&held.needs, &held.grants, &self.jobs.names, true);
         }
         self.occupy(ix, room, slot, started);
+        self.hold_limits(slot);
         let (state, attempt) =
             if started { (JobState::Running, AttemptState::Running) } else { (JobState::Leased, AttemptState::Leased) };
         self.move_to(now, slot, state);

@@ -33,6 +33,7 @@ impl Core {
     pub fn restore(options: Options, now: Now, revision: u64, live: Vec<Live>, marks: Vec<Mark>) -> Self {
         let mut core = Self::new(options);
         core.revision = revision;
+        (core.wall, core.mono) = (now.wall, now.mono);
         core.judge_from = now.mono.after(core.options.recovery_window());
         core.restore_holders(now, &live);
         // Before the jobs, which take their places by what is paused.
@@ -156,6 +157,7 @@ impl Core {
         let mut held = held(ix, attempt, self.class_of(slot), self.needs_of(slot));
         held.room = self.agents.get(ix).rooms.place(held.class);
         self.occupy(ix, held.room, slot, held.started_at.is_some());
+        self.hold_limits(slot);
         Box::new(held)
     }
 

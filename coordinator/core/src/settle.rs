@@ -42,6 +42,7 @@ impl Core {
     pub(crate) fn settle(&mut self, now: Now, slot: Slot, end: End, out: &mut Vec<Effect>) {
         let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
         self.vacate(&held, slot);
+        self.free_limits(slot);
         let agent = self.agents.get(held.agent).id;
         let Decision { next, rule } = self.next_step(slot, agent, &end);
         let lost = matches!(end, End::Lost);

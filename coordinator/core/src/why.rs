@@ -8,7 +8,7 @@ use crate::Core;
 use crate::agents::Agent;
 use crate::keys::Slot;
 use crate::names::NameId;
-use crate::scheduling::Class;
+use crate::scheduling::{Class, LaneId};
 
 impl Core {
     /// What the job waits for; none where it does not wait, or is about to be handed out. O(agents).
@@ -23,7 +23,10 @@ impl Core {
             }
             JobState::Queued => {
                 let profile = &self.scheduler.lanes.get(job.lane).profile;
-                self.paused(profile.queue).or_else(|| self.behind(slot)).or_else(|| self.why_not_placed(profile.class))
+                self.paused(profile.queue)
+                    .or_else(|| self.behind(slot))
+                    .or_else(|| self.limited(now, job.lane))
+                    .or_else(|| self.why_not_placed(profile.class))
             }
             _ => None,
         }
@@ -38,6 +41,14 @@ impl Core {
         let pause = self.queues.pause_of(queue)?;
         let why = pause.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         Some(format!("queue {} is paused{why}", self.jobs.names.get(queue)))
+    }
+
+    /// What of its limits keeps a lane from going.
+    fn limited(&self, now: Now, lane: LaneId) -> Option<String> {
+        let takes = &self.scheduler.lanes.get(lane).takes;
+        let blocked = self.limits.blocked(now.mono, takes)?;
+        let take = takes.iter().find(|take| take.limit == blocked.limit)?;
+        Some(self.limits.explain(now.mono, &blocked, take))
     }
 
     fn why_not_placed(&self, class: Class) -> Option<String> {

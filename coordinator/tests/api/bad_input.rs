@@ -344,6 +344,7 @@ fn rows() -> Vec<Row> {
         queue_rows(),
         limits_rows::limit_rows(),
         limits_rows::settings_rows(),
+        limits_rows::mask_rows(),
         pools::pool_rows(),
         pools::worker_rows(),
     ];

@@ -182,7 +182,7 @@ mod tests {
         let set = <prost_types::FileDescriptorSet as prost::Message>::decode(pb::DESCRIPTORS).expect("our own");
         let messages = set.file.iter().flat_map(|file| &file.message_type);
         let settings = messages.filter(|message| message.name() == "QueueSettings").flat_map(|message| &message.field);
-        let fields: Vec<&str> = settings.map(|field| field.name()).collect();
+        let fields: Vec<&str> = settings.map(prost_types::FieldDescriptorProto::name).collect();
         assert_eq!(QueueField::ALL.map(path).to_vec(), fields);
     }
 

@@ -14,6 +14,7 @@
 
 mod bucket;
 mod counter;
+mod explain;
 mod rules;
 mod table;
 #[cfg(test)]
@@ -73,6 +74,14 @@ pub(crate) struct Take {
     pub(crate) cost: u32,
 }
 
+/// A limit as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) in_use: u64,
+    pub(crate) users: u32,
+    pub(crate) cools: bool,
+}
+
 /// What of a limit keeps something from going.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
@@ -102,6 +111,11 @@ impl Limits {
         self.table.leave(now, limit);
     }
 
+    /// The limit of a key, where it is counted.
+    pub(crate) fn find(&self, key: &Key) -> Option<LimitIx> {
+        self.table.find(key)
+    }
+
     /// What the limit is about.
     pub(crate) fn key(&self, limit: LimitIx) -> &Key {
         &self.table.get(limit).key
@@ -112,14 +126,18 @@ impl Limits {
     /// # Errors
     /// The limit that keeps it from going, the one that does so longest where there are several.
     pub(crate) fn try_take(&mut self, now: Moment, takes: &[Take]) -> Result<(), Blocked> {
-        let longest = |blocked: &Blocked| blocked.until.unwrap_or(Moment(u64::MAX));
-        if let Some(blocked) = self.blocking(now, takes).max_by_key(longest) {
+        if let Some(blocked) = self.blocked(now, takes) {
             return Err(blocked);
         }
         for take in takes {
             self.table.get_mut(take.limit).take(now, take);
         }
         Ok(())
+    }
+
+    /// What keeps it from going; what does so longest, where there are several.
+    pub(crate) fn blocked(&self, now: Moment, takes: &[Take]) -> Option<Blocked> {
+        self.blocking(now, takes).max_by_key(|blocked| blocked.until.unwrap_or(Moment(u64::MAX)))
     }
 
     /// Everything that keeps it from going.
@@ -135,6 +153,11 @@ impl Limits {
         for take in takes {
             self.table.get_mut(take.limit).in_use += u64::from(take.units);
         }
+    }
+
+    /// Every counter there is, but those that nobody names. For checks only.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LimitIx, Counted)> {
+        self.table.iter().filter(|(_, counted)| counted.users > 0)
     }
 
     /// It ended: its units are free. What it cost of a rate stays paid.

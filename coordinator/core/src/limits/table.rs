@@ -9,7 +9,7 @@ use windlass_shared::time::Moment;
 
 use super::counter::Counter;
 use super::rules::{Pattern, Rules};
-use super::{Key, LimitIx};
+use super::{Counted, Key, LimitIx};
 
 /// Keys remembered that nobody names any more: at about 250 bytes each, 25 MB. A key that is forgotten early begins with a whole
 /// burst.
@@ -122,6 +122,16 @@ impl Table {
             self.by_key.remove(&counter.key);
             self.free.push(limit.0);
         }
+    }
+
+    /// For checks only.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LimitIx, Counted)> {
+        let counted = |counter: &Counter| Counted {
+            in_use: counter.in_use,
+            users: counter.users,
+            cools: counter.cooldown.is_some(),
+        };
+        self.by_key.values().map(move |limit| (*limit, counted(self.get(*limit))))
     }
 
     /// Counters there are, and those of them that nobody names. For checks only.

@@ -51,11 +51,18 @@ enum Found {
 impl Core {
     /// Hands out work as long as there is some that somebody has room for.
     pub(crate) fn assign_ready(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.scheduler.parking.ring(now.mono);
         if self.scheduler.is_calm() {
             return;
         }
+        self.wake(now);
         let mut round = self.begin_round();
         while let Some(entry) = round.first() {
+            if self.park_if_blocked(now, entry.lane) {
+                self.renew(&mut round, |other| other.shape == entry.shape);
+                self.wake_into(now, &mut round);
+                continue;
+            }
             match self.find_agent(&mut round, entry) {
                 Found::Best(ix) => {
                     self.hand_out(now, entry, ix, out);
@@ -68,8 +75,17 @@ impl Core {
                 }
                 Found::Nobody => round.entries.retain(|other| other.shape != entry.shape),
             }
+            self.wake_into(now, &mut round);
         }
         self.end_round(&round);
+    }
+
+    /// Lanes that a limit lets through again are looked at in the same round.
+    fn wake_into(&mut self, now: Now, round: &mut Round) {
+        for shape in self.wake(now) {
+            round.entries.retain(|entry| entry.shape != shape);
+            round.entries.extend(self.entry(shape));
+        }
     }
 
     fn begin_round(&mut self) -> Round {
@@ -186,9 +202,13 @@ impl Core {
 
     fn hand_out(&mut self, now: Now, entry: Entry, ix: AgentIx, out: &mut Vec<Effect>) {
         let lane = self.scheduler.lanes.get(entry.lane);
-        let (share, cost) = (lane.share, lane.cost());
+        let (share, cost, takes) = (lane.share, lane.cost(), lane.takes.clone());
         let Some(place) = lane.head() else { return };
+        // It was looked at just now, and nothing was taken since.
+        let taken = self.limits.try_take(now.mono, &takes);
+        debug_assert_eq!(taken, Ok(()), "a lane that is blocked is parked before");
         self.scheduler.leave(entry.lane, place);
+        takes.iter().for_each(|take| self.scheduler.parking.touch(take.limit));
         self.scheduler.shares.serve(share, cost);
         self.assign(now, place.slot, ix, out);
     }

@@ -13,6 +13,7 @@ use super::place::Place;
 use super::shapes::ShapeId;
 use super::shares::ShareId;
 use crate::keys::AgentIx;
+use crate::limits::{LimitIx, Take};
 use crate::names::NameId;
 
 /// Place of a lane in its table: what a job knows of all this.
@@ -60,10 +61,14 @@ pub(crate) struct Lane {
     pub(crate) aging_step: Duration,
     /// How its queue spreads jobs over agents.
     pub(crate) policy: Policy,
+    /// What each of its jobs takes of limits.
+    pub(crate) takes: Arc<[Take]>,
     /// Unfinished jobs of it, whether they wait or not.
     users: u32,
     ready: BTreeSet<Place>,
     blocks: Blocks,
+    /// The limit it waits for.
+    parked: Option<LimitIx>,
 }
 
 /// Cost of a job that names none, in thousandths.
@@ -78,6 +83,15 @@ impl Lane {
 
     /// The first of it, if nothing holds it back.
     pub(crate) fn head(&self) -> Option<Place> {
+        self.first().filter(|_| self.parked.is_none())
+    }
+
+    /// The first of it, if nothing but a limit holds it back, and which.
+    pub(crate) fn parked_head(&self) -> Option<(LimitIx, Place)> {
+        Some((self.parked?, self.first()?))
+    }
+
+    fn first(&self) -> Option<Place> {
         self.ready.first().copied().filter(|_| self.blocks == Blocks::default())
     }
 
@@ -109,11 +123,14 @@ impl Lanes {
         profile: Profile,
         (shape, share): (ShapeId, ShareId),
         (aging_step, policy): (Duration, Policy),
+        takes: Arc<[Take]>,
         blocks: Blocks,
     ) -> LaneId {
         let (queue, profile) = (profile.queue, Arc::new(profile));
         let (ready, users) = (BTreeSet::new(), 1);
-        let lane = Lane { profile: profile.clone(), shape, share, aging_step, policy, users, ready, blocks };
+        let parked = None;
+        let lane =
+            Lane { profile: profile.clone(), shape, share, aging_step, policy, takes, users, ready, blocks, parked };
         let at = self.free.pop().unwrap_or_else(|| {
             self.table.push(None);
             u32::try_from(self.table.len() - 1).expect("lanes are as many as unfinished jobs at most")
@@ -159,6 +176,10 @@ impl Lanes {
     pub(crate) fn block(&mut self, id: LaneId, why: Blocks, is_blocked: bool) {
         let lane = self.get_mut(id);
         lane.blocks = if is_blocked { lane.blocks.with(why) } else { lane.blocks.without(why) };
+    }
+
+    pub(crate) fn park(&mut self, id: LaneId, at: Option<LimitIx>) {
+        self.get_mut(id).parked = at;
     }
 
     /// To be called while nothing of the queue is ready.

@@ -5,6 +5,8 @@ mod bits;
 mod class;
 mod dispatch;
 mod lanes;
+mod limited;
+mod parking;
 mod place;
 mod scheduler;
 mod shapes;

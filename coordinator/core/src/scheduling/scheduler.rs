@@ -11,14 +11,17 @@
 //! waits that is not blocked and whose shape fits an agent it may go to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bits::Bits;
 use super::class::Class;
 use super::lanes::{Blocks, LaneId, Lanes};
+use super::parking::Parking;
 use super::place::Place;
 use super::shapes::{ShapeId, Shapes};
 use super::shares::Shares;
 use crate::keys::AgentIx;
+use crate::limits::{LimitIx, Take};
 use crate::names::{NameId, Names};
 
 #[derive(Debug, Default)]
@@ -26,6 +29,7 @@ pub(crate) struct Scheduler {
     pub(crate) lanes: Lanes,
     pub(crate) shapes: Shapes,
     pub(crate) shares: Shares,
+    pub(crate) parking: Parking,
     /// Shapes that wait: some lane of it has a head.
     pub(crate) waiting: Bits,
     /// Those of them that somebody may have room for.
@@ -39,7 +43,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// Whether nothing can be handed out that could not be before.
     pub(crate) fn is_calm(&self) -> bool {
-        self.fresh.is_empty() && self.hot.is_empty()
+        self.fresh.is_empty() && self.hot.is_empty() && self.parking.is_calm()
     }
 
     /// A job of the lane is ready.
@@ -61,6 +65,11 @@ impl Scheduler {
         self.change(id, |lanes| lanes.block(id, why, is_blocked));
     }
 
+    /// The lane waits for a limit, or does not any more.
+    pub(crate) fn park(&mut self, id: LaneId, at: Option<LimitIx>) {
+        self.change(id, |lanes| lanes.park(id, at));
+    }
+
     /// The same for all lanes of a queue. O(lanes of the queue): an operator's word, not a decision.
     pub(crate) fn block_queue(&mut self, queue: NameId, why: Blocks, is_blocked: bool) {
         for id in self.lanes.of_queue(queue).collect::<Vec<_>>() {
@@ -68,9 +77,10 @@ impl Scheduler {
         }
     }
 
-    /// A job of the lane is final: the lane goes with its last.
-    pub(crate) fn drop_lane(&mut self, id: LaneId, names: &mut Names) {
-        let Some(lane) = self.lanes.remove(id) else { return };
+    /// A job of the lane is final: the lane goes with its last. The limits it leaves then.
+    #[must_use]
+    pub(crate) fn drop_lane(&mut self, id: LaneId, names: &mut Names) -> Option<Arc<[Take]>> {
+        let lane = self.lanes.remove(id)?;
         let queue = self.shares.queue_of(lane.share);
         self.shares.remove(lane.share, names);
         self.shares.remove(queue, names);
@@ -79,6 +89,7 @@ impl Scheduler {
         if let Some(program) = lane.profile.program {
             names.remove(program);
         }
+        Some(lane.takes)
     }
 
     /// Whether an agent has room for a class now.
@@ -100,13 +111,33 @@ impl Scheduler {
     }
 
     fn change<T>(&mut self, id: LaneId, change: impl FnOnce(&mut Lanes) -> T) -> T {
-        let before = self.lanes.get(id).head();
+        let (before, parked) = (self.lanes.get(id).head(), self.lanes.get(id).parked_head());
         let answer = change(&mut self.lanes);
-        let after = self.lanes.get(id).head();
+        let (after, now_parked) = (self.lanes.get(id).head(), self.lanes.get(id).parked_head());
         if before != after {
             self.show(id, before, after);
         }
+        if parked != now_parked {
+            self.show_parked(id, parked, now_parked);
+        }
+        if before.is_some() && after.is_none() {
+            // Whatever it was let through for, it has not gone: others may.
+            self.lanes.get(id).takes.iter().for_each(|take| self.parking.touch(take.limit));
+        }
         answer
+    }
+
+    fn show_parked(&mut self, id: LaneId, before: Option<(LimitIx, Place)>, after: Option<(LimitIx, Place)>) {
+        let lane = self.lanes.get(id);
+        let (shape, lane) = (lane.shape, (lane.share, id));
+        let mut update = |limit, before, after| self.parking.update(&self.shares, (limit, shape), lane, before, after);
+        match (before, after) {
+            (Some((limit, before)), Some((same, after))) if limit == same => update(limit, Some(before), Some(after)),
+            (before, after) => {
+                before.into_iter().for_each(|(limit, before)| update(limit, Some(before), None));
+                after.into_iter().for_each(|(limit, after)| update(limit, None, Some(after)));
+            }
+        }
     }
 
     fn show(&mut self, id: LaneId, before: Option<Place>, after: Option<Place>) {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod cancel;
+mod limited;
 mod limits;
 mod order;
 mod orders;

@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use windlass_core::{Core, Effect, Input, Live, Mark, Options, Submission, Ticket};
 use windlass_shared::domain::{
-    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, Execution, Fairness, JobHeader, Lease, LimitUse,
-    Must, News, OnAgentLost, Pause, Placement, Preset, Reason, ReportItem, RetryPolicy, StopOrder, Traits,
+    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, Execution, Fairness, JobHeader, Lease, Must, News,
+    OnAgentLost, Pause, Placement, Preset, Reason, ReportItem, RetryPolicy, StopOrder, Traits,
 };
 use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::rig::{agent, header, hello, outcome, pool};
+
+mod bounds;
+
+use bounds::{all_traits, some_traits};
 
 const HOSTS: u8 = 3;
 const HANDLERS: [&str; 3] = ["h0", "h1", "h2"];
@@ -376,7 +380,8 @@ impl World {
         let at = self.random.usize(..usize::from(HOSTS));
         match self.random.u8(..40) {
             0..=5 => self.submit(),
-            6..=7 => self.operate(),
+            6 => self.operate(),
+            7 => self.bound(),
             8 => self.crash(at),
             9 => self.close(at),
             10..=13 if self.hosts[at].session.is_none() || self.random.u8(..5) == 0 => self.greet(at),
@@ -447,7 +452,7 @@ fn some_demand(random: &mut fastrand::Rng) -> Option<Arc<Demand>> {
         key: ["ann", "bob"][random.usize(..2)].into(),
         cost: [1, 1_000, 1_000_000_000][random.usize(..3)],
     });
-    let limits = (0..random.u8(..3) / 2).map(|_| LimitUse { key: "l".into(), units: 1, cost: 0 }).collect();
+    let limits = bounds::some_uses(random);
     let placement = if random.u8(..3) > 0 { Placement::default() } else { some_placement(random) };
     let ordering_key = (random.u8(..4) == 0).then(|| ["x", "y"][random.usize(..2)].into());
     let demand = Demand { placement, fairness, limits, ordering_key, ..Demand::default() };
@@ -472,29 +477,4 @@ fn some_placement(random: &mut fastrand::Rng) -> Placement {
         affinities: (0..random.u8(..2)).map(|_| Affinity { constraint: zone(random), weight: 1 }).collect(),
         min_lifetime: random.bool().then(|| Duration::from_secs(random.u64(1..9))),
     }
-}
-
-/// Enough for everything.
-fn all_traits() -> Arc<Traits> {
-    Arc::new(Traits {
-        labels: [("zone".into(), "a".into())].into(),
-        resources: [("memory".into(), 4)].into(),
-        devices: [("gpu".into(), vec!["0".into(), "1".into()])].into(),
-        ..Traits::default()
-    })
-}
-
-fn some_traits(random: &mut fastrand::Rng) -> Arc<Traits> {
-    let mut traits = Traits::clone(&all_traits());
-    if random.bool() {
-        traits.labels.clear();
-    }
-    if random.bool() {
-        traits.devices = [("gpu".into(), vec!["1".into()])].into();
-    }
-    if random.bool() {
-        traits.resources = [("memory".into(), random.u64(..6))].into();
-    }
-    traits.leaves_at = random.bool().then(|| Timestamp(random.i64(0..60_000_000_000)));
-    Arc::new(traits)
 }

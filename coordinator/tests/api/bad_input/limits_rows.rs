@@ -66,16 +66,10 @@ pub(super) fn limit_rows() -> Vec<Row> {
 }
 
 pub(super) fn settings_rows() -> Vec<Row> {
-    let long = "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1);
     let update = |queue: &str, change: fn(&mut pb::QueueSettings)| {
         let mut settings = pb::QueueSettings::default();
         change(&mut settings);
         pb::UpdateQueueRequest { queue: queue.into(), settings: Some(settings), ..Default::default() }
-    };
-    let mask = |paths: &[&str]| {
-        let paths = paths.iter().map(ToString::to_string).collect();
-        let update_mask = Some(prost_types::FieldMask { paths });
-        pb::UpdateQueueRequest { queue: "q".into(), update_mask, ..Default::default() }
     };
     vec![
         invalid("QueueService/UpdateQueue", update("", |_| {}), &["queue"]),
@@ -123,6 +117,17 @@ pub(super) fn settings_rows() -> Vec<Row> {
             update("q", |one| one.unsatisfiable_after = seconds(0, 0)),
             &["settings.unsatisfiable_after"],
         ),
+    ]
+}
+
+pub(super) fn mask_rows() -> Vec<Row> {
+    let long = "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1);
+    let mask = |paths: &[&str]| {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let update_mask = Some(prost_types::FieldMask { paths });
+        pb::UpdateQueueRequest { queue: "q".into(), update_mask, ..Default::default() }
+    };
+    vec![
         invalid("QueueService/UpdateQueue", mask(&[]), &["update_mask"]),
         invalid("QueueService/UpdateQueue", mask(&["weight", "name"]), &["update_mask.paths[1]"]),
         invalid(
