@@ -12,5 +12,6 @@ mod fence;
 mod kill;
 mod leaks;
 mod memory;
+mod stages;
 mod start;
 mod support;

@@ -34,11 +34,19 @@ pub(crate) use alone;
 
 /// Runs `body` here if this process was started for it, and else starts that process and waits for it.
 pub(crate) fn run_alone(path: &str, body: impl AsyncFnOnce()) {
+    run_alone_under(&[], path, body);
+}
+
+/// The same, with the process started by way of this command, which gets it as its last arguments.
+pub(crate) fn run_alone_under(wrapper: &[String], path: &str, body: impl AsyncFnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return runtime().block_on(within(Duration::from_secs(60), body()));
     }
     let (_crate_name, name) = path.split_once("::").unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
+    let test = std::env::current_exe().unwrap();
+    let mut command = wrapper.iter().map(std::ffi::OsStr::new).chain([test.as_os_str()]);
+    let output = Command::new(command.next().unwrap())
+        .args(command)
         .args([name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(ALONE, "1")
         .output()
