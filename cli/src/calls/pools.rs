@@ -39,9 +39,9 @@ impl Client {
         owed(self.pools().scale_pool(timed(request)).await?.into_inner().pool)
     }
 
-    pub(crate) async fn recycle_pool(&self, place: &Place, force: bool) -> Answer<pb::PoolState> {
+    pub(crate) async fn recycle_pool(&self, place: &Place, force: bool, request: &str) -> Answer<pb::PoolState> {
         let Place { agent_id, pool } = place.clone();
-        let request = pb::RecyclePoolRequest { agent_id, pool, force, request_id: String::new() };
+        let request = pb::RecyclePoolRequest { agent_id, pool, force, request_id: request.to_owned() };
         owed(self.pools().recycle_pool(timed(request)).await?.into_inner().pool)
     }
 
@@ -74,17 +74,16 @@ impl Client {
 
     pub(crate) async fn kill_worker(
         &self,
-        agent: &str,
-        worker: &str,
-        signal: Option<u32>,
-        grace: Option<Duration>,
+        (agent, worker): (&str, &str),
+        (signal, grace): (Option<u32>, Option<Duration>),
+        request: &str,
     ) -> Answer<pb::WorkerState> {
         let request = pb::KillWorkerRequest {
             agent_id: agent.to_owned(),
             worker_id: worker.to_owned(),
             signal,
             grace: grace.map(span),
-            request_id: String::new(),
+            request_id: request.to_owned(),
         };
         owed(self.pools().kill_worker(timed(request)).await?.into_inner().worker)
     }

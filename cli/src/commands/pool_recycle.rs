@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::print_pool;
 use crate::pools::PoolArgs;
+use crate::submit::request_id;
 
 /// Which pool, and how.
 #[derive(Debug, clap::Args)]
@@ -17,10 +18,12 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// Recycles the pool and shows how it stands now. Asked once only: a repeat would replace the new workers too.
+/// Recycles the pool and shows how it stands now.
 pub(crate) async fn recycle(client: &Client, global: &Global, args: &Args) -> Result<Exit, Failure> {
     let place = args.which.resolve(client).await?;
-    let asked = client.recycle_pool(&place, args.force).await;
-    print_pool(global.output, &asked.map_err(|status| client.failure("recycle the pool", &status))?)?;
+    // One id for all tries: a repeat without it would replace the new workers too.
+    let request = request_id()?;
+    let pool = client.patiently("recycle the pool", || client.recycle_pool(&place, args.force, &request)).await?;
+    print_pool(global.output, &pool)?;
     Ok(Exit::OK)
 }

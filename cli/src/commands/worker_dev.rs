@@ -106,7 +106,7 @@ async fn renew(url: &str, watch: PathBuf) -> Failure {
                 interject(&format!("{} changed: the worker is started anew", path.display()));
                 // A worker that did not start waits for its next try, which is now.
                 let asked = match client.reset_pool(&place).await {
-                    Ok(_) => client.recycle_pool(&place, false).await,
+                    Ok(_) => client.recycle_pool(&place, false, "").await,
                     Err(status) => Err(status),
                 };
                 asked.map_err(|status| client.failure("start the worker anew", &status))?;

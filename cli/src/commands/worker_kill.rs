@@ -10,6 +10,7 @@ use crate::humane::parse_duration;
 use crate::output::print_workers;
 use crate::pools::WorkerArgs;
 use crate::spec::parse_signal;
+use crate::submit::request_id;
 
 /// Which worker, and how.
 #[derive(Debug, clap::Args)]
@@ -24,11 +25,13 @@ pub(crate) struct Args {
     grace: Option<Duration>,
 }
 
-/// Kills the worker and shows how it stands now. Asked once only: a repeat would end whoever took its place.
+/// Kills the worker and shows how it stands now.
 pub(crate) async fn kill(client: &Client, global: &Global, args: &Args) -> Result<Exit, Failure> {
     let place = args.which.resolve(client).await?;
     let signal = args.signal.and_then(|signal| u32::try_from(signal).ok());
-    let asked = client.kill_worker(&place.agent_id, &args.which.worker, signal, args.grace).await;
-    print_workers(global.output, &[asked.map_err(|status| client.failure("kill the worker", &status))?])?;
+    // One id for all tries: a repeat without it would end whoever took the worker's place.
+    let (request, who) = (request_id()?, (&*place.agent_id, &*args.which.worker));
+    let kill = || client.kill_worker(who, (signal, args.grace), &request);
+    print_workers(global.output, &[client.patiently("kill the worker", kill).await?])?;
     Ok(Exit::OK)
 }

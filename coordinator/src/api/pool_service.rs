@@ -39,6 +39,14 @@ fn of_pool(agent: &str, pool: &str, ask: PoolAsk) -> Result<Asked, Invalid> {
     Ok(Asked { agent, pool, ask })
 }
 
+/// The same under the caller's own id, which the pool remembers.
+fn once(request_id: &str, mut asked: Asked) -> Asked {
+    if !request_id.is_empty() {
+        asked.ask = PoolAsk::Once { request: request_id.into(), ask: Box::new(asked.ask) };
+    }
+    asked
+}
+
 fn of_worker(agent: &str, worker: &str, ask: impl FnOnce(Arc<str>) -> PoolAsk) -> Result<AskedOfWorker, Invalid> {
     let agent = convert::agent_id("agent_id", agent)?;
     let (pool, worker) = convert::worker_id("worker_id", worker)?;
@@ -57,7 +65,8 @@ fn scale_request(request: &pb::ScalePoolRequest) -> Result<Asked, Invalid> {
 
 fn recycle_request(request: &pb::RecyclePoolRequest) -> Result<Asked, Invalid> {
     convert::request_id("request_id", &request.request_id)?;
-    of_pool(&request.agent_id, &request.pool, PoolAsk::Recycle { force: request.force })
+    let asked = of_pool(&request.agent_id, &request.pool, PoolAsk::Recycle { force: request.force })?;
+    Ok(once(&request.request_id, asked))
 }
 
 fn reset_request(request: &pb::ResetPoolRequest) -> Result<Asked, Invalid> {
@@ -65,12 +74,13 @@ fn reset_request(request: &pb::ResetPoolRequest) -> Result<Asked, Invalid> {
     of_pool(&request.agent_id, &request.pool, PoolAsk::Reset)
 }
 
-fn kill_request(request: &pb::KillWorkerRequest) -> Result<AskedOfWorker, Invalid> {
+fn kill_request(request: &pb::KillWorkerRequest) -> Result<Asked, Invalid> {
     convert::request_id("request_id", &request.request_id)?;
     let signal = convert::signal("signal", request.signal, SIGTERM)?;
     let grace = convert::duration("grace", request.grace.as_ref(), KILL_GRACE, STOP_GRACE_MAX)?;
     let kill = |worker| PoolAsk::KillWorker(WorkerKill { worker, signal, grace });
-    of_worker(&request.agent_id, &request.worker_id, kill)
+    let asked = of_worker(&request.agent_id, &request.worker_id, kill)?.asked;
+    Ok(once(&request.request_id, asked))
 }
 
 fn logs_request(request: &pb::GetWorkerLogsRequest) -> Result<AskedOfWorker, Invalid> {
@@ -173,8 +183,7 @@ impl PoolService for Api {
         &self,
         request: Request<pb::KillWorkerRequest>,
     ) -> Result<Response<pb::KillWorkerResponse>, Status> {
-        let asked = kill_request(request.get_ref()).map_err(|err| to_status(&err))?;
-        let Asked { agent, pool, ask } = asked.asked;
+        let Asked { agent, pool, ask } = kill_request(request.get_ref()).map_err(|err| to_status(&err))?;
         match self.ask_pool(agent, &pool, ask).await? {
             PoolAnswer::Worker(worker) => {
                 Ok(Response::new(pb::KillWorkerResponse { worker: Some(convert::worker_to_wire(&worker)) }))

@@ -112,12 +112,18 @@ async fn what_is_wanted_of_a_pool_or_a_worker_reaches_its_agent_word_by_word() {
     assert_eq!(done.expect("done").into_inner().pool.expect("the pool").generation, 2);
     let recycle =
         pb::RecyclePoolRequest { agent_id: agent_id.clone(), pool: pool.clone(), force: true, ..Default::default() };
-    let (done, ()) =
-        tokio::join!(pools.recycle_pool(recycle), answer(&mut agent, PoolAsk::Recycle { force: true }, after()));
+    let (done, ()) = tokio::join!(
+        pools.recycle_pool(recycle.clone()),
+        answer(&mut agent, PoolAsk::Recycle { force: true }, after())
+    );
     done.expect("done");
     let reset = pb::ResetPoolRequest { agent_id: agent_id.clone(), pool, ..Default::default() };
     let (done, ()) = tokio::join!(pools.reset_pool(reset), answer(&mut agent, PoolAsk::Reset, after()));
     done.expect("done");
+    let recycle = pb::RecyclePoolRequest { request_id: "r-1".into(), ..recycle };
+    let wanted = PoolAsk::Once { request: "r-1".into(), ask: Box::new(PoolAsk::Recycle { force: true }) };
+    let (done, ()) = tokio::join!(pools.recycle_pool(recycle), answer(&mut agent, wanted, after()));
+    done.expect("done under its id");
     let kill = pb::KillWorkerRequest { agent_id, worker_id: "p-1".into(), ..Default::default() };
     let wanted = WorkerKill { worker: "p-1".into(), signal: 15, grace: Duration::from_secs(5) };
     let (done, ()) = tokio::join!(
@@ -136,6 +142,7 @@ async fn what_an_agent_refuses_is_told_by_its_name_and_by_its_field() {
         (PoolRefusal::Unsupported("no breaker".into()), Code::Unimplemented, "POOL_UNSUPPORTED"),
         (PoolRefusal::NotNow("it has no process".into()), Code::FailedPrecondition, "POOL_NOT_NOW"),
         (PoolRefusal::Busy, Code::ResourceExhausted, "POOL_ASKS_FULL"),
+        (PoolRefusal::RequestIdTaken("r-1".into()), Code::AlreadyExists, "REQUEST_ID_TAKEN"),
     ];
     let mut pools = rig.pools();
     for (refusal, code, name) in refusals {

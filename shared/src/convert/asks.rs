@@ -20,7 +20,13 @@ const FIELDS: [&str; 5] = ["min", "max", "signal", "grace", "tail_bytes"];
 pub(super) fn ask_to_wire(id: u64, ask: &AgentAsk) -> pb::Ask {
     let ask = match ask {
         AgentAsk::Pools => Some(Asked::Pools(pb::AskPools {})),
-        AgentAsk::Pool(pool, ask) => Some(Asked::Pool(pb::PoolAsk { pool: pool.to_string(), ask: Some(of_pool(ask)) })),
+        AgentAsk::Pool(pool, ask) => {
+            let request_id = match ask {
+                PoolAsk::Once { request, .. } => request.to_string(),
+                _ => String::new(),
+            };
+            Some(Asked::Pool(pb::PoolAsk { pool: pool.to_string(), request_id, ask: Some(of_pool(ask)) }))
+        }
         AgentAsk::Unknown => None,
     };
     pb::Ask { id, ask }
@@ -28,6 +34,7 @@ pub(super) fn ask_to_wire(id: u64, ask: &AgentAsk) -> pb::Ask {
 
 fn of_pool(ask: &PoolAsk) -> OfPool {
     match ask {
+        PoolAsk::Once { ask, .. } => of_pool(ask),
         PoolAsk::State => OfPool::State(pb::AskState {}),
         PoolAsk::Workers => OfPool::Workers(pb::AskWorkers {}),
         PoolAsk::ScaleTo { min, max } => OfPool::ScaleTo(pb::ScaleTo { min: *min, max: *max }),
@@ -48,13 +55,21 @@ fn of_pool(ask: &PoolAsk) -> OfPool {
 pub(super) fn ask_from(wire: pb::Ask) -> (u64, AgentAsk) {
     let ask = match wire.ask {
         Some(Asked::Pools(pb::AskPools {})) => AgentAsk::Pools,
-        Some(Asked::Pool(pb::PoolAsk { pool, ask: Some(ask) })) => match pool_ask_from(ask) {
-            Some(ask) => AgentAsk::Pool(pool.into(), ask),
+        Some(Asked::Pool(pb::PoolAsk { pool, request_id, ask: Some(ask) })) => match pool_ask_from(ask) {
+            // What is harmless to repeat is not remembered.
+            Some(ask) if request_id.is_empty() || !matters_once(&ask) => AgentAsk::Pool(pool.into(), ask),
+            // An id is as long as clients may make it, or is none of theirs.
+            Some(_) if request_id.len() > limits::REQUEST_ID_BYTES_MAX => AgentAsk::Unknown,
+            Some(ask) => AgentAsk::Pool(pool.into(), PoolAsk::Once { request: request_id.into(), ask: Box::new(ask) }),
             None => AgentAsk::Unknown,
         },
         Some(Asked::Pool(pb::PoolAsk { ask: None, .. })) | None => AgentAsk::Unknown,
     };
     (wire.id, ask)
+}
+
+fn matters_once(ask: &PoolAsk) -> bool {
+    matches!(ask, PoolAsk::Recycle { .. } | PoolAsk::KillWorker(_))
 }
 
 fn pool_ask_from(ask: OfPool) -> Option<PoolAsk> {
@@ -103,6 +118,7 @@ fn refusal_to_wire(refusal: &PoolRefusal) -> pb::PoolRefusal {
         PoolRefusal::NotNow(why) => Refusal::NotNow(why.to_string()),
         PoolRefusal::Unsupported(what) => Refusal::Unsupported(what.to_string()),
         PoolRefusal::Busy => Refusal::Busy(true),
+        PoolRefusal::RequestIdTaken(id) => Refusal::RequestIdTaken(id.to_string()),
     };
     pb::PoolRefusal { refusal: Some(refusal) }
 }
@@ -146,6 +162,7 @@ fn refusal_from(wire: Option<Refusal>) -> PoolRefusal {
         Some(Refusal::NotNow(why)) => PoolRefusal::NotNow(why.into()),
         Some(Refusal::Unsupported(what)) => PoolRefusal::Unsupported(what.into()),
         Some(Refusal::Busy(_)) => PoolRefusal::Busy,
+        Some(Refusal::RequestIdTaken(id)) => PoolRefusal::RequestIdTaken(id.into()),
         None => PoolRefusal::Unsupported("its refusal is newer than this coordinator".into()),
     }
 }
@@ -212,6 +229,7 @@ mod tests {
             PoolAsk::ScaleTo { min: 1, max: 2 },
             PoolAsk::Recycle { force: true },
             PoolAsk::Reset,
+            PoolAsk::Once { request: "r-1".into(), ask: Box::new(PoolAsk::Recycle { force: false }) },
             PoolAsk::KillWorker(kill),
             PoolAsk::WorkerLogs { worker: "p-1".into(), tail_bytes: 5 },
         ];
@@ -235,6 +253,7 @@ mod tests {
             Err(PoolRefusal::NotNow("it has no process".into())),
             Err(PoolRefusal::Unsupported("no breaker".into())),
             Err(PoolRefusal::Busy),
+            Err(PoolRefusal::RequestIdTaken("r-1".into())),
         ];
         let counts = AgentCounter::ALL.into_iter().zip(1..).collect();
         let pools = [AgentAnswer::Pools(vec![state()], counts), AgentAnswer::Pools(Vec::new(), Vec::new())];

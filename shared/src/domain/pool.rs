@@ -36,6 +36,13 @@ pub enum PoolAsk {
     Reset,
     /// Ends one worker with the call it runs; another takes its place. Answered with [`PoolAnswer::Worker`].
     KillWorker(WorkerKill),
+    /// A recycle or a kill under the caller's own id: repeated, it is answered as the first time and done no more.
+    Once {
+        /// The caller's id.
+        request: Arc<str>,
+        /// What is asked.
+        ask: Box<PoolAsk>,
+    },
     /// The end of what one worker wrote to standard error, or printed outside of any call. Answered with [`PoolAnswer::Logs`].
     WorkerLogs {
         /// Which.
@@ -92,6 +99,9 @@ pub enum PoolRefusal {
     /// It does not fit how the pool or the worker stands.
     #[error("{0}")]
     NotNow(Arc<str>),
+    /// The request id was given to something else.
+    #[error("request_id {0:?} asked this pool for something else: use a new id for a new request")]
+    RequestIdTaken(Arc<str>),
     /// This agent cannot do that.
     #[error("this agent cannot do that: {0}")]
     Unsupported(Arc<str>),
@@ -106,6 +116,7 @@ impl Fault for PoolRefusal {
             Self::NoPool(_) | Self::NoWorker(_) => Kind::NotFound,
             Self::OutOfRange { .. } => Kind::Invalid,
             Self::NotNow(_) => Kind::Conflict,
+            Self::RequestIdTaken(_) => Kind::Exists,
             Self::Unsupported(_) => Kind::Unimplemented,
             Self::Busy => Kind::Busy,
         }
@@ -117,6 +128,7 @@ impl Fault for PoolRefusal {
             Self::NoWorker(_) => "WORKER_NOT_FOUND",
             Self::OutOfRange { .. } => "INVALID_ARGUMENT",
             Self::NotNow(_) => "POOL_NOT_NOW",
+            Self::RequestIdTaken(_) => "REQUEST_ID_TAKEN",
             Self::Unsupported(_) => "POOL_UNSUPPORTED",
             Self::Busy => "POOL_ASKS_FULL",
         }

@@ -56,6 +56,7 @@ impl Pool {
     pub(super) fn on_ask(&mut self, ask: &PoolAsk, now: Now) -> PoolReply {
         match ask {
             PoolAsk::State => {}
+            PoolAsk::Once { request, ask } => return self.once(request, ask, now),
             PoolAsk::Workers => return Ok(PoolAnswer::Workers(self.workers(now))),
             PoolAsk::ScaleTo { min, max } => self.scale_to(*min, *max)?,
             PoolAsk::Recycle { force } => {
@@ -79,6 +80,16 @@ impl Pool {
         // As of now, also where nothing was settled since what was asked for.
         self.census = self.take_census(now.at);
         Ok(PoolAnswer::State(Box::new(self.state(now))))
+    }
+
+    /// Does what was not done under this id yet. What was refused changed nothing, so it may be asked again.
+    fn once(&mut self, request: &Arc<str>, ask: &PoolAsk, now: Now) -> PoolReply {
+        if let Some(known) = self.repeats.find(request, ask, now.at) {
+            return known;
+        }
+        let answer = self.on_ask(ask, now)?;
+        self.repeats.keep(Arc::clone(request), ask.clone(), answer.clone(), now.at);
+        Ok(answer)
     }
 
     fn scale_to(&mut self, min: u32, max: u32) -> Result<(), PoolRefusal> {

@@ -39,6 +39,7 @@ mod options;
 mod pace;
 mod pool;
 mod pools;
+mod repeats;
 mod restart;
 mod runner;
 mod scratch;

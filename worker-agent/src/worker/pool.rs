@@ -15,6 +15,7 @@ use super::flight::unbegun;
 use super::life::Recycling;
 use super::options::PoolOptions;
 use super::pace::{LONG, Pace};
+use super::repeats::Repeats;
 use super::seat::{Seat, State};
 use super::sizing::{Census, Policy, Sizing};
 use super::step::{Now, Strike};
@@ -51,6 +52,7 @@ pub(super) struct Pool {
     pub(super) exits: ExitCounts,
     /// How the places stood when the last step was over.
     pub(super) census: Census,
+    pub(super) repeats: Repeats,
     /// A place each. The first `max` are there from the start; more come where some are replaced.
     pub(super) seats: Vec<Seat>,
     pub(super) waiting: VecDeque<Box<Call>>,
@@ -88,6 +90,7 @@ impl Pool {
             exits: ExitCounts::default(),
             sizing: Sizing::default(),
             census: Census::default(),
+            repeats: Repeats::default(),
             name: options.name.as_str().into(),
             handlers: options.handlers.iter().map(|handler| handler.as_str().into()).collect(),
             options,

@@ -260,6 +260,35 @@ fn an_operators_kill_is_a_signal_and_a_grace_and_no_failure() {
     assert!(pool.pool.on_ask(&PoolAsk::KillWorker(kill), now).is_err());
 }
 
+fn once(id: &str, ask: PoolAsk) -> PoolAsk {
+    PoolAsk::Once { request: id.into(), ask: Box::new(ask) }
+}
+
+#[test]
+fn what_is_asked_again_under_its_id_is_answered_as_before_and_done_once() {
+    use windlass_shared::domain::{PoolRefusal, WorkerKill};
+    let mut pool = Bench::ready("max = 1", ALL);
+    let kill = |worker: &str| PoolAsk::KillWorker(WorkerKill { worker: worker.into(), signal: 9, grace: S });
+    let now = pool.moment();
+    let refused = pool.pool.on_ask(&once("k", kill("p-9")), now);
+    assert_eq!(refused, Err(PoolRefusal::NoWorker("p-9".into())), "nothing was done, so nothing is remembered");
+    assert_eq!(pool.ask(&once("k", kill("p-0"))), ["0: Kill"]);
+    assert_eq!(pool.hear(0, [exited(9)]), ["0: start"]);
+    assert_eq!(pool.hear(0, [hello(ALL)]), ["0: welcome"]);
+    assert_eq!(pool.ask(&once("k", kill("p-0"))), [""; 0], "its successor is spared");
+    assert_eq!(pool.ask(&once("r", PoolAsk::Recycle { force: false })), ["1: start"]);
+    assert_eq!(pool.ask(&once("r", PoolAsk::Recycle { force: false })), [""; 0]);
+    assert_eq!(pool.state().generation, 2, "recycled once");
+    assert_eq!(pool.exits(), [(WorkerExit::Killed, 1)]);
+    let now = pool.moment();
+    let other = pool.pool.on_ask(&once("r", PoolAsk::Recycle { force: true }), now);
+    assert_eq!(other, Err(PoolRefusal::RequestIdTaken("r".into())));
+    let (first, second) = (pool.pool.on_ask(&once("r", PoolAsk::Recycle { force: false }), now), pool.state());
+    let Ok(PoolAnswer::State(first)) = first else { panic!("no state") };
+    assert_eq!((first.generation, first.starts + 1), (2, second.starts), "the answer is the one that was given then");
+    assert_eq!(pool.ask(&kill("p-0")), ["0: Kill"], "without an id every ask is a new one");
+}
+
 #[test]
 fn what_a_worker_wrote_is_there_for_who_asks() {
     let mut pool = Bench::ready("max = 1", ALL);
