@@ -1,7 +1,9 @@
 //! The parts put together over a store that fails on cue.
 
 use bytes::Bytes;
-use windlass_shared::domain::{AgentHello, Assignment, AttemptState, Credit, Lease, LogChunk, LogStream, PushedLog};
+use windlass_shared::domain::{
+    AgentHello, Assignment, AttemptState, Credit, Lease, LogChunk, LogStream, PushedLog, PushedLogs,
+};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::{convert, status};
 
@@ -132,6 +134,10 @@ async fn leased() -> (Arc<FaultyStore>, Lease) {
     (store, lease)
 }
 
+fn kept(kept: Vec<PushedLog>) -> PushedLogs {
+    PushedLogs { kept, newest: Vec::new() }
+}
+
 fn piece(lease: Lease, offset: u64) -> PushedLog {
     PushedLog { lease, chunk: LogChunk { stream: LogStream::Stdout, offset, data: Bytes::from_static(b"abc") } }
 }
@@ -143,9 +149,9 @@ async fn a_piece_whose_job_cannot_be_read_is_not_acknowledged_and_is_kept_when_i
     let logs = Arc::new(Logs::new(LogLimits::default(), bells.clone()));
     let mut taker = Taker::new(Records::new(store.clone(), bells), logs.clone());
     store.fail_reads(1);
-    let told = status::told(&taker.take(vec![piece(lease, 0)]).expect_err("not acknowledged"));
+    let told = status::told(&taker.take(kept(vec![piece(lease, 0)])).expect_err("not acknowledged"));
     assert_eq!(told.reason, "STORE_UNREADABLE");
-    assert_eq!(taker.take(vec![piece(lease, 0)]).expect("kept").acks[0].offset, 3);
+    assert_eq!(taker.take(kept(vec![piece(lease, 0)])).expect("kept").acks[0].offset, 3);
     let key = LogKey { job: lease.job, attempt: lease.attempt, stream: LogStream::Stdout };
     assert_eq!(logs.end(key), 3);
 }
@@ -159,7 +165,7 @@ async fn a_job_is_read_once_for_all_the_pieces_of_a_stream() {
     let stranger = Lease { fencing_token: lease.fencing_token + 1, ..lease };
     let before = store.reads();
     for n in 0..100 {
-        taker.take(vec![piece(lease, 3 * n), piece(stranger, 3 * n)]).expect("answered");
+        taker.take(kept(vec![piece(lease, 3 * n), piece(stranger, 3 * n)])).expect("answered");
     }
     assert_eq!(store.reads() - before, 2, "once for each lease");
 }

@@ -105,6 +105,31 @@ fn a_follower_sees_a_retry_begin_and_every_line_of_both_attempts_once() {
 }
 
 #[test]
+fn a_follower_of_a_flood_sees_its_head_and_what_is_newest_while_it_runs_and_its_end() {
+    let rig = Rig::new();
+    let coordinator = rig.coordinator();
+    let small = "[logs]\nspool_bytes = 131072\nhead_bytes = 4096\ntail_bytes = 8192\n";
+    let _agent = rig.agent_with(&coordinator.url, "a1", 1, small);
+    let (go, mark) = (rig.dir.path().join("go"), rig.mark_env());
+    let wait = |what: &str| format!("until [ -e {}.{what} ]; do sleep 0.02; done", go.display());
+    let script = format!("echo first; seq 1 200000; {}; echo then; {}; echo last", wait("1"), wait("2"));
+    let flags = ["-a", &coordinator.url, "-o", "id", "submit", "--env", &mark, "--", "sh", "-c", &script];
+    let id = rig.windlass(flags).expect(0).trim().to_owned();
+    let follower = Follower::start(&rig, &coordinator.url, &id);
+    follower.wait_until_shown("first\n1\n2\n");
+    follower.wait_until_shown("\n200000\n");
+    self::go(&rig, 1);
+    follower.wait_until_shown("\n200000\nthen\n");
+    self::go(&rig, 2);
+    let (out, err) = follower.end();
+    assert!(out.ends_with("\n200000\nthen\nlast\n"), "{}", &out[out.len() - 100..]);
+    assert!(err.contains("bytes of its standard output were not kept"), "{err}");
+    let dropped: usize = err.lines().filter_map(|line| line.split(' ').nth(1)?.parse::<usize>().ok()).sum();
+    let wrote = (1..=200_000).map(|n: u32| n.to_string().len() + 1).sum::<usize>() + "first\nthen\nlast\n".len();
+    assert_eq!(out.len() + dropped, wrote, "every byte is shown once, or counted: {err}");
+}
+
+#[test]
 fn a_follower_goes_on_over_restarts_of_the_coordinator_with_no_byte_twice_or_missing() {
     // Killed, and told to stop: a stop ends streams in order, which must not look like the end of the job.
     for how in [Signal::KILL, Signal::TERM] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 use windlass_shared::convert;
-use windlass_shared::domain::{Lease, PushedLog};
+use windlass_shared::domain::{Lease, PushedLog, PushedLogs};
 use windlass_shared::pb;
 use windlass_shared::status::to_status;
 
@@ -48,9 +48,15 @@ impl Taker {
     }
 
     /// Acknowledges all of a message or nothing: what was kept of one that ends the stream is known for a repeat.
-    pub(crate) fn take(&mut self, logs: Vec<PushedLog>) -> Result<pb::PushLogsResponse, Status> {
-        let acks = logs.into_iter().map(|log| self.take_one(log)).collect::<Result<_, _>>();
-        Ok(pb::PushLogsResponse { acks: acks.map_err(|err| to_status(&err))? })
+    pub(crate) fn take(&mut self, logs: PushedLogs) -> Result<pb::PushLogsResponse, Status> {
+        let acks = logs.kept.into_iter().map(|log| self.take_one(log)).collect::<Result<_, _>>();
+        let acks = acks.map_err(|err| to_status(&err))?;
+        for PushedLog { lease, chunk } in logs.newest {
+            if self.is_on_record(&lease).map_err(|err| to_status(&err))? {
+                self.logs.show_newest(lease.job, lease.attempt, chunk);
+            }
+        }
+        Ok(pb::PushLogsResponse { acks })
     }
 
     /// Keeps a piece, where its attempt is on record; else only says that it is not wanted.

@@ -14,11 +14,15 @@
 //! match its checksum is never served. What cannot be written, or is more than the limits allow, is counted and dropped:
 //! neither a job nor its agent ever waits for its log.
 //!
+//! Of an output longer than is kept of it, its agent sends also what is newest, which is here in memory for whoever follows
+//! (`newest`), until the output's end takes its place.
+//!
 //! What is absent: search, compression, and any word on whether a stream is complete, which only its job's record can say.
 
 mod dropped;
 mod index;
 mod limits;
+mod newest;
 mod pick;
 mod place;
 mod record;
@@ -40,6 +44,7 @@ pub use limits::LogLimits;
 
 use crate::bells::Bells;
 use limits::MEMORY_BYTES_MAX;
+use newest::Newest;
 use pick::Pick;
 use place::Place;
 use shelf::Shelf;
@@ -56,6 +61,7 @@ pub(crate) struct LogKey {
 pub(crate) struct Logs {
     // Held for one small read and one write of the page cache; never while a reader reads, never for a sync.
     shelf: Mutex<Shelf>,
+    newest: Mutex<Newest>,
     bells: Bells,
 }
 
@@ -63,7 +69,7 @@ impl Logs {
     /// Keeps logs in memory, and 256 MiB of them at most.
     pub(crate) fn new(mut limits: LogLimits, bells: Bells) -> Self {
         limits.total_bytes_max = limits.total_bytes_max.min(MEMORY_BYTES_MAX);
-        Self { shelf: Mutex::new(Shelf::new(Place::Memory, limits)), bells }
+        Self { shelf: Mutex::new(Shelf::new(Place::Memory, limits)), newest: Mutex::default(), bells }
     }
 
     /// Keeps logs in `dir/logs`, with those that are there. Reads them all, a gigabyte in about two seconds.
@@ -73,7 +79,7 @@ impl Logs {
     pub(crate) fn open(dir: &Path, limits: LogLimits, bells: Bells) -> io::Result<Self> {
         let mut shelf = Shelf::new(Place::in_dir(dir)?, limits);
         shelf.load(clock::wall())?;
-        Ok(Self { shelf: Mutex::new(shelf), bells })
+        Ok(Self { shelf: Mutex::new(shelf), newest: Mutex::default(), bells })
     }
 
     /// Moves the logs of a data directory that nobody uses out of the way; `incarnation`: of the record that they are of.
@@ -88,18 +94,36 @@ impl Logs {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes in a piece; the answer is the offset before which everything has arrived. A piece that begins earlier is a
     /// resend, and only its new part counts; one that begins later says that its agent dropped what lies between.
     pub(crate) fn append(&self, job: JobId, attempt: u32, chunk: LogChunk) -> u64 {
         let key = LogKey { job, attempt, stream: chunk.stream };
         let end = self.shelf().append(key, chunk, clock::wall());
+        self.newest().outgrow(&key, end);
         self.bells.ring(job);
         end
     }
 
+    /// Takes in what is newest of an output that is longer than is kept of it, to be read until what is kept is newer.
+    pub(crate) fn show_newest(&self, job: JobId, attempt: u32, chunk: LogChunk) {
+        let key = LogKey { job, attempt, stream: chunk.stream };
+        // What is kept of it comes first on the same stream, so what is here now is all that will be here before the output's end.
+        let end = self.end(key);
+        self.newest().push(key, chunk, end);
+        self.bells.ring(job);
+    }
+
     /// Up to `limit` bytes from `offset` on, and where to go on. Chunks have gaps between them where bytes were dropped.
     pub(crate) fn read(&self, key: LogKey, offset: u64, limit: usize) -> (Vec<LogChunk>, u64) {
-        self.pick(key).read(offset, limit)
+        let (mut chunks, next) = self.pick(key).read(offset, limit);
+        let room = limit.saturating_sub(chunks.iter().map(|chunk| chunk.data.len()).sum());
+        let (newest, next) = self.newest().read(&key, next, room);
+        chunks.extend(newest);
+        (chunks, next)
     }
 
     /// Offset before which everything has arrived.

@@ -5,7 +5,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use windlass_shared::convert;
-use windlass_shared::domain::{AttemptState, Lease, LogChunk, LogStream, PushedLog, Reason};
+use windlass_shared::domain::{AttemptState, Lease, LogChunk, LogStream, PushedLog, PushedLogs, Reason};
 use windlass_shared::pb;
 use windlass_shared::pb::agent_service_client::AgentServiceClient;
 
@@ -15,7 +15,9 @@ use crate::rig::{PATIENCE, Rig, ended, exec, started};
 async fn push(rig: &Rig, lease: Lease, offset: u64, data: &'static str) -> u64 {
     let chunk = LogChunk { stream: LogStream::Stdout, offset, data: bytes::Bytes::from_static(data.as_bytes()) };
     let (up, requests) = mpsc::channel(1);
-    up.send(convert::push_logs(vec![PushedLog { lease, chunk }])).await.expect("room");
+    up.send(convert::push_logs(PushedLogs { kept: vec![PushedLog { lease, chunk }], newest: vec![] }))
+        .await
+        .expect("room");
     let mut client = AgentServiceClient::new(rig.channel.clone());
     let mut answers = client.push_logs(ReceiverStream::new(requests)).await.expect("a stream").into_inner();
     let answer = tokio::time::timeout(PATIENCE, answers.next()).await.expect("in time").expect("one").expect("ok");
@@ -165,6 +167,43 @@ async fn a_stop_of_the_coordinator_is_no_end_of_a_log() {
         next.expect("a word").expect_err("that it stops").code()
     };
     assert_eq!(next.await, Code::Unavailable);
+}
+
+/// Says what is newest of an output of which the middle goes, and that it was said.
+async fn show(rig: &Rig, lease: Lease, offset: u64, data: &'static str) {
+    let chunk = LogChunk { stream: LogStream::Stdout, offset, data: bytes::Bytes::from_static(data.as_bytes()) };
+    let (up, requests) = mpsc::channel(1);
+    let newest = vec![PushedLog { lease, chunk }];
+    up.send(convert::push_logs(PushedLogs { kept: vec![], newest })).await.expect("room");
+    let mut client = AgentServiceClient::new(rig.channel.clone());
+    let mut answers = client.push_logs(ReceiverStream::new(requests)).await.expect("a stream").into_inner();
+    let answer = tokio::time::timeout(PATIENCE, answers.next()).await.expect("in time").expect("one").expect("ok");
+    assert_eq!(answer.acks, [], "what is not kept is not acknowledged");
+}
+
+#[tokio::test]
+async fn of_a_flood_a_follower_sees_the_beginning_what_is_newest_as_it_goes_on_and_the_end() {
+    let rig = Rig::start().await;
+    let mut agent = rig.agent(1, 1).await;
+    let id = rig.submit().await;
+    let (lease, _) = agent.assigned().await.remove(0);
+    agent.report(lease, started()).await;
+    let mut tail = follow(&rig, pb::TailJobLogsRequest { job_id: id.clone(), ..Default::default() }).await;
+    assert_eq!(answer(&mut tail).await, (1, vec![], false));
+    push(&rig, lease, 0, "head").await;
+    assert_eq!(answer(&mut tail).await, (1, wrote(0, "head"), false));
+    show(&rig, lease, 100, "abc").await;
+    assert_eq!(answer(&mut tail).await, (1, wrote(100, "abc"), false), "the offset says what lies between");
+    show(&rig, Lease { fencing_token: lease.fencing_token + 1, ..lease }, 150, "lies").await;
+    show(&rig, lease, 200, "def").await;
+    assert_eq!(answer(&mut tail).await, (1, wrote(200, "def"), false));
+    assert_eq!(read(&rig, &id, 0).await, ("headabcdef".into(), 203, false), "so does who reads by the piece");
+    push(&rig, lease, 202, "fghi").await;
+    assert_eq!(answer(&mut tail).await, (1, wrote(203, "ghi"), false), "of the end what was not seen before");
+    agent.report(lease, ended(AttemptState::Succeeded, None, 206)).await;
+    assert_eq!(answer(&mut tail).await, (1, vec![], true));
+    assert_over(&mut tail).await;
+    assert_eq!(read(&rig, &id, 0).await, ("headfghi".into(), 206, true), "what was newest is not kept");
 }
 
 #[tokio::test]

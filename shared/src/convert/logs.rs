@@ -1,7 +1,7 @@
 //! Pieces of logs.
 
 use super::sessions::{lease, lease_to_wire};
-use crate::domain::{Lease, LogChunk, LogStream, PushedLog};
+use crate::domain::{Lease, LogChunk, LogStream, PushedLog, PushedLogs};
 use crate::fault::Invalid;
 use crate::pb;
 
@@ -47,23 +47,28 @@ pub fn chunk_from_wire(wire: pb::LogChunk) -> Result<LogChunk, Invalid> {
 
 /// The agent's message for these pieces.
 #[must_use]
-pub fn push_logs(logs: Vec<PushedLog>) -> pb::PushLogsRequest {
-    let logs = logs
-        .into_iter()
-        .map(|log| pb::PushedLog { lease: Some(lease_to_wire(&log.lease)), chunk: Some(chunk_to_wire(log.chunk)) });
-    pb::PushLogsRequest { logs: logs.collect() }
+pub fn push_logs(logs: PushedLogs) -> pb::PushLogsRequest {
+    let to_wire = |logs: Vec<PushedLog>| {
+        let piece = |log: PushedLog| pb::PushedLog {
+            lease: Some(lease_to_wire(&log.lease)),
+            chunk: Some(chunk_to_wire(log.chunk)),
+        };
+        logs.into_iter().map(piece).collect()
+    };
+    pb::PushLogsRequest { logs: to_wire(logs.kept), newest: to_wire(logs.newest) }
 }
 
 /// The pieces of an agent's message.
 ///
 /// # Errors
 /// The first piece that is wrong.
-pub fn pushed_logs(wire: pb::PushLogsRequest) -> Result<Vec<PushedLog>, Invalid> {
+pub fn pushed_logs(wire: pb::PushLogsRequest) -> Result<PushedLogs, Invalid> {
     let read = |log: pb::PushedLog| {
         let chunk = log.chunk.ok_or_else(|| Invalid::one("logs.chunk", "is required"))?;
         Ok(PushedLog { lease: lease("logs.lease", log.lease)?, chunk: chunk_from_wire(chunk)? })
     };
-    wire.logs.into_iter().map(read).collect()
+    let all = |logs: Vec<pb::PushedLog>| logs.into_iter().map(read).collect::<Result<_, _>>();
+    Ok(PushedLogs { kept: all(wire.logs)?, newest: all(wire.newest)? })
 }
 
 /// The coordinator's word that it has everything of a stream before `offset`.

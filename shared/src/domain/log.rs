@@ -32,6 +32,15 @@ impl LogChunk {
     }
 }
 
+/// What one message brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PushedLogs {
+    /// To be kept, and acknowledged.
+    pub kept: Vec<PushedLog>,
+    /// What is newest of outputs that are longer than is kept of them: for those who follow.
+    pub newest: Vec<PushedLog>,
+}
+
 /// A piece of what one attempt wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedLog {

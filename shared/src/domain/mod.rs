@@ -30,7 +30,7 @@ pub use counter::Counter;
 pub use demand::{Affinity, Constraint, Demand, Fairness, LimitUse, Must, OnConflict, Placement, Unique};
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use limit::{Cooldown, LimitRecord, LimitSettings, Rate};
-pub use log::{LogChunk, LogStream, PushedLog};
+pub use log::{LogChunk, LogStream, PushedLog, PushedLogs};
 pub use placement_policy::PlacementPolicy;
 pub use pool::{
     Breaker, BreakerState, PoolAnswer, PoolAsk, PoolRefusal, PoolReply, PoolState, WorkerCounts, WorkerKill, WorkerLogs,

@@ -1,6 +1,7 @@
 //! All reels, and the line of streams that have something to ship.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
@@ -43,6 +44,8 @@ struct Hub {
     /// Attempts that are over and not shipped yet, oldest first, with what they cost.
     ended: VecDeque<(Lease, usize)>,
     ended_bytes: usize,
+    /// The attempt whose newest was shown last: the next one is first the next time.
+    shown: Option<Lease>,
 }
 
 impl Logs {
@@ -94,6 +97,12 @@ impl Logs {
         self.hub().take_batch()
     }
 
+    /// What is newest of outputs that are past their fronts, as far as it fits one message: attempts have their turns. To be asked
+    /// once a second.
+    pub(super) fn take_newest(&self) -> Option<Vec<PushedLog>> {
+        self.hub().take_newest(self.0.bounds.newest)
+    }
+
     /// The coordinator has everything of this stream before `offset`.
     pub(super) fn ack(&self, lease: &Lease, stream: LogStream, offset: u64) {
         self.change(|hub| hub.ack(lease, stream, offset));
@@ -111,9 +120,10 @@ impl Logs {
         self.0.waiting.notify_one();
     }
 
-    /// Whether something was never handed out.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.hub().line.is_empty()
+    /// Whether a stream to the coordinator is wanted: something was never handed out, or may be shown.
+    pub(super) fn wants_stream(&self) -> bool {
+        let hub = self.hub();
+        !hub.line.is_empty() || (self.0.bounds.newest > 0 && hub.reels.values().any(Reel::is_past_front))
     }
 
     /// Returns when there may be something to take.
@@ -218,6 +228,26 @@ impl Hub {
         (!batch.is_empty()).then_some(batch)
     }
 
+    fn take_newest(&mut self, each_max: usize) -> Option<Vec<PushedLog>> {
+        let mut newest = Vec::new();
+        let mut room = LOG_MESSAGE_BYTES_MAX;
+        let from = self.shown.map_or(Bound::Unbounded, Bound::Excluded);
+        let turns: Vec<Lease> = self.reels.range((from, Bound::Unbounded)).map(|(lease, _)| *lease).collect();
+        let again = self.reels.keys().copied().take_while(|lease| self.shown.is_some_and(|shown| *lease <= shown));
+        for lease in turns.into_iter().chain(again.collect::<Vec<_>>()) {
+            if room < 2 * each_max || newest.len() >= PIECES_MAX {
+                break;
+            }
+            let Some(reel) = self.reels.get_mut(&lease).filter(|reel| reel.is_past_front()) else { continue };
+            for chunk in reel.newest(each_max) {
+                room -= chunk.data.len();
+                newest.push(PushedLog { lease, chunk });
+            }
+            self.shown = Some(lease);
+        }
+        (!newest.is_empty()).then_some(newest)
+    }
+
     fn ack(&mut self, lease: &Lease, stream: LogStream, offset: u64) {
         let Some(reel) = self.reels.get_mut(lease) else { return };
         self.flying -= reel.ack(stream, offset);
@@ -310,7 +340,7 @@ mod tests {
         write(&logs, 1, b"de");
         assert_eq!(batch(&logs), [(1, 3, 2)]);
         logs.rewind();
-        assert!(logs.is_waiting());
+        assert!(logs.wants_stream());
         assert_eq!(batch(&logs), [(1, 3, 2)]);
     }
 
@@ -326,6 +356,29 @@ mod tests {
     }
 
     #[test]
+    fn of_floods_what_is_newest_is_shown_in_turns_that_fit_one_message() {
+        let logs = Logs::new(&LogOptions { newest_bytes: 256 << 10, ..LogOptions::default() }, Counters::default());
+        let flood = |token| write(&logs, token, &vec![b'x'; 17 << 20]);
+        (1..=6).for_each(flood);
+        assert!(logs.take_newest().is_none(), "what is kept comes first");
+        for token in 1..=6 {
+            logs.ack(&lease(token), LogStream::Stdout, 17 << 20);
+        }
+        while logs.take_batch().is_some() {}
+        let turn = || -> Vec<u64> {
+            let newest = logs.take_newest().unwrap_or_default();
+            newest.iter().for_each(|log| assert_eq!((log.chunk.end(), log.chunk.data.len()), (17 << 20, 256 << 10)));
+            newest.iter().map(|log| log.lease.fencing_token).collect()
+        };
+        assert_eq!((turn(), turn(), turn()), (vec![1, 2, 3], vec![4, 5, 6], vec![]), "and nothing twice");
+        write(&logs, 2, b"more");
+        let more = logs.take_newest().expect("it goes on");
+        assert_eq!((more.len(), more[0].chunk.offset, &*more[0].chunk.data), (1, 17 << 20, &b"more"[..]));
+        logs.close(&lease(2));
+        assert!(logs.take_newest().is_none(), "its end is shipped");
+    }
+
+    #[test]
     fn what_was_held_back_until_the_end_is_handed_out_then() {
         let logs = logs(1 << 20);
         write(&logs, 1, &vec![b'x'; 3 << 20]);
@@ -333,7 +386,7 @@ mod tests {
         let shipped: usize = std::iter::from_fn(|| logs.take_batch()).flatten().map(|log| log.chunk.data.len()).sum();
         assert_eq!(shipped, front);
         logs.close(&lease(1));
-        assert!(logs.is_waiting());
+        assert!(logs.wants_stream());
         assert_eq!(batch(&logs), [(1, (3 << 20) - (256 << 10), 256 << 10)]);
         logs.ack(&lease(1), LogStream::Stdout, 3 << 20);
         assert!(logs.is_empty());

@@ -1,7 +1,7 @@
 //! The two tapes of one attempt.
 
 use bytes::{Bytes, BytesMut};
-use windlass_shared::domain::LogStream;
+use windlass_shared::domain::{LogChunk, LogStream};
 
 use super::Offsets;
 use super::options::Bounds;
@@ -50,6 +50,21 @@ impl Reel {
         let more = self.tape(stream).has_unsent();
         self.queued[index(stream)] = more;
         (next, more)
+    }
+
+    /// What is newest of each stream that is past its front.
+    pub(super) fn newest(&mut self, bytes_max: usize) -> impl Iterator<Item = LogChunk> {
+        let streams = [LogStream::Stdout, LogStream::Stderr];
+        let newest = streams.into_iter().zip(&mut self.tapes);
+        newest.filter_map(move |(stream, tape)| {
+            let (offset, data) = tape.newest(bytes_max)?;
+            Some(LogChunk { stream, offset, data })
+        })
+    }
+
+    /// Whether a stream is past its front, and may go on.
+    pub(super) fn is_past_front(&self) -> bool {
+        self.tapes.iter().any(Tape::is_past_front)
     }
 
     pub(super) fn ack(&mut self, stream: LogStream, offset: u64) -> usize {

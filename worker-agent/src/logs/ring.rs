@@ -50,6 +50,20 @@ impl Ring {
         self.dropped
     }
 
+    /// The newest bytes after the first `from` that ever were in it, at most `max`, and how many were before them.
+    pub(super) fn newest(&self, from: u64, max: usize) -> (u64, Bytes) {
+        let end = self.dropped + self.kept as u64;
+        let begin = from.max(self.dropped).max(end.saturating_sub(max as u64)).min(end);
+        let mut skip = usize::try_from(begin - self.dropped).unwrap_or(usize::MAX);
+        let mut newest = BytesMut::with_capacity(self.kept.saturating_sub(skip));
+        for piece in self.pieces.iter().map(Bytes::as_ref).chain([self.growing.as_ref()]) {
+            let passed = skip.min(piece.len());
+            skip -= passed;
+            newest.extend_from_slice(&piece[passed..]);
+        }
+        (begin, newest.freeze())
+    }
+
     fn cut(&mut self) {
         if !self.growing.is_empty() {
             self.pieces.push_back(self.growing.split().freeze());
@@ -95,6 +109,21 @@ mod tests {
             assert_eq!((dropped, text(pieces)), (190_000, all[190_000..].to_vec()), "{step}");
             assert!(ring.is_untouched());
         }
+    }
+
+    #[test]
+    fn what_is_newest_is_seen_without_taking_it() {
+        let mut ring = Ring::default();
+        for text in ["abc", "defgh"] {
+            ring.push(BytesMut::from(text), 100);
+        }
+        ring.cut();
+        ring.push(BytesMut::from("ij"), 100);
+        assert_eq!(ring.newest(0, 4), (6, Bytes::from("ghij")));
+        assert_eq!(ring.newest(8, 4), (8, Bytes::from("ij")));
+        assert_eq!(ring.newest(2, 100), (2, Bytes::from("cdefghij")));
+        assert_eq!(ring.newest(10, 4), (10, Bytes::new()));
+        assert_eq!(text(ring.take(100).1), b"abcdefghij");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! From the hub to the coordinator, on a connection of its own and at its own pace.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use windlass_shared::convert;
-use windlass_shared::domain::{Lease, LogStream};
+use windlass_shared::domain::{Lease, LogStream, PushedLogs};
 use windlass_shared::pb;
 use windlass_shared::resilience::reconnect::Reconnect;
 
@@ -16,6 +19,8 @@ use crate::outbox::Outbox;
 
 /// Messages handed to the transport ahead of it: what waits longer gathers in the hub, into fewer and larger ones.
 const AHEAD: usize = 2;
+/// How often outputs of which the middle goes are shown to those who follow: as often as a person looks.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Ships what the hub has, for as long as it lives.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ impl Shipper {
     }
 
     async fn one_stream(&self, pace: &mut Reconnect) -> Broken {
-        while !self.logs.is_waiting() {
+        while !self.logs.wants_stream() {
             self.logs.waiting().await;
         }
         let (up, requests) = mpsc::channel(AHEAD);
@@ -92,11 +97,18 @@ impl Shipper {
         mut down: Streaming<pb::PushLogsResponse>,
         pace: &mut Reconnect,
     ) -> Broken {
+        let mut shows = tokio::time::interval(SHOW_EVERY);
+        shows.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let full = self.pump(up);
             let answer = tokio::select! {
                 answer = down.message() => answer,
                 () = self.logs.waiting(), if !full => continue,
+                // Where the transport has enough for now, what is newest can wait for the next time.
+                _ = shows.tick() => {
+                    self.show(up);
+                    continue;
+                }
                 room = up.reserve(), if full => match room {
                     Ok(_) => continue,
                     Err(_) => return Broken::Ended,
@@ -115,7 +127,14 @@ impl Shipper {
         loop {
             let Ok(room) = up.try_reserve() else { return true };
             let Some(batch) = self.logs.take_batch() else { return false };
-            room.send(convert::push_logs(batch));
+            room.send(convert::push_logs(PushedLogs { kept: batch, newest: Vec::new() }));
+        }
+    }
+
+    fn show(&self, up: &mpsc::Sender<pb::PushLogsRequest>) {
+        let Ok(room) = up.try_reserve() else { return };
+        if let Some(newest) = self.logs.take_newest() {
+            room.send(convert::push_logs(PushedLogs { kept: Vec::new(), newest }));
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Tape {
     acked: u64,
     /// What came after the front, of which only the end will be shipped.
     ring: Ring,
+    /// Bytes of it that were shown, or passed over, as what was newest.
+    shown: u64,
 }
 
 #[derive(Debug)]
@@ -166,6 +168,22 @@ impl Tape {
         Some((offset, data))
     }
 
+    /// What came past the front since this was asked last, with its offset; of more than `max` bytes the newest. It is shown, not
+    /// shipped: the end of the output is shipped all the same. None before all of the front was handed out, which is to come first.
+    pub(super) fn newest(&mut self, max: usize) -> Option<(u64, Bytes)> {
+        if self.has_unsent() || self.ring.is_untouched() {
+            return None;
+        }
+        let (before, data) = self.ring.newest(self.shown, max);
+        self.shown = before + data.len() as u64;
+        (!data.is_empty()).then(|| (self.end + before, data))
+    }
+
+    /// Whether [`Tape::newest`] may have something to say.
+    pub(super) fn is_past_front(&self) -> bool {
+        !self.ring.is_untouched()
+    }
+
     pub(super) fn has_unsent(&self) -> bool {
         self.sent < self.end
     }
@@ -217,7 +235,7 @@ impl Tape {
 mod tests {
     use super::*;
 
-    const ROOMY: Bounds = Bounds { spool: 1 << 20, head: 0, tail: 0 };
+    const ROOMY: Bounds = Bounds { spool: 1 << 20, head: 0, tail: 0, newest: 0 };
 
     fn tape(writes: &[&[u8]]) -> Tape {
         bounded(writes, &ROOMY)
@@ -290,7 +308,7 @@ mod tests {
 
     #[test]
     fn past_the_front_only_the_last_bytes_are_shipped_and_only_at_the_end() {
-        let bounds = Bounds { spool: 8, head: 0, tail: 3 };
+        let bounds = Bounds { spool: 8, head: 0, tail: 3, newest: 0 };
         let mut tape = bounded(&[b"0123", b"456789", b"abc", b"d"], &bounds);
         assert_eq!(all(&mut tape), [(0, b"01234".to_vec())]);
         assert_eq!((tape.ack(5), tape.is_empty()), (5, true));
@@ -300,8 +318,23 @@ mod tests {
     }
 
     #[test]
+    fn past_the_front_what_is_newest_can_be_shown_as_it_goes_on_and_the_end_is_shipped_all_the_same() {
+        let bounds = Bounds { spool: 8, head: 0, tail: 3, newest: 0 };
+        let mut tape = bounded(&[b"0123", b"4567"], &bounds);
+        assert_eq!(tape.newest(9), None, "the front comes first");
+        assert_eq!(all(&mut tape), [(0, b"01234".to_vec())]);
+        assert_eq!(tape.newest(2), Some((6, Bytes::from("67"))));
+        assert_eq!(tape.newest(2), None, "nothing came since");
+        tape.append(&mut BytesMut::from(&b"89ab"[..]), &bounds);
+        assert_eq!(tape.newest(9), Some((8, Bytes::from("89ab"))));
+        tape.close(&bounds);
+        assert_eq!(tape.newest(9), None);
+        assert_eq!(all(&mut tape), [(9, b"9ab".to_vec())]);
+    }
+
+    #[test]
     fn what_fits_is_shipped_without_a_gap_and_once_whatever_breaks() {
-        let bounds = Bounds { spool: 8, head: 0, tail: 3 };
+        let bounds = Bounds { spool: 8, head: 0, tail: 3, newest: 0 };
         let mut tape = bounded(&[b"0123", b"4567"], &bounds);
         assert_eq!(all(&mut tape), [(0, b"01234".to_vec())]);
         tape.close(&bounds);
@@ -315,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_broke_is_gone_on_with_before_and_behind_the_gap() {
-        let bounds = Bounds { spool: 8, head: 0, tail: 2 };
+        let bounds = Bounds { spool: 8, head: 0, tail: 2, newest: 0 };
         let mut tape = bounded(&[b"0123456789abcdef"], &bounds);
         tape.close(&bounds);
         let shipped = [(0, b"012345".to_vec()), (14, b"ef".to_vec())];

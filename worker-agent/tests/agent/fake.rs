@@ -297,7 +297,7 @@ impl LogStore {
             }
             let mut kept = self.kept.lock().await;
             let mut acks = Vec::new();
-            for log in convert::pushed_logs(message).unwrap() {
+            for log in convert::pushed_logs(message).unwrap().kept {
                 let entry = kept.entry((log.lease, log.chunk.stream)).or_default();
                 entry.take(log.chunk.offset, &log.chunk.data);
                 acks.push(convert::log_ack(&log.lease, log.chunk.stream, entry.end()));
