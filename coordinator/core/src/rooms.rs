@@ -82,9 +82,10 @@ impl Rooms {
         let before = std::mem::take(&mut self.by_handler);
         for (id, room) in &mut self.table {
             let exec = *id == RoomId::EXEC;
+            // They change while an agent lives: pools are scaled, and come and go.
+            room.width = if exec { credit.slots.unwrap_or(room.width) } else { 0 };
             // Without a slot of its own, what an agent says it takes beyond its slots could wait there for ever.
             room.capacity = if exec && room.width > 0 { credit.capacity } else { 0 };
-            room.width = if exec { room.width } else { 0 };
             room.offered = exec;
             room.handlers.clear();
         }

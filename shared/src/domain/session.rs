@@ -51,6 +51,8 @@ pub struct Credit {
     pub stuck: u32,
     /// What it says of itself from now on; none: as it said before.
     pub traits: Option<Arc<Traits>>,
+    /// Commands it runs at a time; none: as many as it said last, in its hello or since.
+    pub slots: Option<u32>,
 }
 
 /// How far somebody has seen a coordinator's record. One that is behind this has lost something.

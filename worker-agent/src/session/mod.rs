@@ -163,7 +163,7 @@ impl Session {
             capacity = 0;
             pools.iter_mut().for_each(|pool| pool.capacity = 0);
         }
-        Credit { capacity, pools, stuck: self.stuck_in_all(), traits: None }
+        Credit { capacity, pools, stuck: self.stuck_in_all(), traits: None, slots: Some(self.said_slots()) }
     }
 
     /// Slots and workers that cannot be proven free, those that a former life left included.
@@ -211,7 +211,8 @@ impl Session {
         let first = down.message().await.map_err(refusal)?.ok_or(Broken::Ended)?;
         match convert::from_coordinator(first)? {
             Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => {
-                Ok(Opened { said, credit: hello.credit, up, down, welcome })
+                let credit = Credit { slots: Some(hello.slots), ..hello.credit };
+                Ok(Opened { said, credit, up, down, welcome })
             }
             _ => Err(Invalid::one("welcome", "must be the first answer, for the session of the hello").into()),
         }
@@ -245,7 +246,7 @@ impl Session {
     /// What the hello says it takes. No command is prefetched: one waits here only while its slot is being cleared.
     fn said_credit(&self) -> Credit {
         let (capacity, stuck) = (self.said_slots(), self.stuck_in_all());
-        Credit { capacity, pools: self.pools.offers(), stuck, traits: None }
+        Credit { capacity, pools: self.pools.offers(), stuck, traits: None, slots: None }
     }
 
     async fn rest(&mut self, pace: &mut Reconnect) {

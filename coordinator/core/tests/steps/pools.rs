@@ -216,6 +216,29 @@ fn a_call_is_a_call_after_a_restart() {
 }
 
 #[test]
+fn slots_that_pools_give_back_after_the_hello_take_commands_and_those_they_take_do_not() {
+    let mut rig = Rig::default();
+    rig.join_with(1, &[pool("p", &["resize"], 2)]);
+    rig.submit(1);
+    assert_eq!(why(&rig, 1), "no agent takes commands: all slots are their pools'");
+    let scaled = |slots, workers| Credit {
+        capacity: slots,
+        slots: Some(slots),
+        pools: vec![pool("p", &["resize"], workers)],
+        ..Credit::default()
+    };
+    let said = rig.step(Input::Credit { session: SessionId(10), credit: scaled(1, 1) });
+    assert_eq!(last(&said), "assign 1.1 to a1/0");
+    rig.submit(2);
+    assert_eq!(why(&rig, 2), "all slots are taken (1 of 1)");
+    assert_eq!(rig.step(Input::Credit { session: SessionId(10), credit: scaled(0, 2) }), [""; 0], "what is held stays");
+    assert_eq!(why(&rig, 2), "no agent takes commands: all slots are their pools'");
+    // One that says nothing of its slots has as many as it said last.
+    let silent = Credit { slots: None, ..scaled(1, 1) };
+    assert_eq!(rig.step(Input::Credit { session: SessionId(10), credit: silent }), [""; 0]);
+}
+
+#[test]
 fn what_a_job_waits_for_is_said_in_a_sentence() {
     let mut rig = Rig::default();
     rig.submit(1);

@@ -217,7 +217,7 @@ impl World {
                 pools.push(pool(name, &[handler], self.random.u32(..3)));
             }
         }
-        Credit { capacity: self.random.u32(..4), pools, stuck: self.random.u32(..6) / 5, traits: None }
+        Credit { capacity: self.random.u32(..4), pools, stuck: self.random.u32(..6) / 5, traits: None, slots: None }
     }
 
     fn greet(&mut self, at: usize) {

@@ -33,6 +33,7 @@ fn story(seed: u64) -> Vec<String> {
                     pools: some_pools(&mut random),
                     stuck: random.u32(0..2),
                     traits: None,
+                    slots: None,
                 };
                 rig.step(Input::Credit { session: SessionId(sessions[a]), credit })
             }

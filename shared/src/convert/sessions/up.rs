@@ -56,7 +56,13 @@ pub fn from_agent(wire: pb::ConnectRequest) -> Result<FromAgent, Invalid> {
 
 fn credit_with_traits(wire: pb::Credit) -> Result<Credit, Invalid> {
     let traits = wire.traits.map(traits_from).transpose()?.map(Arc::new);
-    Ok(Credit { traits, ..credit_from(wire.capacity, wire.pools, wire.stuck)? })
+    let slots = wire.slots.map(slots_from).transpose()?;
+    Ok(Credit { traits, slots, ..credit_from(wire.capacity, wire.pools, wire.stuck)? })
+}
+
+fn slots_from(slots: u32) -> Result<u32, Invalid> {
+    let max = limits::AGENT_CAPACITY_MAX;
+    if slots <= max { Ok(slots) } else { Err(Invalid::one("slots", format!("must be at most {max}"))) }
 }
 
 fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>, stuck: u32) -> Result<Credit, Invalid> {
@@ -82,7 +88,7 @@ fn credit_from(capacity: u32, pools: Vec<pb::PoolOffer>, stuck: u32) -> Result<C
         invalid.add("pools", format!("the handler {} is in two of them", twice[0]));
     }
     invalid.check()?;
-    Ok(Credit { capacity, pools, stuck, traits: None })
+    Ok(Credit { capacity, pools, stuck, traits: None, slots: None })
 }
 
 fn offer_from(at: usize, wire: pb::PoolOffer, invalid: &mut Invalid) -> PoolOffer {
@@ -192,7 +198,7 @@ fn offer(offer: &PoolOffer) -> pb::PoolOffer {
 pub fn credit(credit: &Credit) -> pb::ConnectRequest {
     let pools = credit.pools.iter().map(offer).collect();
     let traits = credit.traits.as_deref().map(traits_to_wire);
-    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools, stuck: credit.stuck, traits }))
+    up(Up::Credit(pb::Credit { capacity: credit.capacity, pools, stuck: credit.stuck, traits, slots: credit.slots }))
 }
 
 /// The agent takes nothing new and will leave.
@@ -248,7 +254,7 @@ mod tests {
             boot_id: longest.clone(),
             session: u64::MAX,
             slots: limits::AGENT_CAPACITY_MAX,
-            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new(), stuck: u32::MAX, traits: None },
+            credit: Credit { capacity: limits::AGENT_CAPACITY_MAX, pools: Vec::new(), stuck: u32::MAX, traits: None, slots: None },
             inventory: vec![lease; limits::INVENTORY_ITEMS_MAX],
             host: longest.clone(),
             version: longest,
