@@ -9,9 +9,11 @@ use crate::process::{Limit, Resource};
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
 /// Processes and threads: more than any build starts, and a fork bomb ends before the host's table is full (32768 on many).
 const PIDS: u32 = 1024;
+/// The kernel's own bound.
+const CPU_WEIGHT_MAX: u16 = 10_000;
 
 /// Resource limits (setrlimit), each for one process and not for its tree, none of them set unless said. Never above what the agent
-/// has itself. And the first two, which are a whole tree's.
+/// has itself. And the first three, which are a whole tree's.
 // No limit on processes and address space by default: the one counts the user's and not the job's, the other breaks what reserves
 // much and uses little.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -23,6 +25,9 @@ pub struct LimitOptions {
     pub memory_bytes: Option<u64>,
     /// Processes and threads of all of a tree, at least 1. Only where control groups keep it. Absent: 1024.
     pub pids: Option<u32>,
+    /// Its share of the processors where they are scarce, 1 to 10000, to be held against the 100 that everything else has (the kernel's
+    /// `cpu.weight`): it takes nothing from anybody while there is enough. Only where control groups keep it. Absent: 100.
+    pub cpu_weight: Option<u16>,
     /// Bytes of any file that it writes.
     pub fsize_bytes: Option<u64>,
     /// Seconds on processors, at least 1.
@@ -61,6 +66,9 @@ impl LimitOptions {
         if self.pids == Some(0) {
             return Err("limits.pids must be at least 1".into());
         }
+        if self.cpu_weight.is_some_and(|weight| !(1..=CPU_WEIGHT_MAX).contains(&weight)) {
+            return Err(format!("limits.cpu_weight must be 1 to {CPU_WEIGHT_MAX}"));
+        }
         let low = self.table().into_iter().find(|(_, value, min, _)| value.is_some_and(|value| value < *min));
         low.map_or(Ok(()), |(key, _, min, _)| Err(format!("limits.{key} must be at least {min}")))
     }
@@ -71,6 +79,7 @@ impl LimitOptions {
             // What is right for a command says nothing about a worker.
             memory_bytes: self.memory_bytes,
             pids: self.pids.or(base.pids),
+            cpu_weight: self.cpu_weight.or(base.cpu_weight),
             fsize_bytes: self.fsize_bytes.or(base.fsize_bytes),
             cpu_s: self.cpu_s.or(base.cpu_s),
             data_bytes: self.data_bytes.or(base.data_bytes),
@@ -83,7 +92,8 @@ impl LimitOptions {
 
     /// Those of the whole tree.
     pub(super) fn to_tree(&self) -> Limits {
-        Limits { memory_bytes: self.memory_bytes, pids: Some(self.pids.unwrap_or(PIDS)), cpu_weight: None }
+        let (memory_bytes, cpu_weight) = (self.memory_bytes, self.cpu_weight);
+        Limits { memory_bytes, pids: Some(self.pids.unwrap_or(PIDS)), cpu_weight }
     }
 
     /// As the kernel is told. Hard limits: one that a job can lift is none.

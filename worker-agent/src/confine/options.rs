@@ -143,6 +143,8 @@ mod tests {
             ("env_pass = [\"WINDLASS_X\"]", "env_pass holds \"WINDLASS_X\""),
             ("[limits]\nmemory_bytes = 4194303", "limits.memory_bytes must be at least 4194304"),
             ("[limits]\npids = 0", "limits.pids must be at least 1"),
+            ("[limits]\ncpu_weight = 0", "limits.cpu_weight must be 1 to 10000"),
+            ("[limits]\ncpu_weight = 10001", "limits.cpu_weight must be 1 to 10000"),
             ("[limits]\ncpu_s = 0", "limits.cpu_s must be at least 1"),
             ("[limits]\nas_bytes = 4096", "limits.as_bytes must be at least 1048576"),
         ] {
@@ -161,10 +163,12 @@ mod tests {
         let both =
             parse("nice = 2\nrun_as = \"a\"\ncore_dumps = true\numask = \"077\"\n[limits]\ncpu_s = 3\nnproc = 5");
         assert_eq!(pool.or(&base), both);
-        let tree = parse("[limits]\nmemory_bytes = 5000000\npids = 7").or(&base);
-        assert_eq!(parse("").or(&tree).limits.to_tree(), Limits { pids: Some(7), ..Limits::default() });
+        let tree = parse("[limits]\nmemory_bytes = 5000000\npids = 7\ncpu_weight = 300").or(&base);
+        let inherited = Limits { pids: Some(7), cpu_weight: Some(300), ..Limits::default() };
+        assert_eq!(parse("").or(&tree).limits.to_tree(), inherited);
+        assert_eq!(parse("[limits]\ncpu_weight = 20").or(&tree).limits.to_tree().cpu_weight, Some(20));
         assert_eq!(parse("").limits.to_tree().pids, Some(1024));
-        let own = Limits { memory_bytes: Some(5_000_000), pids: Some(7), cpu_weight: None };
+        let own = Limits { memory_bytes: Some(5_000_000), pids: Some(7), cpu_weight: Some(300) };
         assert_eq!(tree.limits.to_tree(), own);
     }
 }
