@@ -111,6 +111,30 @@ fn a_job_runs_in_the_callers_directory_with_the_callers_environment() {
 }
 
 #[test]
+fn a_job_of_a_local_run_may_do_what_its_caller_may_and_is_held_to_nothing_more() {
+    let rig = Rig::new();
+    // What an agent by itself would change: niceness, OOM score, descriptors, core dumps, umask, privileges, environment.
+    let script = "ulimit -Sn; ulimit -Hn; ulimit -Sc; ulimit -Hc; umask; cut -d' ' -f19 /proc/self/stat; \
+                  cat /proc/self/oom_score_adj; echo $SECRET_OF_THE_CALLER $BASH_ENV; \
+                  grep -E '^(NoNewPrivs|Uid|Gid|Groups|CapEff)' /proc/self/status";
+    let under = |command: &[&str]| {
+        let caller = "umask 0005; ulimit -Sn 700; exec nice -n 3 \"$@\"";
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", caller, "sh"]).args(command).current_dir(crate::rig::root());
+        sh.envs([("SECRET_OF_THE_CALLER", "s3"), ("BASH_ENV", "/dev/null"), ("TMPDIR", "/tmp")]);
+        let (name, value) = rig.mark_pair();
+        let output = sh.env(name, value).stdin(Stdio::null()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let windlass = crate::rig::binary("windlass").display().to_string();
+    let local = under(&[&windlass, "run", "--local", "1", "--", "sh", "-c", script]);
+    assert_eq!(local, under(&["sh", "-c", script]));
+    assert!(local.contains("\ns3 /dev/null\n") && local.contains("\n3\n") && local.contains("0005"), "{local}");
+    rig.assert_nothing_runs(AFTER);
+}
+
+#[test]
 fn hello_is_printed_every_single_time() {
     let rig = Rig::new();
     // The long form, 200 out of 200, is in `.ci/run`.

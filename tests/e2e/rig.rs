@@ -61,9 +61,14 @@ impl Rig {
         self.mark.clone()
     }
 
+    /// The mark, name and value.
+    pub(crate) fn mark_pair(&self) -> (&str, &str) {
+        self.mark.split_once('=').expect("a mark")
+    }
+
     pub(crate) fn command(&self, binary_name: &str) -> Command {
         let mut command = Command::new(binary(binary_name));
-        let (name, value) = self.mark.split_once('=').expect("a mark");
+        let (name, value) = self.mark_pair();
         let tmp = self.dir.path().join("tmp");
         fs::create_dir_all(&tmp).expect("a directory");
         command.current_dir(root()).env(name, value).env("TMPDIR", tmp).env("XDG_STATE_HOME", self.dir.path());
