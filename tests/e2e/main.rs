@@ -8,6 +8,7 @@ mod follows;
 mod kills;
 mod leftovers;
 mod local;
+mod policy;
 mod pools;
 mod proxy;
 mod restarts;

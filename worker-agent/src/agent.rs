@@ -20,6 +20,7 @@ use crate::executor::{self, Orchestrator, Parts, Surroundings};
 use crate::identity::{Claim, DataDir, DataError, Identity};
 use crate::leftovers;
 use crate::logs::{Logs, Shipper};
+use crate::policy::{Policies, Policy};
 use crate::process::{Warden, WardenOptions};
 use crate::reload::Reloader;
 use crate::session::{Horizon, Plan, Reconnects, Refused, Session};
@@ -62,7 +63,7 @@ pub enum StartError {
 /// # Errors
 /// Where an option is wrong or the host refuses something.
 pub async fn start(options: &Options) -> Result<Running, StartError> {
-    let (dialer, confining) = check(options)?;
+    let (dialer, confining, policies) = check(options)?;
     let (data, identity, claim) = succeed(options).await?;
     // From here on without a pause: whoever cancels a start must not find it half done.
     let (counters, overrun) = (Counters::default(), Arc::new(Notify::new()));
@@ -75,7 +76,8 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
 
     tasks.spawn("outbox", outbox.clone().tend(tasks.stop_token().clone()));
     let ((executor, inbox), sampler) = (executor::channel(), start_sampler(&tasks));
-    let surroundings = Arc::new(Surroundings::new(identity.agent, data.scratch(), confining.commands));
+    let (commands, scratch) = (confining.commands, data.scratch());
+    let surroundings = Arc::new(Surroundings::new(identity.agent, scratch, commands, policies.clone()));
     let parts =
         worker::Parts::new(&warden, &logs, &tasks, &sampler, &counters, surroundings.worker_env(), data.pools());
     let workers = options.pools.iter().cloned().zip(confining.workers).collect();
@@ -96,8 +98,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     tasks.spawn("executor", orchestrator.run(inbox, called));
     start_shipper(Shipper::new(dialer.clone(), logs.clone(), outbox.clone()), &tasks);
 
-    let horizon = start_horizon(&data, &tasks);
-    let touch = start_touch(&warden, &executor, options, &tasks);
+    let (horizon, touch) = (start_horizon(&data, &tasks), start_touch(&warden, &executor, options, &tasks));
     let (plan, planned) = watch::channel(Plan::default());
     let desk = start_desk(&pools, &counters, &tasks);
     let session = Session {
@@ -119,7 +120,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     };
     let (refused, over) = start_session(session, &tasks);
 
-    let (stop, (reload, drain_timeout)) = (Stopper::new(), Reloader::new(options, pools.clone()));
+    let (stop, (reload, drain_timeout)) = (Stopper::new(), Reloader::new(options, pools.clone(), policies));
     let stopper = stop.clone();
     let drain =
         Drain { stopper, refused, drain_timeout, executor, active, pools, plan, outbox, logs, warden, tasks, over };
@@ -143,10 +144,12 @@ async fn leave(
     result
 }
 
-fn check(options: &Options) -> Result<(Dialer, Confining), ConfigError> {
+fn check(options: &Options) -> Result<(Dialer, Confining, Policies), ConfigError> {
     options.check()?;
     options.check_descriptors(rustix::process::getrlimit(rustix::process::Resource::Nofile).current)?;
-    Ok((Dialer::new(&options.coordinator)?, Confining::new(options)?))
+    let (dialer, confining) = (Dialer::new(&options.coordinator)?, Confining::new(options)?);
+    let policies = Policies::new(Policy::of(options, &confining)?);
+    Ok((dialer, confining, policies))
 }
 
 /// Becomes this agent, once the one before is gone.

@@ -44,6 +44,7 @@ struct File {
     lock_timeout: Option<String>,
     containment: Option<String>,
     cgroup_root: Option<String>,
+    policy: Option<String>,
     #[serde(default)]
     exec: ConfineOptions,
     #[serde(default)]
@@ -94,6 +95,7 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
         ("--lock-timeout", file.lock_timeout),
         ("--containment", file.containment),
         ("--cgroup-root", file.cgroup_root),
+        ("--policy", file.policy),
     ] {
         if let Some(value) = value
             && !is_given(&args, flag)

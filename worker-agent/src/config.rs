@@ -116,6 +116,10 @@ pub struct Options {
     /// on the command line as well counts there.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// File that says what this host accepts, whoever asks: programs, users, directories, variables, maxima. Root's or the agent's own
+    /// user's, and writable for nobody else. [default: everything is accepted]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// What holds a job's processes and proves them gone: control groups where they are the agent's own, or its keepers alone.
     /// `cgroup` does not start without them.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
@@ -190,6 +194,9 @@ impl Options {
             return bad("drain-timeout", "must be at most 24h".into());
         }
         self.logs.check().map_err(|problem| ConfigError::in_file(format!("[logs]: {problem}")))?;
+        if self.policy.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return bad("policy", "must be an absolute path".into());
+        }
         if self.cgroup_root.as_ref().is_some_and(|root| !root.is_absolute()) {
             return bad("cgroup-root", "must be an absolute path".into());
         }
@@ -231,7 +238,7 @@ impl Options {
 }
 
 /// A whole number and its unit.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| "must be a number and a unit, such as 30s".to_owned())?;

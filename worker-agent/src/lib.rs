@@ -42,6 +42,7 @@ mod identity;
 mod leftovers;
 mod logs;
 mod outbox;
+mod policy;
 pub mod process;
 mod reload;
 mod session;

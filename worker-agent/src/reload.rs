@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::config::{ConfigError, Options};
 use crate::confine::Confining;
+use crate::policy::{Policies, Policy};
 use crate::worker::{Changes, Pools, check_pools};
 
 /// Takes another configuration. Clones are the same hand.
@@ -17,6 +18,7 @@ pub struct Reloader(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pools: Pools,
+    policies: Policies,
     drain_timeout: watch::Sender<Duration>,
     state: Mutex<State>,
 }
@@ -30,10 +32,10 @@ struct State {
 }
 
 impl Reloader {
-    pub(crate) fn new(options: &Options, pools: Pools) -> (Self, watch::Receiver<Duration>) {
+    pub(crate) fn new(options: &Options, pools: Pools, policies: Policies) -> (Self, watch::Receiver<Duration>) {
         let (drain_timeout, watcher) = watch::channel(options.drain_timeout);
         let state = Mutex::new(State { options: options.clone(), taken: 0, refused: 0 });
-        (Self(Arc::new(Inner { pools, drain_timeout, state })), watcher)
+        (Self(Arc::new(Inner { pools, policies, drain_timeout, state })), watcher)
     }
 
     /// Reads what these arguments and their file say now, and takes it. Says in the log what came of it, in one line, and in one
@@ -68,12 +70,18 @@ impl Reloader {
         // Of the slots that there are, which the new ones may not be yet.
         check_pools(&new.pools, state.options.slots()).map_err(ConfigError::in_file)?;
         let confining = Confining::new(&new)?;
+        let policy = Policy::of(&new, &confining)?;
+        // Commands go on as they were confined at the start, which has to be within the new policy too.
+        let commands = Options { policy: new.policy.clone(), pools: Vec::new(), ..state.options.clone() };
+        Policy::of(&commands, &Confining::new(&commands)?)?;
         let changes = self.0.pools.reload(new.pools.iter().cloned().zip(confining.workers).collect())?;
         for flag in fixed(&state.options, &new) {
             tracing::warn!(flag, "has changed in the configuration, and needs a restart");
         }
+        self.0.policies.replace(policy);
         self.0.drain_timeout.send_replace(new.drain_timeout);
         (state.options.pools, state.options.drain_timeout) = (new.pools, new.drain_timeout);
+        state.options.policy = new.policy;
         Ok(changes)
     }
 }
@@ -92,7 +100,7 @@ fn fixed(old: &Options, new: &Options) -> Vec<&'static str> {
     let mut fixed: Vec<_> = named.into_iter().filter(|(_, same)| !same).map(|(flag, _)| flag).collect();
     // What is added one day is not forgotten, though not named before it is added above.
     let rest = |options: &Options| {
-        format!("{:?}", Options { pools: Vec::new(), drain_timeout: Duration::ZERO, ..options.clone() })
+        format!("{:?}", Options { pools: Vec::new(), drain_timeout: Duration::ZERO, policy: None, ..options.clone() })
     };
     if fixed.is_empty() && rest(old) != rest(new) {
         fixed.push("another flag");

@@ -13,6 +13,7 @@ use super::{devices, verdict};
 use crate::clear::remove_tree;
 use crate::confine::Confined;
 use crate::containment::Limits;
+use crate::policy::{Policies, Violation};
 use crate::process::{SpawnError, SpawnSpec, Stdin, Wanted};
 
 /// Names the job.
@@ -28,12 +29,18 @@ pub(crate) struct Surroundings {
     agent: AgentId,
     scratch: PathBuf,
     confined: Confined,
+    policies: Policies,
 }
 
 impl Surroundings {
     /// Scratch directories are made below `scratch`.
-    pub(crate) fn new(agent: AgentId, scratch: PathBuf, confined: Confined) -> Self {
-        Self { agent, scratch, confined }
+    pub(crate) fn new(agent: AgentId, scratch: PathBuf, confined: Confined, policies: Policies) -> Self {
+        Self { agent, scratch, confined, policies }
+    }
+
+    /// Whether this host accepts a job, but for where its program is found.
+    pub(super) fn accepts(&self, lease: &Lease, spec: &JobSpec) -> Result<(), Box<Outcome>> {
+        self.policies.now().check(spec).map_err(|violation| refuse(lease, &violation))
     }
 
     /// What a worker of a pool finds in its environment beside what its pool gives: no job's, and the cookie that its leftovers
@@ -41,6 +48,17 @@ impl Surroundings {
     pub(crate) fn worker_env(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         vec![(AGENT_ID_VARIABLE.into(), self.agent.to_string().into_bytes())]
     }
+}
+
+/// The outcome of an attempt that the host's policy does not allow, with a line for whoever audits the host.
+fn refuse(lease: &Lease, violation: &Violation) -> Box<Outcome> {
+    let Violation { rule, place, why } = violation;
+    tracing::warn!(
+        target: "windlass::audit",
+        job = %lease.job, attempt = lease.attempt, rule, %place, why,
+        "refused by the policy of this host"
+    );
+    Box::new(verdict::rejected(&violation.to_string()))
 }
 
 /// One attempt, and what it needs.
@@ -98,13 +116,14 @@ impl Context {
         let Some(Work::Exec(exec)) = self.work.take() else {
             return Err(Box::new(verdict::rejected("a call is a pool's, and no process of its own")));
         };
-        let ExecSpec { argv, env, cwd, stdin } = exec;
+        let ExecSpec { mut argv, env, cwd, stdin } = exec;
         let names = env.iter().map(|(name, _)| name.as_str());
         if let Some(name) = self.surroundings.confined.denies(names) {
             let why = format!("env: {name} is not taken from jobs on this host (run_as is set): leave it out");
             return Err(Box::new(verdict::rejected(&why)));
         }
         let env = self.env(env);
+        self.find_program(&mut argv, &env)?;
         self.cwd.clone_from(&cwd);
         let cwd = match cwd {
             Some(cwd) => cwd,
@@ -128,6 +147,18 @@ impl Context {
     /// What it may take.
     pub(super) fn limits(&self) -> Limits {
         self.surroundings.confined.limits
+    }
+
+    /// Names the program as the host's policy knows it.
+    fn find_program(&self, argv: &mut [String], env: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Box<Outcome>> {
+        let Some(program) = argv.first_mut() else { return Ok(()) };
+        // The last of a name is what counts, as it does for the process.
+        let path = env.iter().rfind(|(name, _)| name == b"PATH").map(|(_, value)| value.as_slice());
+        let found = self.surroundings.policies.now().program(program, path);
+        if let Some(found) = found.map_err(|violation| refuse(&self.lease, &violation))? {
+            *program = found;
+        }
+        Ok(())
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -206,7 +237,12 @@ mod tests {
             lease,
             spec,
             vec![Grant { device: "gpu".into(), ids: vec!["1".into()], share_milli: 1_000 }],
-            Arc::new(Surroundings::new(agent, scratch.into(), Confined { env, ..Confined::default() })),
+            Arc::new(Surroundings::new(
+                agent,
+                scratch.into(),
+                Confined { env, ..Confined::default() },
+                Policies::default(),
+            )),
         )
     }
 

@@ -173,6 +173,9 @@ impl Orchestrator {
             Ok(spec) => spec,
             Err(invalid) => return self.end(lease, verdict::rejected(&invalid.to_string())),
         };
+        if let Err(outcome) = self.parts.surroundings.accepts(&lease, &spec) {
+            return self.end(lease, *outcome);
+        }
         if let Some(reason) = self.not_now(&spec.work) {
             self.report(lease, News::Returned(reason));
             return;

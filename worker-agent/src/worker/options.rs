@@ -135,6 +135,11 @@ impl PoolOptions {
         }
     }
 
+    /// Memory of a worker's tree at which it is stopped, in bytes; none: none.
+    pub(crate) fn memory_limit_bytes(&self) -> Option<u64> {
+        self.memory_limit.map(|limit| limit.0)
+    }
+
     /// When its workers are replaced.
     pub(super) fn recycling(&self) -> Recycling {
         let limit = self.memory_limit.map(|limit| limit.0);

@@ -77,5 +77,5 @@ async fn a_full_disk_costs_no_result_stops_new_work_and_is_recovered_from() {
 }
 
 fn takes(capacity: u32) -> Credit {
-    Credit { capacity, ..Credit::default() }
+    Credit { capacity, slots: Some(2), ..Credit::default() }
 }

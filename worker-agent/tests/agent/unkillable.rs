@@ -49,7 +49,7 @@ impl Drop for Freezer {
 
 /// It takes so much, while so much of it is stuck.
 fn takes(capacity: u32, stuck: u32) -> FromAgent {
-    FromAgent::Credit(Credit { capacity, stuck, ..Credit::default() })
+    FromAgent::Credit(Credit { capacity, stuck, slots: Some(capacity + stuck), ..Credit::default() })
 }
 
 /// So many news, and in between or around them the word that it takes `capacity`; nothing else.
