@@ -6,4 +6,4 @@ RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing" \
   cargo build --release --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir ../../target/fuzz
 mkdir -p ../../target/fuzz/corpus
-exec "../../target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release/frames" -max_total_time="${1:-60}" -max_len=4096 ../../target/fuzz/corpus
+exec "../../target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release/frames" -max_total_time="${1:-60}" -max_len=4096 ../../target/fuzz/corpus seeds
