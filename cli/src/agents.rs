@@ -5,6 +5,8 @@ use windlass_shared::pb;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::{agent_table, print_agents};
 
 /// Which agents.
 #[derive(Debug, clap::Args)]
@@ -12,6 +14,31 @@ pub(crate) struct AgentArgs {
     /// Name of the agent, its id, or the unique beginning of its id
     #[arg(required = true, value_name = "AGENT")]
     pub(crate) agents: Vec<String>,
+}
+
+/// Which agents, and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReasonedArgs {
+    #[command(flatten)]
+    pub(crate) which: AgentArgs,
+    /// Why, for whoever looks at the agent or its jobs later
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+}
+
+/// Asks the same of every agent that was meant, and shows how each stands then.
+pub(crate) async fn each(
+    client: &Client,
+    global: &Global,
+    which: &AgentArgs,
+    ask: impl AsyncFn(&str) -> Result<pb::Agent, Failure>,
+) -> Result<Exit, Failure> {
+    let mut asked: Vec<pb::Agent> = Vec::new();
+    for id in resolve(client, which).await? {
+        asked.push(ask(&id).await?);
+    }
+    print_agents(global.output, &asked, agent_table)?;
+    Ok(Exit::OK)
 }
 
 /// The ids of the agents that were meant, each once, in the order they were named.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use windlass_shared::pb::{self, agent::Scheduling};
 
-use crate::agents::{self, AgentArgs};
+use crate::agents::{self, ReasonedArgs};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,13 +20,10 @@ const POLL: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: AgentArgs,
+    of: ReasonedArgs,
     /// Time that what runs gets to finish, such as 10m; then it is stopped and begins again elsewhere [default: no end]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     deadline: Option<Duration>,
-    /// Why, for whoever looks at the agent later
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
     /// Show what is still held until nothing is; Ctrl-C ends the wait, not the drain
     #[arg(long)]
     wait: bool,
@@ -35,8 +32,8 @@ pub(crate) struct Args {
 /// Drains the agents and shows how each stands now, or, where it waits, then.
 pub(crate) async fn drain(client: &Client, global: &Global, args: &Args) -> Result<Exit, Failure> {
     let mut drained: Vec<pb::Agent> = Vec::new();
-    for id in agents::resolve(client, &args.which).await? {
-        let asked = client.patiently("drain the agent", || client.drain_agent(&id, args.deadline, &args.reason));
+    for id in agents::resolve(client, &args.of.which).await? {
+        let asked = client.patiently("drain the agent", || client.drain_agent(&id, args.deadline, &args.of.reason));
         drained.push(asked.await?);
     }
     if args.wait {

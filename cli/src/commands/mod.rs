@@ -44,7 +44,7 @@ mod worker_logs;
 
 use clap::Subcommand;
 
-use crate::agents::AgentArgs;
+use crate::agents::{AgentArgs, ReasonedArgs};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -134,7 +134,7 @@ pub(crate) enum AgentVerb {
     /// Show agents in full, with their pools
     Get(AgentArgs),
     /// Give agents nothing new; what runs there goes on
-    Cordon(agent_cordon::Args),
+    Cordon(ReasonedArgs),
     /// Give agents work again; also ends a drain
     Uncordon(AgentArgs),
     /// Give agents nothing new, take back what has not started, and at the deadline stop the rest
@@ -142,7 +142,7 @@ pub(crate) enum AgentVerb {
     Drain(agent_drain::Args),
     /// Take agents out of touch for lost at once: what they ran goes on elsewhere
     #[command(after_help = help::WORD)]
-    ForceLost(agent_force_lost::Args),
+    ForceLost(ReasonedArgs),
 }
 
 /// What can be done with pools.
