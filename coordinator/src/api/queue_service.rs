@@ -33,17 +33,17 @@ fn page_of(mut queues: Vec<QueueRecord>, limit: usize) -> pb::ListQueuesResponse
 fn pause_request(request: &pb::PauseQueueRequest) -> Result<(Arc<str>, Pause), Invalid> {
     convert::request_id("request_id", &request.request_id)?;
     let reason = convert::detail("reason", &request.reason)?;
-    Ok((convert::queue_name("queue", &request.queue)?, Pause { reason }))
+    Ok((convert::required_name("queue", &request.queue)?, Pause { reason }))
 }
 
 fn resume_request(request: &pb::ResumeQueueRequest) -> Result<Arc<str>, Invalid> {
     convert::request_id("request_id", &request.request_id)?;
-    convert::queue_name("queue", &request.queue)
+    convert::required_name("queue", &request.queue)
 }
 
 fn update_request(request: &pb::UpdateQueueRequest) -> Result<(Arc<str>, QueueSettings, Vec<QueueField>), Invalid> {
     convert::request_id("request_id", &request.request_id)?;
-    let name = convert::queue_name("queue", &request.queue)?;
+    let name = convert::required_name("queue", &request.queue)?;
     let (settings, fields) = convert::queue_settings(request)?;
     Ok((name, settings, fields))
 }
@@ -60,7 +60,7 @@ impl QueueService for Api {
     }
 
     async fn get_queue(&self, request: Request<pb::GetQueueRequest>) -> Result<Response<pb::GetQueueResponse>, Status> {
-        let name = convert::queue_name("queue", &request.get_ref().queue).map_err(|err| to_status(&err))?;
+        let name = convert::required_name("queue", &request.get_ref().queue).map_err(|err| to_status(&err))?;
         let queue = self.driver.queue(name).await.map_err(|err| to_status(&err))?;
         Ok(Response::new(pb::GetQueueResponse { queue: Some(convert::queue_to_wire(&queue)) }))
     }

@@ -7,6 +7,7 @@ use windlass_shared::fault::{Fault, Kind};
 use windlass_shared::ids::JobId;
 
 use crate::store::{NoRoom, ReadError};
+
 /// A job was not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmitError {
@@ -79,32 +80,29 @@ pub(crate) enum WordError {
     Stopping(#[from] Stopping),
 }
 
+impl WordError {
+    /// Whose fault it is; none: this word's own.
+    fn passed_on(&self) -> Option<&dyn Fault> {
+        match self {
+            Self::Refused(why) => Some(why),
+            Self::Unreadable(why) => Some(why),
+            Self::Stopping(why) => Some(why),
+            Self::RequestIdTaken { .. } => None,
+        }
+    }
+}
+
 impl Fault for WordError {
     fn kind(&self) -> Kind {
-        match self {
-            Self::Refused(why) => why.kind(),
-            Self::RequestIdTaken { .. } => Kind::Exists,
-            Self::Unreadable(why) => why.kind(),
-            Self::Stopping(why) => why.kind(),
-        }
+        self.passed_on().map_or(Kind::Exists, Fault::kind)
     }
 
     fn reason(&self) -> &'static str {
-        match self {
-            Self::Refused(why) => why.reason(),
-            Self::RequestIdTaken { .. } => "REQUEST_ID_TAKEN",
-            Self::Unreadable(why) => why.reason(),
-            Self::Stopping(why) => why.reason(),
-        }
+        self.passed_on().map_or("REQUEST_ID_TAKEN", Fault::reason)
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(why) => why.retry_after(),
-            Self::RequestIdTaken { .. } => None,
-            Self::Unreadable(why) => why.retry_after(),
-            Self::Stopping(why) => why.retry_after(),
-        }
+        self.passed_on().and_then(Fault::retry_after)
     }
 }
 

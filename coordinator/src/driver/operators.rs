@@ -23,19 +23,22 @@ pub(crate) enum WishError {
     Stopping(#[from] Stopping),
 }
 
+impl WishError {
+    fn passed_on(&self) -> &dyn Fault {
+        match self {
+            Self::Refused(why) => why,
+            Self::Stopping(why) => why,
+        }
+    }
+}
+
 impl Fault for WishError {
     fn kind(&self) -> Kind {
-        match self {
-            Self::Refused(why) => why.kind(),
-            Self::Stopping(why) => why.kind(),
-        }
+        self.passed_on().kind()
     }
 
     fn reason(&self) -> &'static str {
-        match self {
-            Self::Refused(why) => why.reason(),
-            Self::Stopping(why) => why.reason(),
-        }
+        self.passed_on().reason()
     }
 
     fn quota(&self) -> Option<String> {
@@ -46,10 +49,7 @@ impl Fault for WishError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(why) => why.retry_after(),
-            Self::Stopping(why) => why.retry_after(),
-        }
+        self.passed_on().retry_after()
     }
 }
 

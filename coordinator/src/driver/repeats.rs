@@ -11,7 +11,7 @@ use windlass_shared::time::Timestamp;
 
 use super::error::SubmitError;
 use super::message::{Incoming, RequestKey};
-use crate::store::{Batch, Request, Store};
+use crate::store::{Batch, ReadError, Request, Store};
 
 /// What is known of a job before the core is asked.
 pub(crate) enum Resolved {
@@ -56,7 +56,7 @@ impl Repeats {
                     self.of_this_tick.insert(key.id, request);
                 }
                 Ok(Some(known)) => return Resolved::Known(same(key, &known)),
-                Err(unreadable) => return Resolved::Known(Err(unreadable)),
+                Err(unreadable) => return Resolved::Known(Err(unreadable.into())),
             }
         }
         let spec_bytes = u32::try_from(spec.len()).unwrap_or(u32::MAX);
@@ -75,7 +75,7 @@ impl Repeats {
         about: JobId,
         at: Timestamp,
         store: &dyn Store,
-    ) -> Result<Option<bool>, SubmitError> {
+    ) -> Result<Option<bool>, ReadError> {
         if let Some(known) = self.find(&key.id, store)? {
             return Ok(Some(known.digest == key.digest));
         }
@@ -99,10 +99,10 @@ impl Repeats {
         self.of_this_tick.into_values().collect()
     }
 
-    fn find(&self, id: &str, store: &dyn Store) -> Result<Option<Request>, SubmitError> {
+    fn find(&self, id: &str, store: &dyn Store) -> Result<Option<Request>, ReadError> {
         match self.of_this_tick.get(id) {
             Some(request) => Ok(Some(request.clone())),
-            None => Ok(store.request(id)?),
+            None => store.request(id),
         }
     }
 }

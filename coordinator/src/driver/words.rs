@@ -10,7 +10,7 @@ use super::error::WordError;
 use super::handle::DriverHandle;
 use super::message::{About, Control, RequestKey, Said, Word};
 use super::repeats::Repeats;
-use super::{Driver, SubmitError, Waiting};
+use super::{Driver, Waiting};
 
 impl DriverHandle {
     /// Says something that nobody can prove; it is on record when this answers.
@@ -34,7 +34,7 @@ impl Driver {
                 let id = request.map(|key| key.id).unwrap_or_default();
                 return drop(reply.send(Err(WordError::RequestIdTaken { id })));
             }
-            Err(unreadable) => return drop(reply.send(Err(word_error(unreadable)))),
+            Err(unreadable) => return drop(reply.send(Err(unreadable.into()))),
             Ok(None) => {}
         }
         let ticket = self.ticket(Waiting::Word(reply));
@@ -62,15 +62,4 @@ fn subject(about: About) -> JobId {
 
 pub(super) fn said(answer: Result<bool, Refusal>) -> Result<Said, WordError> {
     Ok(if answer? { Said::Done } else { Said::Unknown })
-}
-
-fn word_error(error: SubmitError) -> WordError {
-    match error {
-        SubmitError::Unreadable(why) => why.into(),
-        SubmitError::Stopping(why) => why.into(),
-        SubmitError::Refused(why) => why.into(),
-        SubmitError::RequestIdTaken { id, .. } => WordError::RequestIdTaken { id },
-        // Of submits alone.
-        SubmitError::Overloaded | SubmitError::NoRoom(_) => super::error::Stopping.into(),
-    }
 }

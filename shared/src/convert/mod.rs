@@ -29,7 +29,7 @@ pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use limits::{cooldown_span, limit_key, limit_pattern, limit_settings, limit_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
-pub use name::{name_filter, queue_name, required_name};
+pub use name::{name_filter, required_name};
 pub use pools::{pool_to_wire, worker_logs_to_wire, worker_to_wire};
 pub use queues::{queue_settings, queue_to_wire};
 pub use requests::{

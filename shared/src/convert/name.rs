@@ -5,23 +5,15 @@ use std::sync::Arc;
 use crate::fault::Invalid;
 use crate::limits;
 
-/// A queue's name.
-///
-/// # Errors
-/// Where it cannot be one.
-pub fn queue_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
-    let mut invalid = Invalid::default();
-    check_name(field, name, &mut invalid);
-    invalid.check()?;
-    Ok(name.into())
-}
-
-/// A name that must be there: of a pool.
+/// A name that must be there: of a queue, or of a pool.
 ///
 /// # Errors
 /// Where it cannot be one.
 pub fn required_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
-    queue_name(field, name)
+    let mut invalid = Invalid::default();
+    check_name(field, name, &mut invalid);
+    invalid.check()?;
+    Ok(name.into())
 }
 
 /// A queue or a group to filter by; none where the field is empty.
@@ -29,13 +21,7 @@ pub fn required_name(field: &str, name: &str) -> Result<Arc<str>, Invalid> {
 /// # Errors
 /// Where it cannot be a name.
 pub fn name_filter(field: &str, name: &str) -> Result<Option<Arc<str>>, Invalid> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let mut invalid = Invalid::default();
-    check_name(field, name, &mut invalid);
-    invalid.check()?;
-    Ok(Some(name.into()))
+    if name.is_empty() { Ok(None) } else { required_name(field, name).map(Some) }
 }
 
 /// Adds a violation where `name` is not 1 to 128 of `[a-zA-Z0-9._-]`.
