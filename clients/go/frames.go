@@ -10,20 +10,14 @@ import (
 
 // frame is what the agent sends. docs/worker-protocol.md has what each means.
 type frame struct {
-	Type         string
-	ID           uint64
-	N            json.RawMessage
-	Handler      string
-	Input        json.RawMessage
-	InputBase64  []byte `json:"input_base64"`
-	ContentType  string `json:"content_type"`
-	JobID        string `json:"job_id"`
-	Attempt      int
-	FencingToken uint64 `json:"fencing_token,string"`
-	TimeoutMS    int64  `json:"timeout_ms"`
-	Traceparent  string
-	Tracestate   string
-	Headers      map[string]string
+	Job
+	Type        string
+	ID          uint64
+	N           json.RawMessage
+	Input       json.RawMessage
+	InputBase64 []byte `json:"input_base64"`
+	ContentType string `json:"content_type"`
+	TimeoutMS   int64  `json:"timeout_ms"`
 
 	cancelled bool // before its turn
 }

@@ -12,9 +12,9 @@ import (
 // Job is the job that runs. Its methods may be called from any goroutine.
 type Job struct {
 	Handler      string
-	ID           string
+	ID           string `json:"job_id"`
 	Attempt      int    // which try at it this is, from 1
-	FencingToken uint64 // grows with every attempt in the cluster: whatever is shared refuses lower ones
+	FencingToken uint64 `json:"fencing_token,string"` // grows with every attempt in the cluster: whatever is shared refuses lower ones
 	Headers      map[string]string
 	Traceparent  string // the submitter's W3C trace context
 	Tracestate   string
@@ -53,10 +53,8 @@ func (c *jobContext) Value(key any) any {
 }
 
 func newJob(f *frame, say func([]byte)) *Job {
-	job := &Job{
-		Handler: f.Handler, ID: f.JobID, Attempt: f.Attempt, FencingToken: f.FencingToken, Headers: f.Headers,
-		Traceparent: f.Traceparent, Tracestate: f.Tracestate, frame: f, say: say,
-	}
+	job := &f.Job
+	job.frame, job.say = f, say
 	ctx, cancel := context.WithCancelCause(context.Background())
 	own := &jobContext{Context: ctx, job: job}
 	if f.TimeoutMS > 0 {

@@ -126,7 +126,8 @@ func once(args []string) {
 	if len(args) < 1 || len(args) > 2 {
 		fail("usage: --once HANDLER [JSON]")
 	}
-	f := &frame{ID: 1, Type: "job", Handler: args[0], JobID: "00000000-0000-7000-8000-000000000000", Attempt: 1, FencingToken: 1}
+	f := &frame{ID: 1, Type: "job"}
+	f.Job = Job{Handler: args[0], ID: "00000000-0000-7000-8000-000000000000", Attempt: 1, FencingToken: 1}
 	if len(args) == 2 {
 		if f.Input = json.RawMessage(args[1]); !json.Valid(f.Input) {
 			fail("the input is no JSON: text needs both kinds of quotes: '\"text\"'")
