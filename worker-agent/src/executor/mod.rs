@@ -5,7 +5,8 @@
 //!  drain ─── Drain Halt ───────────────┼─► inbox ─► Orchestrator┤        │
 //!  attempts ─ Started Ended Freed ─────┘                        └─► outbox: Started, Ended, Returned
 //! ```
-//! - [`orchestrator`] who holds what and who may run: plain synchronous functions over one owner's state.
+//! - [`orchestrator`] who holds what and who may run: plain synchronous functions over one owner's state; [`calls`] what goes to
+//!   pools, [`stopping`] what is not to run, or not any longer.
 //! - [`attempt`] the life of one process tree; the one serial point between its end and an order to stop it.
 //! - A call goes to a [pool](crate::worker), which tells how it came further.
 //! - [`context`] from a spec to what is spawned · [`verdict`] from an end to an outcome, and [`memory`] what
@@ -14,11 +15,14 @@
 //! Not here: sockets, wire types, pipes' contents.
 
 mod attempt;
+mod calls;
 mod context;
 mod devices;
+mod given;
 mod memory;
 mod orchestrator;
 mod seen;
+mod stopping;
 mod verdict;
 
 use tokio::sync::{mpsc, oneshot, watch};

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use windlass_shared::convert;
-use windlass_shared::domain::{
-    Assignment, Execution, Grant, JobSpec, Lease, News, OnDisconnect, Outcome, Reason, ReportItem, StopOrder, Work,
-};
+use windlass_shared::domain::{Assignment, Grant, JobSpec, Lease, News, Outcome, Reason, ReportItem, Work};
 use windlass_shared::task::Tasks;
 
 use super::attempt::Attempt;
 use super::context::Context;
+use super::given::Calls;
 use super::seen::Seen;
 use super::{Active, Event, Handle, Inbox, Input, StuckSlots, Surroundings, verdict};
 use crate::config::HELD_SPARE;
@@ -21,7 +20,7 @@ use crate::halt::Halt;
 use crate::logs::{Logs, Offsets};
 use crate::outbox::Outbox;
 use crate::process::Warden;
-use crate::worker::{self, Call, Called, Order, PoolHandle, Pools};
+use crate::worker::{Called, PoolHandle, Pools};
 
 /// Why a job without a spec is not run.
 const DAMAGED: &str = "what was submitted is damaged in the coordinator's record, so nothing was run; \
@@ -49,20 +48,20 @@ pub(crate) struct Parts {
 /// The state of everything this agent was given.
 #[derive(Debug)]
 pub(crate) struct Orchestrator {
-    parts: Parts,
+    pub(super) parts: Parts,
     /// Slots that commands have.
     used: u32,
-    held: BTreeMap<Lease, Held>,
+    pub(super) held: BTreeMap<Lease, Held>,
     /// Those without a slot, in the order they came; entries that are no longer held are passed over.
-    waiting: VecDeque<Lease>,
+    pub(super) waiting: VecDeque<Lease>,
     seen: Seen,
-    draining: Option<Reason>,
-    active: watch::Sender<usize>,
+    pub(super) draining: Option<Reason>,
+    pub(super) active: watch::Sender<usize>,
     stuck: watch::Sender<u32>,
 }
 
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     Waiting(Box<(JobSpec, Vec<Grant>)>),
     Running {
         halt: watch::Sender<Option<Halt>>,
@@ -77,26 +76,8 @@ enum Held {
     },
 }
 
-/// Calls of one message, given to their pools together.
-#[derive(Debug, Default)]
-struct Calls(Vec<(PoolHandle, Vec<Order>)>);
-
-impl Calls {
-    fn add(&mut self, pool: &PoolHandle, call: Call) {
-        let order = Order::Run(Box::new(call));
-        match self.0.iter_mut().find(|(given, _)| given.number() == pool.number()) {
-            Some((_, orders)) => orders.push(order),
-            None => self.0.push((pool.clone(), vec![order])),
-        }
-    }
-
-    fn give(self) {
-        self.0.into_iter().for_each(|(pool, orders)| pool.order_many(orders));
-    }
-}
-
 impl Held {
-    fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         matches!(self, Self::Running { silent: true, .. } | Self::Called { silent: true, .. })
     }
 }
@@ -198,151 +179,12 @@ impl Orchestrator {
         self.draining.or_else(|| unable.then_some(Reason::Returned))
     }
 
-    fn on_call(&mut self, lease: Lease, spec: JobSpec, grants: Vec<Grant>, calls: &mut Calls) {
-        let JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace } = spec;
-        let Work::Call(call) = work else { return };
-        let handler = &call.handler;
-        let Some(pool) = self.parts.pools.find(handler) else {
-            if self.parts.pools.is_empty() {
-                self.end(lease, verdict::rejected(&format!("no pool of this agent knows the handler {handler}")));
-            } else {
-                // What the pools offer has changed, and the word of it crossed with this.
-                self.report(lease, News::Returned(Reason::Returned));
-            }
-            return;
-        };
-        if on_disconnect == OnDisconnect::Fence && !pool.is_fenced() {
-            let why = format!(
-                "the job asks for ON_DISCONNECT_FENCE, and the workers of {handler} are not killed when the lease runs out: \
-                 set fence = true in their [[pool]]"
-            );
-            return self.end(lease, verdict::rejected(&why));
-        }
-        let (stop_signal, once, bounces) = (stop_signal.into(), header.execution == Execution::AtMostOnce, 0);
-        let call = Call { lease, spec: call, trace, grants, run_timeout, stop_grace, stop_signal, once, bounces };
-        tracing::debug!(job = %lease.job, attempt = lease.attempt, handler = &*call.spec.handler, "attempt given to a pool");
-        self.more_active();
-        calls.add(&pool, call);
-        self.held.insert(lease, Held::Called { pool, silent: false });
-    }
-
-    fn on_called(&mut self, news: Vec<(Lease, worker::News)>) {
-        for (lease, news) in news {
-            match news {
-                worker::News::Started(at) => {
-                    if self.held.get(&lease).is_some_and(|held| !held.is_silent()) {
-                        self.report(lease, News::Started(at));
-                    }
-                }
-                worker::News::Ended(end) => self.on_over(lease, |this| this.end(lease, verdict::called(*end))),
-                worker::News::Returned(reason) => {
-                    self.on_over(lease, |this| this.report(lease, News::Returned(reason)));
-                }
-            }
-        }
-    }
-
-    fn on_stop(&mut self, order: StopOrder) {
-        let StopOrder { lease, reason } = order;
-        tracing::debug!(job = %lease.job, attempt = lease.attempt, reason = reason.name(), "told to stop an attempt");
-        if reason == Reason::AgentLost {
-            self.on_stale(&lease);
-            return;
-        }
-        match self.held.get(&lease) {
-            Some(Held::Running { halt, .. }) => order_halt(halt, Halt { reason, kill: false }),
-            Some(Held::Called { pool, .. }) => {
-                pool.order(Order::Halt(lease, Halt { reason, kill: false }));
-            }
-            Some(Held::Waiting(_)) => {
-                self.held.remove(&lease);
-                match reason {
-                    Reason::Drain | Reason::Shutdown => self.report(lease, News::Returned(reason)),
-                    _ => self.end(lease, verdict::stopped_unstarted(reason)),
-                }
-            }
-            // Its end crossed with the order, and is the news already.
-            None => {}
-        }
-    }
-
-    fn on_recall(&mut self, lease: &Lease) {
-        match self.held.get(lease) {
-            Some(Held::Waiting(_)) => {
-                self.held.remove(lease);
-                self.report(*lease, News::Returned(Reason::Returned));
-            }
-            Some(Held::Called { pool, .. }) => pool.order(Order::Recall(*lease)),
-            Some(Held::Running { .. }) | None => {}
-        }
-    }
-
-    fn on_stale(&mut self, lease: &Lease) {
-        match self.held.get_mut(lease) {
-            Some(Held::Running { halt, silent }) => {
-                tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
-                *silent = true;
-                order_halt(halt, Halt { reason: Reason::AgentLost, kill: true });
-                self.parts.logs.discard(lease);
-            }
-            Some(Held::Called { pool, silent }) => {
-                tracing::info!(job = %lease.job, attempt = lease.attempt, "lease is stale: killed");
-                *silent = true;
-                let halt = Halt { reason: Reason::AgentLost, kill: true };
-                pool.order(Order::Halt(*lease, halt));
-                self.parts.logs.discard(lease);
-            }
-            Some(Held::Waiting(_)) => {
-                self.held.remove(lease);
-            }
-            // Over: what it wrote is shipped still, for its end may be on record and only the word of that was lost.
-            None => {}
-        }
-        self.parts.outbox.forget(lease);
-    }
-
     fn inventory(&self) -> Vec<Lease> {
         let wanted = self.held.iter().filter(|(_, held)| !held.is_silent());
         let mut leases: BTreeSet<Lease> = wanted.map(|(lease, _)| *lease).collect();
         // One that is over and whose slot is not clear yet is in both.
         leases.extend(self.parts.outbox.ended());
         leases.into_iter().collect()
-    }
-
-    fn on_drain(&mut self, reason: Reason) {
-        self.draining = Some(reason);
-        self.give_back(reason, true);
-    }
-
-    fn on_detached(&mut self) {
-        tracing::warn!(held = self.held.len(), "out of touch with the coordinator for too long: stopping what runs");
-        self.give_back(Reason::Returned, false);
-        self.on_halt(Halt { reason: Reason::OutOfTouch, kill: false });
-    }
-
-    /// Everything that has not started; nothing more is taken where the agent leaves.
-    fn give_back(&mut self, reason: Reason, leaving: bool) {
-        self.parts.pools.order_all(|| Order::GiveBack(reason, leaving));
-        self.return_waiting(reason);
-    }
-
-    /// Every command without a slot.
-    fn return_waiting(&mut self, reason: Reason) {
-        for lease in std::mem::take(&mut self.waiting) {
-            if let Some(Held::Waiting(_)) = self.held.get(&lease) {
-                self.held.remove(&lease);
-                self.report(lease, News::Returned(reason));
-            }
-        }
-    }
-
-    fn on_halt(&mut self, order: Halt) {
-        self.parts.pools.order_all(|| Order::HaltAll(order));
-        for held in self.held.values() {
-            if let Held::Running { halt, .. } = held {
-                order_halt(halt, order);
-            }
-        }
     }
 
     fn on_event(&mut self, lease: Lease, event: Event) {
@@ -364,7 +206,7 @@ impl Orchestrator {
         }
     }
 
-    fn on_over(&mut self, lease: Lease, tell: impl FnOnce(&Self)) {
+    pub(super) fn on_over(&mut self, lease: Lease, tell: impl FnOnce(&Self)) {
         if self.held.remove(&lease).is_some_and(|held| !held.is_silent()) {
             tell(self);
         }
@@ -375,14 +217,14 @@ impl Orchestrator {
         });
     }
 
-    fn more_active(&self) {
+    pub(super) fn more_active(&self) {
         self.active.send_if_modified(|active| {
             *active += 1;
             false
         });
     }
 
-    fn end(&self, lease: Lease, outcome: Outcome) {
+    pub(super) fn end(&self, lease: Lease, outcome: Outcome) {
         let (state, reason) = (outcome.state.name(), outcome.reason.map(Reason::name));
         let exit = outcome.exit.as_ref().map(|exit| tracing::field::debug(exit.status));
         tracing::debug!(job = %lease.job, attempt = lease.attempt, state, reason, exit, "attempt ended");
@@ -395,7 +237,7 @@ impl Orchestrator {
         outbox.shipped(&lease, logs.shipped(&lease));
     }
 
-    fn report(&self, lease: Lease, news: News) {
+    pub(super) fn report(&self, lease: Lease, news: News) {
         match news {
             News::Returned(why) => {
                 tracing::debug!(job = %lease.job, attempt = lease.attempt, reason = why.name(), "attempt given back");
@@ -432,8 +274,4 @@ impl Orchestrator {
         };
         self.parts.tasks.spawn("attempt", attempt.run());
     }
-}
-
-fn order_halt(halt: &watch::Sender<Option<Halt>>, order: Halt) {
-    halt.send_modify(|present| *present = Some(order.after(*present)));
 }

@@ -64,7 +64,7 @@ impl Pool {
             }
             Answer::Recalled(id) => self.on_recalled(ix, id, now.at),
             Answer::Line(id, line) => self.on_line(ix, id, line),
-            Answer::Pong => seat.pong(now.at),
+            Answer::Pong => seat.pulse.heard(now.at),
             Answer::Bye if seat.state == State::Ready => {
                 seat.life.told.get_or_insert(WorkerExit::ExitedIdle);
                 seat.retire(now.at);

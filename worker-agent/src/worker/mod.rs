@@ -10,7 +10,8 @@
 //! classified only when its pipe was read to the end.
 //!
 //! - [`pool`] who has what, [`hearing`] what follows from a word, [`deaths`] from an end, [`due`] from the time, [`staff`] who is started
-//!   and who goes, [`turnover`] one generation after another ([`trial`]: what the former was), [`memory`] what they hold: synchronous, one owner · [`seat`] one worker's place in it ·
+//!   and who goes, [`turnover`] one generation after another ([`trial`]: what the former was), [`memory`] what they hold: synchronous, one owner · [`seat`] one worker's place in it, [`ending`] how its life is
+//!   ended, [`pulse`] its signs of life ·
 //!   [`flight`] one call in a worker's hands, and the ladder that stops it · [`pace`] how far ahead it is worth going.
 //! - [`sizing`] how many there should be, [`breaker`] whether any is started, [`life`] when one is replaced, [`restart`] how long a
 //!   place waits: plain state · [`step`] what every step is given · [`tail`] the end of what one wrote.
@@ -28,6 +29,7 @@ mod breaker;
 mod bytes;
 mod deaths;
 mod due;
+mod ending;
 mod flight;
 mod handle;
 mod hearing;
@@ -39,6 +41,7 @@ mod options;
 mod pace;
 mod pool;
 mod pools;
+mod pulse;
 mod repeats;
 mod restart;
 mod runner;

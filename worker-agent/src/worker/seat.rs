@@ -13,22 +13,15 @@ use super::Call;
 use super::flight::Flight;
 use super::life::{Life, Recycling};
 use super::pace::LONG;
+use super::pulse::{Beat, Pulse};
 use super::sizing::Census;
 use super::step::{Now, Strike};
 use super::tail::Tail;
 use super::tally::Tally;
 
-/// Silence of an idle worker after which it is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// Time for the sign.
-const PONG_WITHIN: Duration = Duration::from_secs(5);
-/// Signs that stay out before it is taken for hung: one may be a host that stands still.
-const PONGS_MISSED_MAX: u8 = 2;
 /// Time from an answer to the next begin, where a call waits: reading a frame takes no time, so this is a worker that hangs, and
 /// with it would hang whatever it was given.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
-/// Time for a worker that was told to end.
-const RETIRE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes kept of what a worker says while it has no call: the end of a traceback.
 const STRAY_BYTES_MAX: usize = 2_048;
 
@@ -82,12 +75,9 @@ pub(super) struct Seat {
     pub(super) early: Vec<u8>,
     /// Since when its first call is the first.
     first_since: Instant,
-    /// When it was heard or freed last.
-    quiet_since: Instant,
+    pub(super) pulse: Pulse,
     /// When it had its last call.
     pub(super) idle_since: Instant,
-    pong_until: Option<Instant>,
-    pongs_missed: u8,
     next_id: u64,
 }
 
@@ -109,10 +99,8 @@ impl Seat {
             stray: Vec::new(),
             early: Vec::new(),
             first_since: now,
-            quiet_since: now,
+            pulse: Pulse::new(now),
             idle_since: now,
-            pong_until: None,
-            pongs_missed: 0,
             next_id: 0,
         }
     }
@@ -122,7 +110,7 @@ impl Seat {
         self.state = State::Starting(now.at + timeout);
         (self.life, self.since) = (life, now.wall);
         self.tail.clear();
-        (self.broke, self.pong_until, self.parting) = (None, None, false);
+        (self.broke, self.parting) = (None, false);
         self.stray.clear();
         self.out.clear();
     }
@@ -150,12 +138,7 @@ impl Seat {
     /// It has nothing to do from now on, which is a sign of life.
     pub(super) fn rest(&mut self, now: Instant) {
         self.idle_since = now;
-        self.pong(now);
-    }
-
-    /// It gave a sign of life.
-    pub(super) fn pong(&mut self, now: Instant) {
-        (self.quiet_since, self.pong_until, self.pongs_missed) = (now, None, 0);
+        self.pulse.heard(now);
     }
 
     /// Puts a call to it. One that cannot say when it begins begins now.
@@ -179,8 +162,7 @@ impl Seat {
             validate: call.spec.validate_only,
         };
         self.say(|out| ipc::job(out, &order));
-        self.window.push_back(Flight::new(self.next_id, call));
-        self.window.back_mut().expect("it was just put there")
+        self.window.push_back_mut(Flight::new(self.next_id, call))
     }
 
     /// Whether it takes a call now, given how many may wait in its pipe. One that may begin once only never waits there.
@@ -218,34 +200,6 @@ impl Seat {
         }
     }
 
-    /// Nothing more, and an end after what it has begun, for this reason.
-    pub(super) fn part(&mut self, exit: WorkerExit, now: Instant) {
-        self.parting = true;
-        self.life.told.get_or_insert(exit);
-        self.recall(..);
-        self.end_if_done(now);
-    }
-
-    /// Ends it where it has done what it had to do.
-    pub(super) fn end_if_done(&mut self, now: Instant) {
-        if self.parting && self.state == State::Ready && self.window.is_empty() {
-            self.retire(now);
-        }
-    }
-
-    /// The agent leaves: whoever has nothing ends.
-    pub(super) fn leave(&mut self, now: Instant) {
-        match self.state {
-            // It has said nothing yet, and so has nothing to tidy up.
-            State::Starting(_) => self.kill(WorkerExit::Shutdown),
-            State::Ready if self.window.is_empty() => {
-                self.life.told.get_or_insert(WorkerExit::Shutdown);
-                self.retire(now);
-            }
-            _ => {}
-        }
-    }
-
     /// Whether it has had nothing to do for so long.
     pub(super) fn idles_for(&self, now: Instant, time: Duration) -> bool {
         self.state == State::Ready && self.window.is_empty() && self.idle_since + time <= now
@@ -276,49 +230,6 @@ impl Seat {
         *number += 1;
     }
 
-    /// Nothing more, and an end.
-    pub(super) fn retire(&mut self, now: Instant) {
-        self.state = State::Retiring(now + RETIRE_WITHIN);
-        self.say(ipc::bye);
-    }
-
-    /// Nothing more; it is told to end by a signal, and killed where it does not.
-    pub(super) fn end_by(&mut self, signo: i32, until: Instant, exit: WorkerExit) {
-        self.life.told = Some(exit);
-        if let Some(first) = self.window.front_mut() {
-            first.kill_at = Some(first.kill_at.map_or(until, |at| at.min(until)));
-            self.recall(1..);
-        }
-        self.state = State::Retiring(until);
-        self.strikes.extend([Strike::Signal(signo), Strike::Signal(libc::SIGCONT)]);
-    }
-
-    /// Ends it by force, for this reason where it was told none before.
-    pub(super) fn kill(&mut self, exit: WorkerExit) {
-        if self.state != State::Dying {
-            self.state = State::Dying;
-            self.life.told.get_or_insert(exit);
-            self.strikes.push(Strike::Kill);
-        }
-    }
-
-    /// It has been told to end, and does not in time.
-    pub(super) fn kill_overdue(&mut self) {
-        self.kill(self.life.told.unwrap_or(WorkerExit::CallStopped));
-    }
-
-    /// It cannot be spoken to any more.
-    pub(super) fn break_off(&mut self, exit: WorkerExit, why: impl Into<String>) {
-        if self.broke.is_none() {
-            self.tally.protocol_errors += u64::from(exit == WorkerExit::Protocol);
-            self.broke = Some(why.into());
-        }
-        if self.state != State::Dying {
-            self.life.told = Some(exit);
-        }
-        self.kill(exit);
-    }
-
     /// Keeps the end of what it says to nobody.
     pub(super) fn stray(&mut self, bytes: &[u8]) {
         self.tally.stray_bytes += bytes.len() as u64;
@@ -346,7 +257,7 @@ impl Seat {
                     dues.into_iter().chain([self.life.age_until()]).flatten().min()
                 }
                 None => {
-                    let pulse_at = self.pong_until.unwrap_or(self.quiet_since + PING_AFTER);
+                    let pulse_at = self.pulse.due();
                     Some(self.life.age_until().map_or(pulse_at, |age| age.min(pulse_at)))
                 }
             },
@@ -358,19 +269,15 @@ impl Seat {
         self.window.iter().skip(1).all(|flight| flight.recalled)
     }
 
-    /// Asks an idle worker for a sign of life when that is due, and waits for it no longer than two of them take.
+    /// Asks an idle worker for a sign of life when that is due; one that gave none is ended.
     pub(super) fn check_pulse(&mut self, now: Instant) {
-        let due = self.pong_until.unwrap_or(self.quiet_since + PING_AFTER);
-        if due > now {
-            return;
+        match self.pulse.check(now) {
+            Beat::Well => {}
+            Beat::Ask => {
+                let n = self.next_id;
+                self.say(|out| ipc::ping(out, n));
+            }
+            Beat::Gone => self.break_off(WorkerExit::Unresponsive, "it gave no sign of life within 5 s, twice"),
         }
-        self.pongs_missed += u8::from(self.pong_until.is_some());
-        if self.pongs_missed >= PONGS_MISSED_MAX {
-            self.break_off(WorkerExit::Unresponsive, "it gave no sign of life within 5 s, twice");
-            return;
-        }
-        self.pong_until = Some(now + PONG_WITHIN);
-        let n = self.next_id;
-        self.say(|out| ipc::ping(out, n));
     }
 }
