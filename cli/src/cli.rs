@@ -85,6 +85,9 @@ mod tests {
         assert!(parses("windlass agent drain a b --deadline 10m --reason r --wait -o id"));
         assert!(parses("windlass queue pause a --reason r") && parses("windlass job list --since 1h --label a"));
         assert!(parses("windlass pool list --agent a") && parses("windlass pool scale p --max 4"));
+        assert!(parses(
+            "windlass submit --limit a --limit b=2/0.5 --fairness t=2 --unique k --on-conflict cancel-running -- a"
+        ));
         assert!(parses("windlass queue set a --weight 2 --max-running 0 --rate 10/s --max-depth 5 --max-bytes 9"));
         assert!(parses("windlass queue set a --aging-step 1m --placement spread --fairness-weight t:1=2"));
         assert!(parses("windlass queue set a --unsatisfiable-after 1m --unset rate --unset max-depth"));
@@ -134,6 +137,9 @@ mod tests {
             "windlass pool get",
             "windlass pool scale p",
             "windlass pool scale p --max 0",
+            "windlass submit --limit a=b -- true",
+            "windlass submit --on-conflict reject -- true",
+            "windlass submit --unique k --each * -- true",
             "windlass queue set a",
             "windlass queue set --weight 1",
             "windlass queue set a --placement anywhere",

@@ -104,8 +104,8 @@ async fn submit_batch(
     stop: &CancellationToken,
 ) -> Result<Vec<pb::BatchSubmitJobsResult>, Failure> {
     if let (false, [request]) = (plan.is_each(), &*batch) {
-        let job = admitted(client, stop, || client.submit(request.clone())).await?;
-        return Ok(vec![pb::BatchSubmitJobsResult { result: Some(ItemResult::JobId(job.id)) }]);
+        let (job, existing) = admitted(client, stop, || client.submit(request.clone())).await?;
+        return Ok(vec![pb::BatchSubmitJobsResult { result: Some(ItemResult::JobId(job.id)), existing }]);
     }
     let sent = batch.len();
     let results = admitted(client, stop, || client.submit_batch(batch.clone())).await?;
@@ -116,8 +116,8 @@ async fn submit_batch(
     Err(Failure::refused("submit the jobs", &status))
 }
 
-/// Submits the one job of a plan under this request id.
-pub(crate) async fn submit_one(client: &Client, plan: &Plan, id: &str) -> Result<pb::Job, Failure> {
+/// Submits the one job of a plan under this request id. The job, and whether it was there before.
+pub(crate) async fn submit_one(client: &Client, plan: &Plan, id: &str) -> Result<(pb::Job, bool), Failure> {
     let request = pb::SubmitJobRequest { spec: plan.spec(0), request_id: id.to_owned() };
     admitted(client, &CancellationToken::new(), || client.submit(request.clone())).await
 }

@@ -36,8 +36,10 @@ fn owed<T>(field: Option<T>) -> Answer<T> {
 }
 
 impl Client {
-    pub(crate) async fn submit(&self, request: pb::SubmitJobRequest) -> Answer<pb::Job> {
-        owed(self.jobs().submit_job(timed(request)).await?.into_inner().job)
+    /// The job, and whether it was there before.
+    pub(crate) async fn submit(&self, request: pb::SubmitJobRequest) -> Answer<(pb::Job, bool)> {
+        let answer = self.jobs().submit_job(timed(request)).await?.into_inner();
+        Ok((owed(answer.job)?, answer.existing))
     }
 
     pub(crate) async fn submit_batch(

@@ -56,12 +56,12 @@ pub(crate) async fn submit(client: &Client, global: &Global, args: &Args) -> Res
     }
     let id = args.request_id.clone().map_or_else(request_id, Ok)?;
     let sent = submit_one(client, &plan, &id).await;
-    let job = sent.map_err(|failure| unquoted(in_doubt(failure, &id)))?;
+    let (job, existing) = sent.map_err(|failure| unquoted(in_doubt(failure, &id)))?;
     last::remember(client.address(), std::iter::once(&job.id));
     if args.wait {
         return answer(client, &plan, &job.id, args.wait_timeout).await;
     }
-    print(&one(global.output, &job)?)?;
+    print(&one(global.output, &job, existing)?)?;
     Ok(Exit::OK)
 }
 
@@ -87,8 +87,9 @@ async fn each(client: &Client, global: &Global, plan: &Plan) -> Result<Exit, Fai
     tell(plan, submission)
 }
 
-fn one(format: Format, job: &pb::Job) -> Result<String, Failure> {
+fn one(format: Format, job: &pb::Job, existing: bool) -> Result<String, Failure> {
     match format {
+        Format::Table if existing => Ok(format!("there already {}\n", job.id)),
         Format::Table => Ok(format!("submitted {}\n", job.id)),
         Format::Id => Ok(format!("{}\n", job.id)),
         Format::Json => Json::new()?.document(job),

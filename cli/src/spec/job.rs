@@ -5,7 +5,7 @@ use std::time::Duration;
 use windlass_shared::limits::TRACESTATE_BYTES_MAX;
 use windlass_shared::{convert, pb};
 
-use super::{parse_pair, signal::parse_signal, span};
+use super::{bounds::BoundArgs, parse_pair, signal::parse_signal, span};
 use crate::humane::parse_duration;
 
 /// The flags for it.
@@ -49,6 +49,8 @@ pub(crate) struct JobArgs {
     /// Once the agent is silent past its lease: `retry` elsewhere, `fail`, or `wait` until it is back [default: retry]
     #[arg(long, value_name = "WHAT", hide_possible_values = true, help_heading = "Promises")]
     on_agent_lost: Option<OnAgentLost>,
+    #[command(flatten)]
+    bounds: BoundArgs,
 }
 
 /// The presets of the contract's `RetryPolicy`.
@@ -86,7 +88,7 @@ impl JobArgs {
         let asked = self.retry.is_some() || self.max_attempts.is_some();
         let preset = self.retry.map_or(pb::retry_policy::Preset::Unspecified, preset).into();
         let (traceparent, tracestate) = callers_trace(|name| std::env::var(name).ok());
-        pb::JobSpec {
+        let mut spec = pb::JobSpec {
             traceparent,
             tracestate,
             queue: self.queue.clone().unwrap_or_default(),
@@ -105,7 +107,9 @@ impl JobArgs {
             on_agent_lost: self.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),
             group: self.group.clone().unwrap_or_default(),
             ..pb::JobSpec::default()
-        }
+        };
+        self.bounds.add_to(&mut spec);
+        spec
     }
 }
 

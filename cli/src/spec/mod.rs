@@ -1,5 +1,6 @@
 //! Flags → [`pb::JobSpec`]: what to run or call, one job or one for each item.
 
+mod bounds;
 mod call;
 mod exec;
 mod job;

@@ -21,12 +21,19 @@ impl Core {
         out: &mut Vec<Effect>,
     ) {
         let found = self.jobs.find(job);
-        if let Some(slot) = found.filter(|slot| !self.jobs.get(*slot).cancel_requested) {
-            self.jobs.get_mut(slot).cancel_requested = true;
-            self.jobs.get_mut(slot).detail = detail;
-            self.carry_out_cancel(now, slot, out);
+        if let Some(slot) = found {
+            self.request_cancel(now, slot, detail, out);
         }
         out.push(Effect::Reply(ticket, Reply::Cancelled(found.is_some())));
+    }
+
+    /// The first word for it stays.
+    pub(crate) fn request_cancel(&mut self, now: Now, slot: Slot, detail: Option<Arc<str>>, out: &mut Vec<Effect>) {
+        let job = self.jobs.get_mut(slot);
+        if !job.cancel_requested {
+            (job.cancel_requested, job.detail) = (true, detail);
+            self.carry_out_cancel(now, slot, out);
+        }
     }
 
     fn carry_out_cancel(&mut self, now: Now, slot: Slot, out: &mut Vec<Effect>) {

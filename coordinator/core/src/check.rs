@@ -13,6 +13,7 @@ use crate::names::NameId;
 use crate::queues::Load;
 use crate::scheduling::{LaneId, Place, ShapeId};
 use crate::supply::Supply;
+use crate::uniques::Holders;
 
 impl Core {
     /// Looks at the whole state.
@@ -44,6 +45,7 @@ impl Core {
         self.check_shapes();
         self.check_queues();
         self.check_limits();
+        self.check_uniques();
         self.check_names();
     }
 
@@ -119,6 +121,20 @@ impl Core {
         for (key, busy) in busy {
             assert_eq!((busy, busy <= 1), (self.chains.busy(key), true), "{key:?}: a chain's jobs with agents");
         }
+    }
+
+    /// Each unique key is one job's, and at most one more waits for it.
+    fn check_uniques(&self) {
+        let mut users = 0;
+        for (key, Holders { holder, successor }) in self.uniques.iter() {
+            for (slot, waits) in std::iter::once((holder, false)).chain(successor.map(|slot| (slot, true))) {
+                assert_eq!(self.unique_key(slot).as_ref(), Some(key), "{key}: another has it");
+                assert_eq!(self.jobs.get(slot).state == JobState::Blocked, waits, "{key}: who waits");
+                users += 1;
+            }
+        }
+        let all = self.jobs.iter().filter(|(slot, _)| self.unique_key(*slot).is_some()).count();
+        assert_eq!(users, all, "more jobs than one have a unique key");
     }
 
     /// What is in use is what is held, nobody is forgotten, and no lane waits for a limit that lets it through.

@@ -267,11 +267,20 @@ pub enum Mark {
     },
 }
 
+/// What became of a job that was submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is on record.
+    New,
+    /// There is none of its id: this one has its unique key, and is what its submitter asked for then.
+    Existing(JobId),
+}
+
 /// The answer to a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Each job is on record, or refused.
-    Submitted(Vec<Result<(), Refusal>>),
+    Submitted(Vec<Result<Admitted, Refusal>>),
     /// The job will get no further attempt; `false`: no live job has this id.
     Cancelled(bool),
     /// The job is over, or why it is not; `false`: no live job has this id.
@@ -355,6 +364,16 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// Another unfinished job has the unique key.
+    #[error("job {job}, which is {}, has the unique key {key:?}; wait for its end, or submit with another on_conflict", state.name())]
+    UniqueTaken {
+        /// The key.
+        key: Arc<str>,
+        /// The other.
+        job: JobId,
+        /// How it stands.
+        state: JobState,
+    },
     /// As many limits are set as may be.
     #[error(
         "{limit} limits are set, which is the most there may be (LIMITS_MAX); delete some first, or set one for keys that begin alike"
@@ -432,7 +451,7 @@ impl Fault for Refusal {
             | Self::QueueSettingsFull { .. }
             | Self::LimitsFull { .. }
             | Self::CooldownsFull { .. } => Kind::Busy,
-            Self::NameTaken { .. } | Self::AgentIdInUse => Kind::Exists,
+            Self::NameTaken { .. } | Self::AgentIdInUse | Self::UniqueTaken { .. } => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded
             | Self::JobNotHeld { .. }
@@ -454,6 +473,7 @@ impl Fault for Refusal {
             Self::QueueFull { .. } => "QUEUE_FULL",
             Self::QueueBytesFull { .. } => "QUEUE_BYTES_FULL",
             Self::QueueSettingsFull { .. } => "QUEUE_SETTINGS_FULL",
+            Self::UniqueTaken { .. } => "UNIQUE_KEY_TAKEN",
             Self::LimitsFull { .. } => "LIMITS_FULL",
             Self::CooldownsFull { .. } => "COOLDOWNS_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",

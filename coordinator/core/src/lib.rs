@@ -39,6 +39,7 @@ mod settle;
 mod submit;
 mod supply;
 mod timers;
+mod uniques;
 mod why;
 mod word;
 
@@ -50,7 +51,7 @@ use windlass_shared::domain::{AgentRecord, Traits};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
-pub use input::{Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
+pub use input::{Admitted, Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
 pub use restore::Live;
 pub use rules::QueueRules;
 pub use scheduling::Policy;
@@ -63,6 +64,7 @@ use limits::Limits;
 use queues::Queues;
 use scheduling::Scheduler;
 use timers::{Timer, Timers};
+use uniques::Uniques;
 
 /// What a core is made with.
 #[derive(Debug, Clone)]
@@ -137,6 +139,7 @@ pub struct Core {
     rules: BTreeMap<Arc<str>, QueueRules>,
     rules_default: QueueRules,
     limits: Limits,
+    uniques: Uniques,
     issuer: Issuer,
     timers: Timers,
     random: fastrand::Rng,
@@ -162,6 +165,7 @@ impl Core {
             rules: BTreeMap::new(),
             rules_default: QueueRules::default(),
             limits: Limits::default(),
+            uniques: Uniques::default(),
             issuer: Issuer::new(options.epoch),
             timers: Timers::default(),
             random: fastrand::Rng::with_seed(options.seed),

@@ -85,12 +85,13 @@ impl Core {
     }
 
     fn restore_one(&mut self, now: Now, record: JobRecord, attempt: Option<AttemptRecord>) {
-        let state = record.state;
-        let ready = record.ready_at.filter(|_| state == JobState::Delayed);
+        let ready = record.ready_at.filter(|_| record.state == JobState::Delayed);
         let ready = ready.map(|at| Box::new((now.mono.after(time_until(at, now)), at)));
         let due = ready.as_ref().map(|ready| ready.0);
         let slot = self.restore_job(record, ready);
         self.join_chain(slot);
+        self.restore_key(slot);
+        let state = self.jobs.get(slot).state;
         match (state, attempt) {
             (JobState::Leased | JobState::Running | JobState::Cancelling, Some(attempt)) => {
                 let held = self.restore_held(now, slot, &attempt);

@@ -132,6 +132,7 @@ impl Core {
         self.move_to(now, slot, state);
         let job = JobRecord { dead_lettered, ..self.record(slot) };
         out.push(Effect::Record(Box::new(Change { job, attempt })));
+        self.pass_key(now, slot, out);
         self.forget(slot);
     }
 

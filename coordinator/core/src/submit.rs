@@ -6,7 +6,8 @@ use windlass_shared::time::Now;
 use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
-use crate::{Change, Core, Effect, Refusal, Reply, Submission, Ticket};
+use crate::uniques::Claim;
+use crate::{Admitted, Change, Core, Effect, Refusal, Reply, Submission, Ticket};
 
 impl Core {
     pub(crate) fn submit(&mut self, now: Now, ticket: Ticket, jobs: Vec<Submission>, out: &mut Vec<Effect>) {
@@ -14,14 +15,23 @@ impl Core {
         out.push(Effect::Reply(ticket, Reply::Submitted(answers)));
     }
 
-    fn submit_one(&mut self, now: Now, submission: Submission, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    fn submit_one(&mut self, now: Now, submission: Submission, out: &mut Vec<Effect>) -> Result<Admitted, Refusal> {
         let limit = self.options.jobs_live_max;
         if self.jobs.len() >= limit {
             return Err(Refusal::JobsFull { limit });
         }
         let Submission { job: id, header, spec_bytes } = submission;
-        self.check_room(&header.queue, spec_bytes)?;
+        let unique = header.demand.as_ref().and_then(|demand| demand.unique.as_ref());
+        let claim = self.claim(unique)?;
+        match claim {
+            Claim::There(job) => return Ok(Admitted::Existing(job)),
+            // It leaves the place it takes.
+            Claim::Instead(replaced) if *self.jobs.names.get(self.queue_of(replaced)) == header.queue => {}
+            _ => self.check_room(&header.queue, spec_bytes)?,
+        }
         let (lane, extra) = self.join_lane(&header, self.options.shapes_max)?;
+        self.make_way(now, &claim, id, out);
+        let state = self.state_under(unique);
         let revision = self.next_revision();
         let queue = self.scheduler.lanes.get(lane).profile.queue;
         let slot = self.jobs.insert(Job {
@@ -46,16 +56,19 @@ impl Core {
             priority: header.priority,
             execution: header.execution,
             on_agent_lost: header.on_agent_lost,
-            state: JobState::Queued,
+            state,
             reason: None,
             cancel_requested: false,
             worker_deaths: 0,
         });
-        self.queues.moved(queue, spec_bytes, None, Some(JobState::Queued));
+        self.queues.moved(queue, spec_bytes, None, Some(state));
         self.join_chain(slot);
-        self.line_up(slot);
+        self.take_key(slot);
+        if state == JobState::Queued {
+            self.line_up(slot);
+        }
         out.push(Effect::Record(Box::new(Change { job: self.record(slot), attempt: None })));
-        Ok(())
+        Ok(Admitted::New)
     }
 
     /// A delayed job's time has come.

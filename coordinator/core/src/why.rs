@@ -21,6 +21,14 @@ impl Core {
                 let wait = job.ready.as_ref()?.0.since(now.mono);
                 Some(format!("a retry in {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0)))
             }
+            JobState::Blocked => {
+                let holder = self.jobs.get(self.waits_for_key(slot)?);
+                Some(format!(
+                    "job {}, which has the same unique key, to be over; it is {}",
+                    holder.id,
+                    holder.state.name()
+                ))
+            }
             JobState::Queued => {
                 let profile = &self.scheduler.lanes.get(job.lane).profile;
                 self.paused(profile.queue)

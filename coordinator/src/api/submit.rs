@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tonic::Status;
 use windlass_shared::convert;
 use windlass_shared::fault::{Fault, Invalid};
+use windlass_shared::ids::JobId;
 use windlass_shared::limits::BATCH_ITEMS_MAX;
 use windlass_shared::pb::{
     BatchSubmitJobsRequest, BatchSubmitJobsResponse, BatchSubmitJobsResult, SubmitJobRequest, SubmitJobResponse,
@@ -17,10 +18,11 @@ use crate::driver::{Incoming, RequestKey, SubmitError};
 impl Api {
     pub(super) async fn submit(&self, request: SubmitJobRequest) -> Result<SubmitJobResponse, Status> {
         let incoming = self.admit(&request).map_err(|err| to_status(&err))?;
+        let new = incoming.job;
         let mut taken = self.driver.submit(vec![incoming]).await.map_err(|err| to_status(&err))?;
         let id = taken.pop().unwrap_or(Err(SubmitError::Overloaded)).map_err(|err| to_status(&err))?;
         let view = self.job(id).map_err(|err| to_status(&err))?;
-        Ok(SubmitJobResponse { job: Some(convert::job_to_wire(view)) })
+        Ok(SubmitJobResponse { existing: id != new, job: Some(convert::job_to_wire(view)) })
     }
 
     pub(super) async fn batch_submit(
@@ -39,12 +41,16 @@ impl Api {
                 Err(err) => refused.push((i, result(Err(&err.within(&format!("requests[{i}]"))), &mut items))),
             }
         }
+        let new: Vec<JobId> = admitted.iter().map(|incoming: &Incoming| incoming.job).collect();
         let taken = match admitted.is_empty() {
             true => Vec::new(),
             false => self.driver.submit(admitted).await.map_err(|err| to_status(&err))?,
         };
-        let mut answer = |one: &Result<_, _>| result(one.as_ref().map(ToString::to_string), &mut items);
-        let mut results: Vec<_> = taken.iter().map(&mut answer).collect();
+        let mut answer = |(one, new): (&Result<JobId, SubmitError>, &JobId)| BatchSubmitJobsResult {
+            existing: one.as_ref().is_ok_and(|id| id != new),
+            ..result(one.as_ref().map(ToString::to_string), &mut items)
+        };
+        let mut results: Vec<_> = taken.iter().zip(&new).map(&mut answer).collect();
         // Back into the places they were asked from; in order, so that each place is there when it is filled.
         for (i, refusal) in refused {
             results.insert(i, refusal);
@@ -76,5 +82,5 @@ fn result<E: Fault>(taken: Result<String, &E>, items: &mut Items) -> BatchSubmit
         Ok(id) => batch_submit_jobs_result::Result::JobId(id),
         Err(fault) => batch_submit_jobs_result::Result::Error(items.item(fault)),
     };
-    BatchSubmitJobsResult { result: Some(result) }
+    BatchSubmitJobsResult { result: Some(result), existing: false }
 }

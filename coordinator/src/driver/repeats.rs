@@ -3,7 +3,7 @@
 //! Looked up by primary key between two commits, so what is on record is everything there is, but for the jobs of the tick
 //! being put together; those are remembered here until it is committed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use windlass_core::Submission;
 use windlass_shared::ids::JobId;
@@ -22,15 +22,18 @@ pub(crate) enum Resolved {
 }
 
 impl Resolved {
-    /// Where the same submit came twice in one call and the core refused the first, the second has no job either.
-    pub(super) fn correct(&mut self, refused: impl Fn(JobId) -> bool) {
+    /// Where the same submit came twice in one call, the second has the job that the first came to, or none where that was refused.
+    pub(super) fn correct(&mut self, other: &Others) {
         if let Self::Known(Ok(job)) = self
-            && refused(*job)
+            && let Some(instead) = other.get(job)
         {
-            *self = Self::Known(Err(SubmitError::Overloaded));
+            *self = Self::Known(instead.ok_or(SubmitError::Overloaded));
         }
     }
 }
+
+/// Jobs that were submitted and are not on record: each with the one that is the answer instead, or none where it was refused.
+pub(super) type Others = BTreeMap<JobId, Option<JobId>>;
 
 /// The request ids of the tick that is being put together.
 #[derive(Debug, Default)]
@@ -89,9 +92,16 @@ impl Repeats {
         self.of_this_tick.remove(id);
     }
 
-    /// Forgets those whose jobs the core refused: a refused submit may be tried again under the same id.
-    pub(super) fn forget(&mut self, refused: impl Fn(JobId) -> bool) {
-        self.of_this_tick.retain(|_, request| !refused(request.job));
+    /// A request whose job is another is answered by that; one that was refused may be tried again under the same id.
+    pub(super) fn correct(&mut self, others: &Others) {
+        self.of_this_tick.retain(|_, request| match others.get(&request.job) {
+            None => true,
+            Some(None) => false,
+            Some(Some(job)) => {
+                request.job = *job;
+                true
+            }
+        });
     }
 
     /// What the tick has to make durable.

@@ -1,11 +1,10 @@
 //! One tick: inputs to the core, its changes to the store, and then everything else it asked for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use windlass_core::{Effect, Input, Refusal, Reply, Ticket};
+use windlass_core::{Admitted, Effect, Input, Refusal, Reply, Ticket};
 use windlass_shared::clock;
 use windlass_shared::convert::ReportAck;
 use windlass_shared::domain::{AgentRecord, Assignment, Grant, Lease, LimitRecord};
@@ -13,10 +12,10 @@ use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::crash::Point;
-use super::repeats::{Repeats, Resolved};
+use super::repeats::{Others, Repeats, Resolved};
 use super::story;
 use super::words;
-use super::{Control, Driver, LimitWish, Submit, SubmitError, Waiting, Wish};
+use super::{Control, Driver, LimitWish, Submit, Waiting, Wish};
 use crate::counters::Tally;
 use crate::sessions::{LetGo, ToAgent};
 use crate::store::{Batch, CommitError, ReadError};
@@ -119,10 +118,10 @@ impl Driver {
         let ticket = self.next_ticket();
         self.core.handle_into(now, Input::Submit { ticket, jobs }, out);
         // Rare, and dear: it looks at every request of the tick, of which there may be thousands of submits.
-        let refused: BTreeSet<JobId> = new.into_iter().filter(|job| !self.core.is_live(*job)).collect();
-        if !refused.is_empty() {
-            resolved.iter_mut().for_each(|one| one.correct(|job| refused.contains(&job)));
-            repeats.forget(|job| refused.contains(&job));
+        let others = others(ticket, new, out);
+        if !others.is_empty() {
+            resolved.iter_mut().for_each(|one| one.correct(&others));
+            repeats.correct(&others);
         }
         // The room is given back with the answer, so it is taken until what fills it is committed.
         self.waiting.insert(ticket, Waiting::Submit(resolved, submit.reply, submit.room));
@@ -210,7 +209,11 @@ impl Driver {
                 let mut answers = answers.into_iter();
                 let taken = |resolved| match resolved {
                     Resolved::Known(known) => known,
-                    Resolved::New(job) => answers.next().unwrap_or(Ok(())).map(|()| job).map_err(SubmitError::from),
+                    Resolved::New(job) => match answers.next().unwrap_or(Ok(Admitted::New)) {
+                        Ok(Admitted::New) => Ok(job),
+                        Ok(Admitted::Existing(other)) => Ok(other),
+                        Err(refusal) => Err(refusal.into()),
+                    },
                 };
                 drop(to.send(resolved.into_iter().map(taken).collect()));
             }
@@ -249,4 +252,19 @@ impl Driver {
         let (spec, grants) = (Bytes::new(), Vec::new());
         self.registry.deliver(session, ToAgent::Assign(Assignment { lease, spec, grants }));
     }
+}
+
+/// What the core made of the jobs of a submit, but for those that are on record as they came.
+fn others(ticket: Ticket, jobs: Vec<JobId>, effects: &[Effect]) -> Others {
+    let answers = effects.iter().rev().find_map(|effect| match effect {
+        Effect::Reply(of, Reply::Submitted(answers)) if *of == ticket => Some(answers),
+        _ => None,
+    });
+    let answered = jobs.into_iter().zip(answers.into_iter().flatten());
+    let other = |(job, answer): (JobId, &Result<Admitted, Refusal>)| match answer {
+        Ok(Admitted::New) => None,
+        Ok(Admitted::Existing(other)) => Some((job, Some(*other))),
+        Err(_) => Some((job, None)),
+    };
+    answered.filter_map(other).collect()
 }

@@ -198,7 +198,8 @@ async fn a_submit_repeated_under_its_request_id_makes_one_job() {
     assert_eq!(second.id, first.id);
     let batch = pb::BatchSubmitJobsRequest { requests: vec![under("two", &exec(&["true"])); 2] };
     let results = rig.jobs().batch_submit_jobs(batch).await.expect("answered").into_inner().results;
-    assert_eq!(results[0], results[1], "twice in one call is twice too");
+    assert_eq!(results[0].result, results[1].result, "twice in one call is twice too");
+    assert_eq!((results[0].existing, results[1].existing), (false, true));
     let listed = rig.jobs().list_jobs(pb::ListJobsRequest::default()).await.expect("listed").into_inner().jobs;
     assert_eq!(listed.len(), 2);
 }

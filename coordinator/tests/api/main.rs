@@ -13,4 +13,5 @@ mod queues;
 mod rig;
 mod sessions;
 mod shell;
+mod uniques;
 mod words;

@@ -17,4 +17,5 @@ mod restarts;
 mod retries;
 mod rig;
 mod shares;
+mod uniques;
 mod words;

@@ -455,7 +455,8 @@ fn some_demand(random: &mut fastrand::Rng) -> Option<Arc<Demand>> {
     let limits = bounds::some_uses(random);
     let placement = if random.u8(..3) > 0 { Placement::default() } else { some_placement(random) };
     let ordering_key = (random.u8(..4) == 0).then(|| ["x", "y"][random.usize(..2)].into());
-    let demand = Demand { placement, fairness, limits, ordering_key, ..Demand::default() };
+    let unique = bounds::some_key(random);
+    let demand = Demand { placement, fairness, limits, ordering_key, unique };
     (demand != Demand::default()).then(|| Arc::new(demand))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
+use windlass_core::{Admitted, Core, Effect, Input, Live, Mark, Options, Reply, Submission, Ticket};
 use windlass_shared::domain::{
     AgentHello, AttemptState, Credit, Exit, ExitStatus, JobHeader, JobRecord, Lease, LimitRecord, LimitSettings, News,
     OrderKind, Outcome, Pause, PoolOffer, Preset, Proof, QueueField, QueueSettings, Reason, ReportItem, RetryPolicy,
@@ -399,8 +399,9 @@ fn show_reply(reply: &Reply) -> String {
             format!("reply {shown}")
         }
         Reply::Submitted(answers) => {
-            let show = |answer: &Result<(), windlass_core::Refusal>| match answer {
-                Ok(()) => "ok".to_owned(),
+            let show = |answer: &Result<Admitted, windlass_core::Refusal>| match answer {
+                Ok(Admitted::New) => "ok".to_owned(),
+                Ok(Admitted::Existing(job)) => format!("is {}", job.as_bytes()[0]),
                 Err(refusal) => refusal.to_string(),
             };
             format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))

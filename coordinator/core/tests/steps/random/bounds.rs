@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::Input;
-use windlass_shared::domain::{LimitSettings, LimitUse, QueueField, QueueSettings, Rate, Traits};
+use windlass_shared::domain::{LimitSettings, LimitUse, OnConflict, QueueField, QueueSettings, Rate, Traits, Unique};
 use windlass_shared::time::Timestamp;
 
 use super::{QUEUES, World};
@@ -57,6 +57,13 @@ pub(super) fn some_uses(random: &mut fastrand::Rng) -> Vec<LimitUse> {
     keys.into_iter()
         .map(|key| LimitUse { key: (*key).into(), units: random.u32(1..3), cost: random.u32(..2_000) })
         .collect()
+}
+
+/// One job in four has one of two unique keys.
+pub(super) fn some_key(random: &mut fastrand::Rng) -> Option<Unique> {
+    use OnConflict::{CancelRunning, Reject, ReplaceQueued, ReturnExisting};
+    let on_conflict = [Reject, ReturnExisting, ReplaceQueued, CancelRunning, CancelRunning][random.usize(..5)];
+    (random.u8(..4) == 0).then(|| Unique { key: ["u", "v"][random.usize(..2)].into(), on_conflict })
 }
 
 /// Enough for everything.
