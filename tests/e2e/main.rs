@@ -7,6 +7,7 @@ mod disk;
 mod follows;
 mod kills;
 mod leftovers;
+mod limits;
 mod local;
 mod policy;
 mod pools;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{Cooldown, LimitRecord, LimitSettings};
+use windlass_shared::domain::{Cooldown, HandlerError, LimitRecord, LimitSettings};
+use windlass_shared::ids::JobId;
+use windlass_shared::limits::{COOLDOWN_MAX, is_key};
 use windlass_shared::time::Now;
 
 use crate::limits::{COOLDOWNS_MAX, Key, LIMITS_MAX, Pattern};
@@ -75,6 +77,22 @@ impl Core {
         let cooled = self.limits.cool(now.mono, &key, cooldown);
         self.limits.find(&key).into_iter().for_each(|limit| self.scheduler.parking.touch(limit));
         cooled
+    }
+
+    /// What a handler's error wants of a key, such as an upstream's 429: nothing that names it goes before, on any agent. It shortens no
+    /// cooldown there is. What is no key, or one too many, holds for the job alone, which waits as it is.
+    pub(crate) fn cool_as_answered(&mut self, now: Now, job: JobId, error: &HandlerError, out: &mut Vec<Effect>) {
+        let (Some(key), Some(time)) = (&error.cooldown_key, error.retry_after) else { return };
+        let until = now.wall.after(time.min(COOLDOWN_MAX));
+        let known = self.limit(key).cooldown.is_some_and(|known| known.until >= until);
+        if known || time.is_zero() || !is_key(key) {
+            return;
+        }
+        let code = error.code.as_deref().map(|code| format!(" answered {code}")).unwrap_or_default();
+        let cooldown = Some(Cooldown { until, reason: Some(format!("job {job}{code}").into()) });
+        if self.cool(now, key, cooldown.clone()) {
+            out.push(Effect::Mark(Mark::Cooldown { key: key.clone(), cooldown }));
+        }
     }
 
     /// Those that are over are forgotten, on disk too.

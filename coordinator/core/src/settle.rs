@@ -44,6 +44,11 @@ impl Core {
         self.vacate(&held, slot);
         self.free_limits(slot);
         let agent = self.agents.get(held.agent).id;
+        if let End::Outcome(outcome) = &end
+            && let Some(error) = &outcome.error
+        {
+            self.cool_as_answered(now, self.jobs.get(slot).id, error, out);
+        }
         let Decision { next, rule } = self.next_step(slot, agent, &end);
         let lost = matches!(end, End::Lost);
         let detail = match &end {

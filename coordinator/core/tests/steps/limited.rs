@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::{
-    Demand, Fairness, JobHeader, LimitSettings, LimitUse, QueueField, QueueSettings, Rate, RetryPolicy,
+    AttemptState, Demand, Fairness, HandlerError, JobHeader, LimitSettings, LimitUse, News, QueueField, QueueSettings,
+    Rate, Reason, RetryPolicy,
 };
 
 use crate::rig::{Rig, call, header, pool};
@@ -200,7 +201,7 @@ fn a_cancelled_attempt_keeps_its_units_until_it_is_proven_over() {
     rig.submit_as(2, limited(&[("api", 1)]));
     assert_eq!(assigned(&rig.cancel(1)), [""; 0]);
     assert_eq!(rig.core.limit(&"api".into()).units_in_use, Some(1));
-    let lines = rig.ended(1, 1, 1, windlass_shared::domain::AttemptState::Cancelled, None);
+    let lines = rig.ended(1, 1, 1, AttemptState::Cancelled, None);
     assert_eq!(assigned(&lines), ["2"]);
 }
 
@@ -223,4 +224,53 @@ fn a_paused_queue_and_a_limit_hold_back_together_and_neither_forgets() {
     rig.pause("default");
     assert_eq!(assigned(&rig.set_limit("api", units(1))), [""; 0]);
     assert_eq!(assigned(&rig.resume("default")), ["1"]);
+}
+
+#[test]
+fn a_handlers_answer_lets_its_key_cool_down_for_all_agents_over_a_restart_and_counts_as_a_failure() {
+    let mut rig = Rig::default();
+    rig.join_with(1, &[pool("p", &["fetch"], 1)]);
+    rig.join_with(2, &[pool("p", &["fetch"], 1)]);
+    let fetch = || {
+        let demand = Some(Arc::new(Demand { limits: uses(&[("api", 1)]), ..Demand::default() }));
+        JobHeader { demand, ..call("fetch", 0) }
+    };
+    for n in 1..=3 {
+        rig.submit_as(n, fetch());
+    }
+    let error = HandlerError {
+        code: Some("429".into()),
+        retry_after: Some(30 * SECOND),
+        cooldown_key: Some("api".into()),
+        ..HandlerError::default()
+    };
+    let answer = |retry_after| {
+        let mut end = crate::rig::outcome(AttemptState::Failed, Some(Reason::HandlerError));
+        end.error = Some(HandlerError { retry_after: Some(retry_after), ..error.clone() });
+        News::Ended(end)
+    };
+    let lines = rig.report(1, 1, 1, answer(30 * SECOND));
+    assert_eq!(lines, ["mark cooldown api set", "record 1 DELAYED (handler error), 1 FAILED", "ack a1/0"]);
+    let why = waits_for(&rig, 3);
+    assert!(why.starts_with("limit api: it cools down for 30.0 s: job 01010101-"), "{why}");
+    assert!(why.ends_with("answered 429"), "{why}");
+    let lines = rig.report(2, 2, 1, answer(5 * SECOND));
+    assert!(lines[0].starts_with("record 2 DELAYED"), "a shorter wait shortens nothing: {lines:?}");
+    rig.restart();
+    rig.join_with(1, &[pool("p", &["fetch"], 1)]);
+    rig.join_with(2, &[pool("p", &["fetch"], 1)]);
+    assert_eq!(assigned(&rig.pass_hearing(29 * SECOND, &[10, 20])), [""; 0]);
+    let lines = rig.pass_hearing(SECOND, &[10, 20]);
+    assert_eq!(assigned(&lines).len(), 2, "two workers, and the key is warm again: {lines:?}");
+}
+
+#[test]
+fn an_answer_whose_key_is_none_or_that_asks_for_no_wait_lets_nothing_cool_down() {
+    let mut rig = Rig::default();
+    rig.join_with(1, &[pool("p", &["fetch"], 1)]);
+    rig.submit_as(1, call("fetch", 0));
+    let mut end = crate::rig::outcome(AttemptState::Failed, Some(Reason::HandlerError));
+    let error = HandlerError { cooldown_key: Some("no key".into()), ..HandlerError::default() };
+    end.error = Some(HandlerError { retry_after: Some(SECOND), ..error });
+    assert!(rig.report(1, 1, 1, News::Ended(end))[0].starts_with("record 1 DELAYED"));
 }
