@@ -215,20 +215,30 @@ impl Core {
 
     /// After a dispatch: its queue stands elsewhere now, and its agent may be full.
     fn look_again(&mut self, round: &mut Round, served: Entry) {
-        self.renew(round, |other| other.queue == served.queue || other.shape == served.shape);
         let (shapes, agents, wall) = (&self.scheduler.shapes, &self.agents, self.wall);
         round.entries.retain(|entry| {
             let shape = shapes.get(entry.shape);
             let fits = |ix: &AgentIx| shape.able.has(ix.seat) && agents.get(*ix).fits(shape, wall);
             round.fresh.iter().any(fits) || !shape.maybe.is_empty()
         });
+        self.renew(round, |other| other.queue == served.queue || other.shape == served.shape);
     }
 
     /// Looks again who stands first in some of the shapes.
     fn renew(&mut self, round: &mut Round, which: impl Fn(&Entry) -> bool) {
-        let entries = std::mem::take(&mut round.entries);
-        let renewed = |entry: Entry| if which(&entry) { self.entry(entry.shape) } else { Some(entry) };
-        round.entries = entries.into_iter().filter_map(renewed).collect();
+        let mut at = 0;
+        while let Some(entry) = round.entries.get(at).copied() {
+            if which(&entry) {
+                match self.entry(entry.shape) {
+                    Some(renewed) => round.entries[at] = renewed,
+                    None => {
+                        round.entries.swap_remove(at);
+                        continue;
+                    }
+                }
+            }
+            at += 1;
+        }
     }
 
     /// What is fresh is not any more: who has room still is noted where anything waits, if only for a lane to come.

@@ -27,6 +27,16 @@ pub(crate) struct Rank {
 pub(crate) struct Waiting {
     order: BTreeSet<(Rank, ShareId)>,
     queues: BTreeMap<ShareId, OfQueue>,
+    /// Who comes first by the notes, as long as none of them changes: most looks find that it does still.
+    top: Option<Top>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Top {
+    rank: Rank,
+    queue: ShareId,
+    key: ShareId,
+    lane: LaneId,
 }
 
 #[derive(Debug)]
@@ -59,6 +69,7 @@ impl Waiting {
         if before == after {
             return;
         }
+        self.top = None;
         let queue = shares.queue_of(key);
         let empty = || OfQueue { order: BTreeSet::new(), keys: BTreeMap::new(), noted: None };
         let of_queue = self.queues.entry(queue).or_insert_with(empty);
@@ -82,6 +93,7 @@ impl Waiting {
         let rank = of_queue.order.first().map(|(key, place, _)| Rank { queue: tag, key: *key, place: *place });
         let before = std::mem::replace(&mut of_queue.noted, rank);
         if before != rank {
+            self.top = None;
             before.map(|rank| self.order.remove(&(rank, id)));
             rank.map(|rank| self.order.insert((rank, id)));
         }
@@ -89,6 +101,14 @@ impl Waiting {
 
     /// The lane to serve first, the queue it is of, and how it stands.
     pub(crate) fn first(&mut self, shares: &Shares) -> Option<(Rank, ShareId, LaneId)> {
+        let holds = |top: &Top| (shares.tag(top.queue), shares.tag(top.key)) == (top.rank.queue, top.rank.key);
+        if !self.top.as_ref().is_some_and(holds) {
+            self.top = self.find_first(shares);
+        }
+        self.top.map(|top| (top.rank, top.queue, top.lane))
+    }
+
+    fn find_first(&mut self, shares: &Shares) -> Option<Top> {
         loop {
             let (noted, queue) = *self.order.first()?;
             let of_queue = self.queues.get_mut(&queue)?;
@@ -96,7 +116,8 @@ impl Waiting {
             self.note(queue, shares.tag(queue));
             let (rank, first) = *self.order.first()?;
             if (rank, first) == (noted, queue) {
-                return Some((rank, queue, self.queues.get(&queue)?.first()?));
+                let (key, lane) = self.queues.get(&queue)?.first()?;
+                return Some(Top { rank, queue, key, lane });
             }
         }
     }
@@ -148,8 +169,8 @@ impl OfQueue {
         }
     }
 
-    fn first(&self) -> Option<LaneId> {
+    fn first(&self) -> Option<(ShareId, LaneId)> {
         let (_, _, key) = self.order.first()?;
-        self.keys.get(key)?.lanes.first().map(|(_, lane)| *lane)
+        self.keys.get(key)?.lanes.first().map(|(_, lane)| (*key, *lane))
     }
 }

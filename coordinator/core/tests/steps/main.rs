@@ -4,6 +4,7 @@ mod agents;
 mod cancel;
 mod limited;
 mod limits;
+mod model;
 mod order;
 mod orders;
 mod outcomes;

@@ -10,6 +10,7 @@
 mod agent_calls;
 mod calls;
 mod cluster;
+mod decide;
 mod echo;
 mod exec_setup;
 mod exec_true;
@@ -157,7 +158,7 @@ struct Scenario {
     run: fn(&Args) -> Result<Vec<Figure>, OsString>,
 }
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     Scenario { prints: &["exec_true"], run: exec_true::run },
     Scenario { prints: &["exec_setup", "exec_setup_1gb"], run: exec_setup::run },
     Scenario { prints: &["call_throughput"], run: calls::run },
@@ -167,6 +168,7 @@ const SCENARIOS: [Scenario; 10] = [
     Scenario { prints: &["sdk_python"], run: sdks::python },
     Scenario { prints: &["submit_unary"], run: submit::unary },
     Scenario { prints: &["submit_batch"], run: submit::batch },
+    Scenario { prints: &["decide", "decide_scale"], run: decide::run },
     Scenario { prints: &["memory_1m", "memory_1m_restarted", "restart_1m"], run: million::run },
 ];
 
