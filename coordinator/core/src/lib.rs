@@ -15,6 +15,7 @@ mod agents;
 mod cancel;
 mod chains;
 mod check;
+mod explain;
 mod hello;
 mod input;
 mod jobs;
@@ -51,6 +52,7 @@ use windlass_shared::domain::{AgentRecord, Traits};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
+pub use explain::{Explanation, Filter};
 pub use input::{Admitted, Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
 pub use restore::Live;
 pub use rules::QueueRules;

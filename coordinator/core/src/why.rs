@@ -1,14 +1,13 @@
 //! What a job waits for, in a sentence a person can act on. It looks, and changes nothing.
 
-use windlass_shared::domain::{AgentState, JobState};
+use windlass_shared::domain::JobState;
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
 use crate::Core;
-use crate::agents::Agent;
 use crate::keys::Slot;
 use crate::names::NameId;
-use crate::scheduling::{Class, LaneId};
+use crate::scheduling::LaneId;
 
 impl Core {
     /// What the job waits for; none where it does not wait, or is about to be handed out. O(agents).
@@ -34,7 +33,7 @@ impl Core {
                 self.paused(profile.queue)
                     .or_else(|| self.behind(slot))
                     .or_else(|| self.limited(now, job.lane))
-                    .or_else(|| self.why_not_placed(profile.class))
+                    .or_else(|| self.why_not_placed(slot, now))
             }
             _ => None,
         }
@@ -57,39 +56,5 @@ impl Core {
         let blocked = self.limits.blocked(now.mono, takes)?;
         let take = takes.iter().find(|take| take.limit == blocked.limit)?;
         Some(self.limits.explain(now.mono, &blocked, take))
-    }
-
-    fn why_not_placed(&self, class: Class) -> Option<String> {
-        let connected = self.agents.iter().map(|(_, agent)| agent).filter(|agent| agent.state == AgentState::Connected);
-        let connected: Vec<&Agent> = connected.collect();
-        if connected.is_empty() {
-            return Some("no agent is connected".to_owned());
-        }
-        let able: Vec<&Agent> = connected.into_iter().filter(|agent| agent.rooms.offers(class)).collect();
-        if able.is_empty() {
-            return Some(match class {
-                Class::Exec => "no agent takes commands: all slots are their pools'".to_owned(),
-                Class::Call(handler) => format!("no agent offers the handler {}", self.jobs.names.get(handler)),
-            });
-        }
-        let what = match class {
-            Class::Exec => "slots".to_owned(),
-            Class::Call(handler) => format!("workers of {}", self.jobs.names.get(handler)),
-        };
-        let quarantined = able.iter().any(|agent| agent.stuck.is_quarantined());
-        let open: Vec<&Agent> = able.into_iter().filter(|agent| agent.is_open()).collect();
-        if open.is_empty() && quarantined {
-            return Some(format!("every agent with {what} is cordoned, draining or quarantined"));
-        }
-        if open.is_empty() {
-            return Some(format!("every agent with {what} is cordoned or draining"));
-        }
-        let rooms = open.iter().map(|agent| agent.rooms.get(agent.rooms.place(class)));
-        let (taken, all) = rooms.fold((0, 0), |(taken, all), room| (taken + room.taken(), all + room.width()));
-        match all {
-            0 => Some(format!("none of the {what} is up")),
-            _ if taken < all => None,
-            _ => Some(format!("all {what} are taken ({taken} of {all})")),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{Input, Policy, QueueRules};
+use windlass_core::{Filter, Input, Policy, QueueRules};
 use windlass_shared::domain::{
     Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, JobHeader, Must, News, Placement, RetryPolicy,
     Traits,
@@ -277,4 +277,60 @@ fn more_agents_than_a_choice_looks_at_all_get_work() {
     assert!(loads.len() == 100 && loads.values().all(|load| *load == 2), "{loads:?}");
     assert_eq!(assigned(&rig.submit(201)), NOBODY);
     assert_eq!(rig.core.why_waiting(rig.now, job(201)).as_deref(), Some("all slots are taken (200 of 200)"));
+}
+
+fn why(rig: &Rig, n: u8) -> String {
+    rig.core.why_waiting(rig.now, job(n)).unwrap_or_default()
+}
+
+#[test]
+fn what_a_job_waits_for_is_what_took_out_the_last_agent() {
+    let mut rig = Rig::default();
+    join(&mut rig, 1, 1, traits(&[("zone", "a")], &[("memory", 4_000)], &[("gpu", &["0"])]));
+    join(&mut rig, 2, 2, traits(&[("zone", "b")], &[("memory", 8_000)], &[]));
+    let in_zone = |zone: &str, resources: Vec<(Arc<str>, u64)>| {
+        asking(Placement { constraints: vec![is("zone", zone)], resources, ..Placement::default() })
+    };
+    rig.submit_as(1, in_zone("c", Vec::new()));
+    assert_eq!(why(&rig, 1), "no agent with slots has zone c");
+    rig.submit_as(2, of(&[("memory", 8_500)]));
+    assert_eq!(why(&rig, 2), "no agent that could run it has 8.5 of memory, even with nothing in use");
+    rig.submit_as(3, in_zone("b", vec![("gpu".into(), 1_000)]));
+    assert_eq!(why(&rig, 3), "no agent that could run it has 1 of gpu, even with nothing in use");
+    rig.submit_as(4, of(&[("memory", 8_000)]));
+    assert_eq!(why(&rig, 4), "", "it runs");
+    rig.submit_as(5, in_zone("b", vec![("memory".into(), 500)]));
+    assert_eq!(why(&rig, 5), "0.5 of memory is nowhere free where it could run (1 agents)");
+    rig.submit_as(6, in_zone("a", Vec::new()));
+    rig.submit_as(7, in_zone("a", Vec::new()));
+    assert_eq!(why(&rig, 7), "all slots are taken (1 of 1)", "those of other zones do not count");
+}
+
+#[test]
+fn every_agent_is_counted_under_the_first_filter_that_takes_it_out() {
+    let mut rig = Rig::default();
+    join(&mut rig, 1, 1, traits(&[("zone", "a")], &[("memory", 4_000)], &[]));
+    join(&mut rig, 2, 1, traits(&[("zone", "a")], &[("memory", 1_000)], &[]));
+    join(&mut rig, 3, 1, traits(&[("zone", "b")], &[], &[]));
+    rig.join_with(4, &[pool("p", &["resize"], 1)]);
+    rig.join(5, 1);
+    rig.step(Input::Closed { session: SessionId(50) });
+    let asked = |memory: u64| {
+        let resources = vec![("memory".into(), memory)];
+        asking(Placement { constraints: vec![is("zone", "a")], resources, ..Placement::default() })
+    };
+    rig.submit_as(1, asked(2_000));
+    rig.submit_as(2, asked(2_000));
+    rig.submit_as(3, asked(2_000));
+    let explained = rig.core.explain(rig.now, job(3)).expect("it waits");
+    let filters = vec![
+        (Filter::NotConnected, 1),
+        (Filter::Class, 1),
+        (Filter::Constraint(is("zone", "a")), 1),
+        (Filter::Resource("memory".into(), 2_000), 1),
+        (Filter::Room, 1),
+    ];
+    assert_eq!(explained.filters, filters);
+    assert_eq!((explained.ahead, explained.agents, explained.left), (1, 5, 0));
+    assert_eq!(explained.waiting_for.as_deref(), Some("all slots are taken (1 of 1)"));
 }
