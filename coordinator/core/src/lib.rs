@@ -17,6 +17,7 @@ mod chains;
 mod check;
 mod explain;
 mod hello;
+mod hopeless;
 mod input;
 mod jobs;
 mod keys;
@@ -276,6 +277,7 @@ impl Core {
                 Timer::Quarantine(agent) => self.quarantine(now, agent),
             }
         }
+        self.give_up_hopeless(now, out);
     }
 
     fn next_revision(&mut self) -> u64 {

@@ -66,6 +66,7 @@ fn rules(settings: &QueueSettings) -> QueueRules {
         weight: settings.weight,
         key_weights: settings.fairness_weights.clone(),
         aging_step: settings.aging_step,
+        unsatisfiable_after: settings.unsatisfiable_after,
         placement: match settings.placement {
             PlacementPolicy::LeastLoaded => Policy::LeastLoaded,
             PlacementPolicy::RoundRobin => Policy::RoundRobin,

@@ -18,13 +18,21 @@ pub struct QueueRules {
     /// What a step of priority is worth: a job is never passed by one that was submitted more than this later for each step between
     /// them. Zero: priority counts for nothing.
     pub aging_step: Duration,
+    /// How long a job waits while no agent there is could ever run it, before it ends FAILED (UNSCHEDULABLE); none: for ever.
+    pub unsatisfiable_after: Option<Duration>,
     /// How its jobs are spread over agents.
     pub placement: Policy,
 }
 
 impl Default for QueueRules {
     fn default() -> Self {
-        Self { weight: 1, key_weights: BTreeMap::new(), aging_step: Self::AGING_STEP, placement: Policy::default() }
+        Self {
+            weight: 1,
+            key_weights: BTreeMap::new(),
+            aging_step: Self::AGING_STEP,
+            placement: Policy::default(),
+            unsatisfiable_after: None,
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub fn reason_to_wire(reason: Option<Reason>) -> pb::Reason {
         Reason::OomKilled => pb::Reason::OomKilled,
         Reason::WorkerUnresponsive => pb::Reason::WorkerUnresponsive,
         Reason::Abandoned => pb::Reason::Abandoned,
+        Reason::Unschedulable => pb::Reason::Unschedulable,
     }
 }
 
@@ -99,6 +100,7 @@ pub fn reason(number: i32) -> Option<Reason> {
         pb::Reason::OomKilled => Reason::OomKilled,
         pb::Reason::WorkerUnresponsive => Reason::WorkerUnresponsive,
         pb::Reason::Abandoned => Reason::Abandoned,
+        pb::Reason::Unschedulable => Reason::Unschedulable,
     })
 }
 

@@ -114,11 +114,13 @@ pub enum Reason {
     WorkerUnresponsive,
     /// An operator gave it up: nobody could say what became of its last attempt.
     Abandoned,
+    /// No agent that is there could ever run it, for longer than its queue waits for one.
+    Unschedulable,
 }
 
 impl Reason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ExitCode,
         Self::Signal,
         Self::RunTimeout,
@@ -141,6 +143,7 @@ impl Reason {
         Self::OomKilled,
         Self::WorkerUnresponsive,
         Self::Abandoned,
+        Self::Unschedulable,
     ];
 
     /// Whether the job took a process down with it that was there for others too, or the host's memory: three such ends are poison.
@@ -175,6 +178,7 @@ impl Reason {
             Self::OomKilled => "out of memory",
             Self::WorkerUnresponsive => "worker unresponsive",
             Self::Abandoned => "abandoned",
+            Self::Unschedulable => "unschedulable",
         }
     }
 }

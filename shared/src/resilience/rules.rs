@@ -120,7 +120,8 @@ impl Reason {
             | Self::Returned
             | Self::Poison
             | Self::Unproven
-            | Self::Abandoned => false,
+            | Self::Abandoned
+            | Self::Unschedulable => false,
             Self::ExitCode
             | Self::Signal
             | Self::RunTimeout

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use windlass_shared::domain::Placement;
+use windlass_shared::time::Moment;
 
 use super::balancer::Memory;
 use super::bits::Bits;
@@ -49,6 +50,8 @@ pub(crate) struct Shape {
     /// Those that may have room for it, where it waits.
     pub(crate) maybe: Bits,
     pub(crate) memory: Memory,
+    /// Since when it waits and no agent there is could ever run it, where that is looked at.
+    pub(crate) hopeless_since: Option<Moment>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,7 @@ impl Shapes {
             able: Bits::default(),
             maybe: Bits::default(),
             memory: Memory::default(),
+            hopeless_since: None,
         });
         self.by_key.insert(key, ShapeId(at));
         Some(ShapeId(at))

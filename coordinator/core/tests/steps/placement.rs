@@ -334,3 +334,52 @@ fn every_agent_is_counted_under_the_first_filter_that_takes_it_out() {
     assert_eq!((explained.ahead, explained.agents, explained.left), (1, 5, 0));
     assert_eq!(explained.waiting_for.as_deref(), Some("all slots are taken (1 of 1)"));
 }
+
+fn impatient(rig: &mut Rig, secs: u64) {
+    let rules = QueueRules { unsatisfiable_after: Some(Duration::from_secs(secs)), ..QueueRules::default() };
+    rig.core.set_rules(&"default".into(), rules);
+}
+
+#[test]
+fn what_no_agent_could_ever_run_fails_after_its_queues_patience_and_says_why() {
+    let mut rig = Rig::default();
+    impatient(&mut rig, 30);
+    join(&mut rig, 1, 1, traits(&[], &[("memory", 4_000)], &[]));
+    rig.submit_as(1, of(&[("memory", 5_000)]));
+    rig.submit_as(2, of(&[("memory", 4_000)]));
+    rig.submit_as(3, of(&[("memory", 4_000)]));
+    assert_eq!(rig.pass_hearing(Duration::from_secs(29), &[10]), NOBODY);
+    rig.submit_as(4, of(&[("memory", 6_000)]));
+    assert_eq!(rig.pass_hearing(Duration::from_secs(4), &[10]), ["record 1 FAILED (unschedulable)"]);
+    let why = "no agent that could run it has 5 of memory, even with nothing in use";
+    assert_eq!(rig.record(1).detail.as_deref(), Some(why));
+    let lines = rig.pass_hearing(Duration::from_secs(40), &[10]);
+    assert_eq!(lines, ["record 4 FAILED (unschedulable)"], "one that waits for room only goes on waiting");
+}
+
+#[test]
+fn patience_begins_anew_once_somebody_was_there_who_could() {
+    let mut rig = Rig::default();
+    impatient(&mut rig, 30);
+    rig.submit(1);
+    rig.pass(Duration::from_secs(20));
+    rig.join(1, 1);
+    rig.submit(2);
+    rig.cordon(1);
+    assert_eq!(rig.pass_hearing(Duration::from_secs(60), &[10]), NOBODY, "a cordoned agent could still");
+    rig.ended(1, 1, 1, AttemptState::Succeeded, None);
+    rig.step(Input::Goodbye { session: SessionId(10) });
+    assert_eq!(rig.pass(Duration::from_secs(29)), NOBODY);
+    assert_eq!(rig.pass(Duration::from_secs(6)), ["record 2 FAILED (unschedulable)"]);
+}
+
+#[test]
+fn nobody_is_given_up_without_a_queues_word_nor_before_agents_could_say_hello() {
+    let mut rig = Rig::default();
+    rig.submit(1);
+    assert_eq!(rig.pass(Duration::from_secs(1_000)), NOBODY);
+    rig.restart();
+    impatient(&mut rig, 1);
+    assert_eq!(rig.pass(Duration::from_secs(15)), NOBODY, "a whole lease to say hello in");
+    assert_eq!(rig.pass(Duration::from_secs(6)), ["record 1 FAILED (unschedulable)"]);
+}

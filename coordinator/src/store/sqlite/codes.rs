@@ -56,6 +56,7 @@ codes! {
         1 ExitCode, 2 Signal, 3 RunTimeout, 4 SpawnFailed, 5 CancelRequested, 6 Drain, 7 Shutdown, 8 AgentLost,
         9 SupervisorLost, 10 AgentFault, 11 Returned, 12 Poison, 13 Unproven, 14 Rejected, 15 OutOfTouch,
         16 HandlerError, 17 WorkerDied, 18 WorkerProtocol, 19 MemoryLimit, 20 OomKilled, 21 WorkerUnresponsive, 22 Abandoned,
+        23 Unschedulable,
     }
     Proof { 1 Cgroup, 2 Keeper, 3 Swept, 4 LeaseExpired, 5 None, 6 Operator }
     Preset { 1 None, 2 Default, 3 Conservative, 4 Aggressive }
