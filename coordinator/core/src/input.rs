@@ -45,6 +45,26 @@ pub enum Input {
         /// Why, in the client's words.
         detail: Option<Arc<str>>,
     },
+    /// A client wants a job that waits to have another place.
+    Update {
+        /// Who waits.
+        ticket: Ticket,
+        /// The job.
+        job: JobId,
+        /// Its priority from now on; none: as it is.
+        priority: Option<i8>,
+        /// Its queue from now on; none: as it is.
+        queue: Option<Arc<str>>,
+    },
+    /// An operator wants a queue emptied of what waits in it.
+    Purge {
+        /// Who waits.
+        ticket: Ticket,
+        /// The queue.
+        queue: Arc<str>,
+        /// Why.
+        detail: Option<Arc<str>>,
+    },
     /// An operator wants nothing more handed out of a queue.
     Pause {
         /// Who waits.
@@ -283,6 +303,15 @@ pub enum Reply {
     Submitted(Vec<Result<Admitted, Refusal>>),
     /// The job will get no further attempt; `false`: no live job has this id.
     Cancelled(bool),
+    /// The job has its new place, or why it keeps its old one; `false`: no live job has this id.
+    Updated(Result<bool, Refusal>),
+    /// What waited in the queue is cancelled.
+    Purged {
+        /// How many jobs.
+        purged: usize,
+        /// Whether there are more, for another call.
+        more: bool,
+    },
     /// The job is over, or why it is not; `false`: no live job has this id.
     Abandoned(Result<bool, Refusal>),
     /// The agent as it is from now on, or why it stays as it was; none: there is none of this id.
@@ -412,6 +441,14 @@ pub enum Refusal {
         /// How it stands.
         state: JobState,
     },
+    /// The job does not wait any more.
+    #[error("job {job} is {}; only a job that waits can be given another priority or queue", state.name())]
+    JobNotWaiting {
+        /// The job.
+        job: JobId,
+        /// How it stands.
+        state: JobState,
+    },
     /// The agent that holds the job is in touch and speaks for it.
     #[error(
         "agent {agent}, which holds job {job}, is in touch and says itself what becomes of it; `windlass job cancel` stops it there"
@@ -455,6 +492,7 @@ impl Fault for Refusal {
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded
             | Self::JobNotHeld { .. }
+            | Self::JobNotWaiting { .. }
             | Self::JobInTouch { .. }
             | Self::AgentInTouch { .. }
             | Self::AgentHoldsNothing { .. } => Kind::Conflict,
@@ -479,6 +517,7 @@ impl Fault for Refusal {
             Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
             Self::JobNotHeld { .. } | Self::AgentHoldsNothing { .. } => "NOTHING_UNPROVEN",
+            Self::JobNotWaiting { .. } => "JOB_NOT_WAITING",
             Self::JobInTouch { .. } | Self::AgentInTouch { .. } => "AGENT_IN_TOUCH",
             Self::LeaseExpired => "LEASE_EXPIRED",
         }

@@ -25,6 +25,7 @@ mod lease;
 mod limit_orders;
 mod limits;
 mod lineup;
+mod moves;
 mod names;
 mod orders;
 mod quarantine;
@@ -195,6 +196,10 @@ impl Core {
         match input {
             Input::Submit { ticket, jobs } => self.submit(now, ticket, jobs, out),
             Input::Cancel { ticket, job, detail } => self.cancel(now, ticket, job, detail, out),
+            Input::Update { ticket, job, priority, queue } => {
+                self.update(now, ticket, job, (priority, queue.as_ref()), out);
+            }
+            Input::Purge { ticket, queue, detail } => self.purge(now, ticket, &queue, detail.as_ref(), out),
             Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
             Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
             Input::UpdateQueue { ticket, queue, settings, fields } => {

@@ -5,6 +5,7 @@ mod cancel;
 mod limited;
 mod limits;
 mod model;
+mod moves;
 mod order;
 mod orders;
 mod outcomes;

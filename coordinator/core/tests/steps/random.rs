@@ -188,13 +188,21 @@ impl World {
         let (ticket, queue) = (self.ticket(), QUEUES[self.random.usize(..3)].into());
         let agent = agent(self.random.u8(1..=HOSTS));
         let deadline = [None, Some(Duration::ZERO), Some(Duration::from_secs(9))][self.random.usize(..3)];
-        let input = match self.random.u8(..10) {
+        let input = match self.random.u8(..12) {
             0 => Input::Pause { ticket, queue, pause: Pause::default() },
             1 | 2 => Input::Resume { ticket, queue },
             3 => Input::Cordon { ticket, agent, reason: Some("disk".into()) },
             4 => Input::Drain { ticket, agent, deadline, reason: Some("disk".into()) },
             5 | 6 => Input::Uncordon { ticket, agent },
             7 => Input::ForceLost { ticket, agent, detail: None },
+            10 => match self.any_job() {
+                Some(job) => {
+                    let (priority, queue) = (Some(self.random.i8(-1..2)), self.random.bool().then_some(queue));
+                    Input::Update { ticket, job, priority, queue }
+                }
+                None => return,
+            },
+            11 if self.random.u8(..4) == 0 => Input::Purge { ticket, queue, detail: None },
             8 => match self.any_job() {
                 Some(job) => Input::Abandon { ticket, job, detail: None },
                 None => return,

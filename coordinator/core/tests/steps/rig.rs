@@ -214,6 +214,16 @@ impl Rig {
         self.step(Input::Cancel { ticket, job: job(n), detail: None })
     }
 
+    pub(crate) fn update(&mut self, n: u8, priority: Option<i8>, queue: Option<&str>) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Update { ticket, job: job(n), priority, queue: queue.map(Into::into) })
+    }
+
+    pub(crate) fn purge(&mut self, queue: &str) -> Vec<String> {
+        let ticket = self.ticket();
+        self.step(Input::Purge { ticket, queue: queue.into(), detail: Some("mistake".into()) })
+    }
+
     pub(crate) fn cordon(&mut self, n: u8) -> Vec<String> {
         let ticket = self.ticket();
         self.step(Input::Cordon { ticket, agent: agent(n), reason: Some("disk".into()) })
@@ -406,6 +416,8 @@ fn show_reply(reply: &Reply) -> String {
             };
             format!("reply {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
         }
+        Reply::Updated(answer) => show_word(answer.clone(), "updated"),
+        Reply::Purged { purged, more } => format!("reply purged {purged}{}", if *more { " of more" } else { "" }),
         Reply::Cancelled(known) => format!("reply {}", if *known { "ok" } else { "unknown" }),
         Reply::Abandoned(answer) => show_word(answer.clone(), "abandoned"),
         Reply::ForcedLost(answer) => show_word(answer.clone().map(|agent| agent.is_some()), "forced lost"),
