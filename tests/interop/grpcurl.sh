@@ -177,6 +177,12 @@ expect "its job waits, and says for what" \
 call windlass.v1.QueueService/ListQueues '{}'
 expect "queues are listed by name with what waits in them" \
   '[(q["name"], q["queued"]) for q in a["queues"]] == [("bulk", "1"), ("default", "0")]'
+call windlass.v1.JobService/ExplainJob "{\"job_id\": \"$held\"}"
+expect "why a job waits is counted agent by agent" 'a["waitingFor"] == "queue bulk is paused: too much" and "agents" in a'
+call windlass.v1.JobService/UpdateJob "{\"job_id\": \"$held\", \"priority\": 7}"
+expect "a job that waits gets another priority" 'a["job"]["priority"] == 7'
+call windlass.v1.QueueService/PurgeQueue '{"queue": "empty"}'
+expect "a queue with nothing in it is purged of nothing" 'a.get("purged", "0") == "0"'
 call windlass.v1.QueueService/ResumeQueue '{"queue": "bulk"}'
 expect "a queue can be resumed" 'not a["queue"]["paused"]'
 wait_for "$held"

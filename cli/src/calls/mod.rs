@@ -73,6 +73,17 @@ impl Client {
         owed(self.jobs().cancel_job(timed(request)).await?.into_inner().job)
     }
 
+    pub(crate) async fn update_job(&self, id: &str, priority: Option<i32>, queue: &str) -> Answer<pb::Job> {
+        let (job_id, queue) = (id.to_owned(), queue.to_owned());
+        let request = pb::UpdateJobRequest { job_id, priority, queue, request_id: String::new() };
+        owed(self.jobs().update_job(timed(request)).await?.into_inner().job)
+    }
+
+    pub(crate) async fn explain_job(&self, id: &str) -> Answer<pb::ExplainJobResponse> {
+        let request = pb::ExplainJobRequest { job_id: id.to_owned() };
+        Ok(self.jobs().explain_job(timed(request)).await?.into_inner())
+    }
+
     pub(crate) async fn abandon_job(&self, id: &str, reason: &str, request: &str) -> Answer<pb::Job> {
         let (job_id, reason, request_id) = (id.to_owned(), reason.to_owned(), request.to_owned());
         let request = pb::AbandonJobRequest { job_id, reason, request_id };

@@ -41,4 +41,10 @@ impl Client {
         let request = pb::ResumeQueueRequest { queue: name.to_owned(), request_id: String::new() };
         owed(self.queues().resume_queue(timed(request)).await?.into_inner().queue)
     }
+
+    pub(crate) async fn purge_queue(&self, name: &str, reason: &str) -> Answer<pb::PurgeQueueResponse> {
+        let (queue, reason) = (name.to_owned(), reason.to_owned());
+        let request = pb::PurgeQueueRequest { queue, reason, request_id: String::new() };
+        Ok(self.queues().purge_queue(timed(request)).await?.into_inner())
+    }
 }

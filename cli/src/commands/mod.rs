@@ -12,10 +12,12 @@ mod dev;
 mod init;
 mod job_abandon;
 mod job_cancel;
+mod job_explain;
 mod job_get;
 mod job_list;
 mod job_logs;
 mod job_result;
+mod job_update;
 mod job_wait;
 mod job_watch;
 mod limit_cooldown;
@@ -31,6 +33,7 @@ mod pool_scale;
 mod queue_get;
 mod queue_list;
 mod queue_pause;
+mod queue_purge;
 mod queue_resume;
 mod queue_set;
 mod run;
@@ -121,6 +124,10 @@ pub(crate) enum JobVerb {
     Watch(job_watch::Args),
     /// Stop jobs: signal, grace, kill, to their whole process trees
     Cancel(job_cancel::Args),
+    /// Give jobs that wait another priority or queue
+    Update(job_update::Args),
+    /// Say why jobs wait: what takes agents out of the choice, and how many jobs go first
+    Explain(RefArgs),
     /// Give jobs up whose agents are out of touch: FAILED, and nothing follows
     #[command(after_help = help::WORD)]
     Abandon(job_abandon::Args),
@@ -194,6 +201,8 @@ pub(crate) enum QueueVerb {
     Pause(queue_pause::Args),
     /// Hand out the jobs of queues again
     Resume(QueueArgs),
+    /// Cancel what waits in queues; what runs goes on
+    Purge(queue_purge::Args),
 }
 
 /// What can be done with limits.
@@ -251,6 +260,8 @@ async fn job(client: &Client, global: &Global, verb: JobVerb) -> Result<Exit, Fa
         JobVerb::Logs(args) => job_logs::logs(client, global, &args).await,
         JobVerb::Watch(args) => job_watch::watch(client, global, &args).await,
         JobVerb::Cancel(args) => job_cancel::cancel(client, global, &args).await,
+        JobVerb::Update(args) => job_update::update(client, global, &args).await,
+        JobVerb::Explain(args) => job_explain::explain(client, global, &args).await,
         JobVerb::Abandon(args) => job_abandon::abandon(client, global, &args).await,
     }
 }
@@ -262,6 +273,7 @@ async fn queue(client: &Client, global: &Global, verb: QueueVerb) -> Result<Exit
         QueueVerb::Set(args) => queue_set::set(client, global, &args).await,
         QueueVerb::Pause(args) => queue_pause::pause(client, global, &args).await,
         QueueVerb::Resume(args) => queue_resume::resume(client, global, &args).await,
+        QueueVerb::Purge(args) => queue_purge::purge(client, global, &args).await,
     }
 }
 

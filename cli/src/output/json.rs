@@ -20,7 +20,7 @@ macro_rules! documents {
     };
 }
 
-documents!(Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
+documents!(ExplainJobResponse, Job, JobEvent, ListJobsResponse, BatchSubmitJobsResponse, BatchSubmitJobsResult);
 documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
 documents!(Counter, GetCountersResponse, Limit, ListLimitsResponse);
 documents!(PoolState, AgentPools, ListPoolsResponse, WorkerState, ListWorkersResponse, WorkerLogs);

@@ -53,6 +53,21 @@ pub(crate) fn print_jobs(
     print_all(format, jobs, |job| &job.id, table, |jobs| list(&jobs, ""))
 }
 
+/// Shows why jobs wait, each after its id.
+pub(crate) fn print_explained(
+    format: Format,
+    explained: &[(String, pb::ExplainJobResponse)],
+    sheet: impl Fn(&str, &pb::ExplainJobResponse) -> String,
+) -> Result<(), Failure> {
+    let answers = || explained.iter().map(|(_, answer)| answer);
+    match (format, explained) {
+        (Format::Table, _) => print(&explained.iter().map(|(id, answer)| sheet(id, answer)).collect::<String>()),
+        (Format::Id, _) => print(&explained.iter().map(|(id, _)| format!("{id}\n")).collect::<String>()),
+        (Format::Json, [(_, one)]) => print(&Json::new()?.document(one)?),
+        (Format::Json | Format::Jsonl, _) => print(&Json::new()?.lines(answers())?),
+    }
+}
+
 /// Shows agents in the same way.
 pub(crate) fn print_agents(
     format: Format,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentState, Constraint, Must, show_amount};
+use windlass_shared::domain::{AgentState, Constraint, Explanation, Filter, Must, show_amount};
 use windlass_shared::ids::JobId;
 use windlass_shared::time::Now;
 
@@ -17,44 +17,6 @@ use crate::scheduling::{Class, Shape};
 
 /// Jobs of its own kind that are counted before a job: whoever is behind that many knows enough.
 const AHEAD_MAX: usize = 10_000;
-
-/// What takes an agent out of the choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filter {
-    /// It is not connected.
-    NotConnected,
-    /// It takes no commands, or does not offer the handler.
-    Class,
-    /// A constraint does not hold of its labels.
-    Constraint(Constraint),
-    /// It has less of a resource than is asked for, were nothing in use.
-    Resource(Arc<str>, u64),
-    /// It leaves too soon.
-    Lifetime,
-    /// It is cordoned, draining or quarantined.
-    Closed,
-    /// The job may not go there.
-    Barred,
-    /// Its slots, or its workers of the handler, are taken.
-    Room,
-    /// Too little of a resource is free.
-    Busy(Arc<str>, u64),
-}
-
-/// Why a job waits, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// In a sentence; none where it does not wait, or is about to be handed out.
-    pub waiting_for: Option<String>,
-    /// Jobs of its own kind that go first: same queue, fairness key and work. Counted up to 10,000.
-    pub ahead: usize,
-    /// Agents known.
-    pub agents: usize,
-    /// How many of them each filter takes out of what the filters before it left.
-    pub filters: Vec<(Filter, usize)>,
-    /// Agents that are left: it can go to one of these now, as far as agents go.
-    pub left: usize,
-}
 
 /// Agents that no filter has taken out yet.
 pub(crate) struct Sieve<'a> {

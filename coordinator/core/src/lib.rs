@@ -32,6 +32,7 @@ mod quarantine;
 mod queue_settings;
 mod queues;
 mod readopt;
+mod refusal;
 mod report;
 mod restore;
 mod retry;
@@ -54,8 +55,8 @@ use windlass_shared::domain::{AgentRecord, Traits};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
-pub use explain::{Explanation, Filter};
-pub use input::{Admitted, Change, Effect, Input, Mark, Refusal, Reply, Submission, Ticket};
+pub use input::{Admitted, Change, Effect, Input, Mark, Reply, Submission, Ticket};
+pub use refusal::Refusal;
 pub use restore::Live;
 pub use rules::QueueRules;
 pub use scheduling::Policy;

@@ -28,6 +28,8 @@ pub(super) enum ApiError {
     NotSucceeded(JobId, JobState),
     #[error("job {0} is {state}, and nothing about it is unproven", state = .1.name())]
     NotUnproven(JobId, JobState),
+    #[error("job {0} is {state}; only a job that waits can be given another priority or queue", state = .1.name())]
+    NotWaiting(JobId, JobState),
     #[error("there is no result of job {0} on record")]
     NoSuchResult(JobId),
 }
@@ -41,7 +43,7 @@ impl Fault for ApiError {
             | Self::NoSuchAttempt(..)
             | Self::NoSuchResult(_) => Kind::NotFound,
             Self::StrangeAnswer(_) => Kind::Bug,
-            Self::NoResult(_) | Self::NotSucceeded(..) | Self::NotUnproven(..) => Kind::Conflict,
+            Self::NoResult(_) | Self::NotSucceeded(..) | Self::NotUnproven(..) | Self::NotWaiting(..) => Kind::Conflict,
             Self::Unreadable(why) => why.kind(),
         }
     }
@@ -55,6 +57,7 @@ impl Fault for ApiError {
             Self::NoSuchAttempt(..) => "ATTEMPT_NOT_FOUND",
             Self::Unreadable(why) => why.reason(),
             Self::NotUnproven(..) => "NOTHING_UNPROVEN",
+            Self::NotWaiting(..) => "JOB_NOT_WAITING",
             Self::NoResult(_) => "JOB_HAS_NO_RESULT",
             Self::NotSucceeded(..) => "JOB_NOT_SUCCEEDED",
             Self::NoSuchResult(_) => "RESULT_NOT_FOUND",

@@ -152,6 +152,20 @@ impl JobService for Api {
         self.abandon(request.get_ref()).await.map(Response::new)
     }
 
+    async fn update_job(
+        &self,
+        request: Request<pb::UpdateJobRequest>,
+    ) -> Result<Response<pb::UpdateJobResponse>, Status> {
+        self.update_place(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn explain_job(
+        &self,
+        request: Request<pb::ExplainJobRequest>,
+    ) -> Result<Response<pb::ExplainJobResponse>, Status> {
+        self.explain(request.get_ref()).await.map(Response::new)
+    }
+
     async fn get_job_result(
         &self,
         request: Request<pb::GetJobResultRequest>,

@@ -11,6 +11,7 @@ mod job_service;
 mod limit_service;
 mod logs;
 mod page;
+mod places;
 mod pool_service;
 mod pools_page;
 mod push_logs;

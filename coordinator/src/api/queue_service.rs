@@ -91,4 +91,11 @@ impl QueueService for Api {
         let queue = self.driver.resume(name).await.map_err(|err| to_status(&err))?;
         Ok(Response::new(pb::ResumeQueueResponse { queue: Some(convert::queue_to_wire(&queue)) }))
     }
+
+    async fn purge_queue(
+        &self,
+        request: Request<pb::PurgeQueueRequest>,
+    ) -> Result<Response<pb::PurgeQueueResponse>, Status> {
+        self.purge(request.get_ref()).await.map(Response::new)
+    }
 }

@@ -21,6 +21,17 @@ pub(crate) enum Control {
         detail: Option<Arc<str>>,
         reply: oneshot::Sender<bool>,
     },
+    UpdateJob {
+        job: JobId,
+        priority: Option<i8>,
+        queue: Option<Arc<str>>,
+        reply: oneshot::Sender<Result<bool, Refusal>>,
+    },
+    Purge {
+        queue: Arc<str>,
+        detail: Option<Arc<str>>,
+        reply: oneshot::Sender<(usize, bool)>,
+    },
     /// A look at the core as it is on record; taken out when it is answered.
     Look(Option<Look>),
     Pause {

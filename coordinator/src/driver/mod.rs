@@ -14,6 +14,7 @@ mod error;
 mod handle;
 mod message;
 mod operators;
+mod places;
 mod repeats;
 mod story;
 mod tick;
@@ -80,6 +81,8 @@ enum Waiting {
     /// With what is known already of each job, in order.
     Submit(Vec<Resolved>, oneshot::Sender<Taken>, OwnedSemaphorePermit),
     Cancel(oneshot::Sender<bool>),
+    Updated(oneshot::Sender<Result<bool, Refusal>>),
+    Purged(oneshot::Sender<(usize, bool)>),
     Queue(oneshot::Sender<Result<QueueRecord, Refusal>>),
     Agent(oneshot::Sender<Option<Box<AgentRecord>>>),
     Limit(oneshot::Sender<Result<Box<LimitRecord>, Refusal>>),

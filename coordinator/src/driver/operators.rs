@@ -55,7 +55,7 @@ impl Fault for WishError {
 
 impl DriverHandle {
     /// Looks at the core between two ticks, when all that it knows is on record.
-    async fn look<T: Send + 'static>(
+    pub(super) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Core, Now) -> T + Send + 'static,
     ) -> Result<T, Stopping> {

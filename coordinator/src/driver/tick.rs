@@ -67,6 +67,12 @@ impl Driver {
             Control::Cancel { job, detail, reply } => {
                 Input::Cancel { ticket: self.ticket(Waiting::Cancel(reply)), job, detail }
             }
+            Control::UpdateJob { job, priority, queue, reply } => {
+                Input::Update { ticket: self.ticket(Waiting::Updated(reply)), job, priority, queue }
+            }
+            Control::Purge { queue, detail, reply } => {
+                Input::Purge { ticket: self.ticket(Waiting::Purged(reply)), queue, detail }
+            }
             Control::Look(_) | Control::Word(_) => return, // answered, and taken apart before
             Control::Pause { queue, pause, reply } => {
                 Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
@@ -218,6 +224,8 @@ impl Driver {
                 drop(to.send(resolved.into_iter().map(taken).collect()));
             }
             (Some(Waiting::Cancel(to)), Reply::Cancelled(known)) => drop(to.send(known)),
+            (Some(Waiting::Updated(to)), Reply::Updated(answer)) => drop(to.send(answer)),
+            (Some(Waiting::Purged(to)), Reply::Purged { purged, more }) => drop(to.send((purged, more))),
             (Some(Waiting::Queue(to)), Reply::Queue(queue)) => drop(to.send(queue)),
             (Some(Waiting::Limit(to)), Reply::Limit(limit)) => drop(to.send(limit)),
             (Some(Waiting::Agent(to)), Reply::Agent(agent)) => drop(to.send(agent)),

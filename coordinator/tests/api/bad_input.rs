@@ -161,6 +161,10 @@ fn job_rows() -> Vec<Row> {
         |id: &str, reason: String, request_id: String| pb::CancelJobRequest { job_id: id.into(), reason, request_id };
     let abandon =
         |id: &str, reason: String, request_id: String| pb::AbandonJobRequest { job_id: id.into(), reason, request_id };
+    let update = |id: &str, priority: Option<i32>, queue: &str, request: usize| {
+        let (job_id, queue, request_id) = (id.into(), queue.into(), "x".repeat(request));
+        pb::UpdateJobRequest { job_id, priority, queue, request_id }
+    };
     let list = |change: fn(&mut pb::ListJobsRequest)| {
         let mut request = pb::ListJobsRequest::default();
         change(&mut request);
@@ -191,6 +195,13 @@ fn job_rows() -> Vec<Row> {
         invalid("JobService/CancelJob", cancel(NOBODY, "x".repeat(1_025), String::new()), &["reason"]),
         invalid("JobService/CancelJob", cancel(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
         row("JobService/CancelJob", cancel(NOBODY, String::new(), String::new()), Code::NotFound, &[]),
+        invalid("JobService/UpdateJob", update("7", Some(1), "", 0), &["job_id"]),
+        invalid("JobService/UpdateJob", update(NOBODY, Some(101), "", 0), &["priority"]),
+        invalid("JobService/UpdateJob", update(NOBODY, None, "a b", 0), &["queue"]),
+        invalid("JobService/UpdateJob", update(NOBODY, Some(1), "", 37), &["request_id"]),
+        row("JobService/UpdateJob", update(NOBODY, Some(1), "", 0), Code::NotFound, &[]),
+        invalid("JobService/ExplainJob", pb::ExplainJobRequest { job_id: "7".into() }, &["job_id"]),
+        row("JobService/ExplainJob", pb::ExplainJobRequest { job_id: NOBODY.into() }, Code::NotFound, &[]),
         invalid("JobService/AbandonJob", abandon("7", String::new(), String::new()), &["job_id"]),
         invalid("JobService/AbandonJob", abandon(NOBODY, "x".repeat(1_025), String::new()), &["reason"]),
         invalid("JobService/AbandonJob", abandon(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
@@ -318,6 +329,10 @@ fn queue_rows() -> Vec<Row> {
     };
     let resume =
         |queue: &str, request: usize| pb::ResumeQueueRequest { queue: queue.into(), request_id: "x".repeat(request) };
+    let purge = |queue: &str, request: usize| {
+        let (queue, request_id) = (queue.into(), "x".repeat(request));
+        pb::PurgeQueueRequest { queue, request_id, ..Default::default() }
+    };
     let long = "x".repeat(limits::NAME_BYTES_MAX + 1);
     vec![
         invalid("QueueService/ListQueues", list(-1, ""), &["page_size"]),
@@ -328,6 +343,8 @@ fn queue_rows() -> Vec<Row> {
         invalid("QueueService/PauseQueue", pause(&long, 0, 0), &["queue"]),
         invalid("QueueService/PauseQueue", pause("q", limits::REASON_BYTES_MAX + 1, 0), &["reason"]),
         invalid("QueueService/PauseQueue", pause("q", 0, limits::REQUEST_ID_BYTES_MAX + 1), &["request_id"]),
+        invalid("QueueService/PurgeQueue", purge("", 0), &["queue"]),
+        invalid("QueueService/PurgeQueue", purge("q", limits::REQUEST_ID_BYTES_MAX + 1), &["request_id"]),
         invalid("QueueService/ResumeQueue", resume("", 0), &["queue"]),
         invalid("QueueService/ResumeQueue", resume("q", limits::REQUEST_ID_BYTES_MAX + 1), &["request_id"]),
     ]

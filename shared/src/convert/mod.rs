@@ -7,6 +7,7 @@ mod counters;
 mod demand;
 mod dress;
 mod enums;
+mod explain;
 mod jobs;
 mod limits;
 mod logs;
@@ -26,6 +27,7 @@ pub use counters::counter_to_wire;
 pub use demand::{demand_bytes, read_demand};
 pub use dress::is_traceparent;
 pub use enums::{job_state, job_state_to_wire, reason, reason_to_wire};
+pub use explain::explanation_to_wire;
 pub use jobs::{event_to_wire, job_to_wire, result_to_wire};
 pub use limits::{cooldown_span, limit_key, limit_pattern, limit_settings, limit_to_wire};
 pub use logs::{chunk_from_wire, chunk_to_wire, log_ack, log_stream, push_logs, pushed_logs};
@@ -42,7 +44,7 @@ pub use sessions::{
     FromAgent, FromCoordinator, ReportAck, ack, answer, ask, assign, credit, draining, from_agent, from_coordinator,
     goodbye, heartbeat, heartbeat_ack, hello, recall, report, stop, welcome,
 };
-pub use spec::{canonical_spec, decode_spec, read_header, read_spec, spec_matches};
+pub use spec::{canonical_spec, decode_spec, priority, read_header, read_spec, spec_matches};
 
 use std::time::Duration;
 

@@ -84,7 +84,7 @@ fn spec_from(mut wire: pb::JobSpec) -> Result<JobSpec, Invalid> {
     let (retry, retry_plan) = retry::retry_from(wire.retry.take(), &mut invalid);
     let mut header = JobHeader {
         queue: queue(&wire.queue, &mut invalid),
-        priority: priority(wire.priority, &mut invalid),
+        priority: priority_of(wire.priority, &mut invalid),
         retry,
         retry_plan,
         execution: execution(wire.execution, &mut invalid),
@@ -128,15 +128,26 @@ fn program(path: &str) -> Arc<str> {
     name[..name.floor_char_boundary(limits::NAME_BYTES_MAX)].into()
 }
 
-fn priority(value: i32, invalid: &mut Invalid) -> i8 {
+fn priority_of(value: i32, invalid: &mut Invalid) -> i8 {
+    priority("priority", value).unwrap_or_else(|_| {
+        invalid.add("priority", priority_bounds());
+        0
+    })
+}
+
+fn priority_bounds() -> String {
     let max = limits::PRIORITY_MAX;
-    match i8::try_from(value) {
-        Ok(priority) if (-max..=max).contains(&priority) => priority,
-        Ok(_) | Err(_) => {
-            invalid.add("priority", format!("must be -{max} to {max}"));
-            0
-        }
-    }
+    format!("must be -{max} to {max}")
+}
+
+/// A priority.
+///
+/// # Errors
+/// It is out of bounds, by the field's name.
+pub fn priority(field: &str, value: i32) -> Result<i8, Invalid> {
+    let max = limits::PRIORITY_MAX;
+    let within = i8::try_from(value).ok().filter(|priority| (-max..=max).contains(priority));
+    within.ok_or_else(|| Invalid::one(field, priority_bounds()))
 }
 
 fn labels(wire: &pb::JobSpec, invalid: &mut Invalid) {

@@ -7,6 +7,7 @@ mod ask;
 mod attempt;
 mod counter;
 mod demand;
+mod explain;
 mod job;
 mod limit;
 mod log;
@@ -28,6 +29,7 @@ pub use attempt::{
 };
 pub use counter::Counter;
 pub use demand::{Affinity, Constraint, Demand, Fairness, LimitUse, Must, OnConflict, Placement, Unique};
+pub use explain::{Explanation, Filter};
 pub use job::{Event, JobRecord, JobState, JobView, Reason};
 pub use limit::{Cooldown, LimitRecord, LimitSettings, Rate};
 pub use log::{LogChunk, LogStream, PushedLog, PushedLogs};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::{Filter, Input, Policy, QueueRules};
+use windlass_core::{Input, Policy, QueueRules};
 use windlass_shared::domain::{
-    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, JobHeader, Must, News, Placement, RetryPolicy,
-    Traits,
+    Affinity, AgentHello, AttemptState, Constraint, Credit, Demand, Filter, JobHeader, Must, News, Placement,
+    RetryPolicy, Traits,
 };
 use windlass_shared::ids::SessionId;
 use windlass_shared::time::Timestamp;
