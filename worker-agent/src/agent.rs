@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,9 @@ use crate::policy::{Policies, Policy};
 use crate::process::{Warden, WardenOptions};
 use crate::reload::Reloader;
 use crate::session::{Horizon, Plan, Reconnects, Refused, Session};
+use crate::term;
 use crate::touch::Touch;
+use crate::traits::Speaker;
 use crate::worker::{self, Pools, Slots};
 
 /// An agent at work.
@@ -69,7 +72,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     // From here on without a pause: whoever cancels a start must not find it half done.
     let (counters, overrun) = (Counters::default(), Arc::new(Notify::new()));
     let (containment, withheld) = clear(options, &data, &identity, &confining, &counters)?;
-    let slots = Slots::new(options.slots(), withheld);
+    let (slots, speaker) = (Slots::new(options.slots(), withheld), Speaker::new(&options.traits)?);
     let (outbox, logs) = (data.outbox()?, Logs::new(&options.logs, counters.clone()));
     let tasks = Tasks::new(CancellationToken::new());
     let warden = start_warden(options, &data, containment.clone(), &counters, &tasks)?;
@@ -100,12 +103,12 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     start_shipper(Shipper::new(dialer.clone(), logs.clone(), outbox.clone()), &tasks);
 
     let (horizon, touch) = (start_horizon(&data, &tasks), start_touch(&warden, &executor, options, &tasks));
-    let (plan, planned) = watch::channel(Plan::default());
-    let desk = start_desk(&pools, &counters, &tasks);
+    let ((plan, planned), desk) = (watch::channel(Plan::default()), start_desk(&pools, &counters, &tasks));
     let session = Session {
         dialer,
         identity,
         slots: slots.commands(),
+        traits: speaker.listen(),
         stuck,
         withheld,
         pools: pools.clone(),
@@ -121,7 +124,7 @@ pub async fn start(options: &Options) -> Result<Running, StartError> {
     };
     let (refused, over) = start_session(session, &tasks);
 
-    let (stop, (reload, drain_timeout)) = (Stopper::new(), Reloader::new(options, pools.clone(), policies));
+    let (reload, drain_timeout, stop) = start_reload(options, &pools, (policies, speaker), &tasks);
     let stopper = stop.clone();
     let drain =
         Drain { stopper, refused, drain_timeout, executor, active, pools, plan, outbox, logs, warden, tasks, over };
@@ -225,6 +228,20 @@ fn start_desk(pools: &Pools, counters: &Counters, tasks: &Tasks) -> Desk {
     let (desk, answerer) = answers::desk(pools.clone(), counters.clone());
     tasks.spawn("answers", answerer.run(tasks.stop_token().clone()));
     desk
+}
+
+/// What takes another configuration, the drain timeout by it, and who leaves when it says.
+fn start_reload(
+    options: &Options,
+    pools: &Pools,
+    (policies, speaker): (Policies, Speaker),
+    tasks: &Tasks,
+) -> (Reloader, watch::Receiver<Duration>, Stopper) {
+    let (stopper, traits) = (Stopper::new(), speaker.listen());
+    let (reloader, drain_timeout) = Reloader::new(options, pools.clone(), policies, speaker);
+    let (stop, term) = (tasks.stop_token().clone(), term::keep(traits, drain_timeout.clone(), stopper.clone()));
+    tasks.spawn("term", async move { stop.run_until_cancelled(term).await.unwrap_or_default() });
+    (reloader, drain_timeout, stopper)
 }
 
 fn start_shipper(shipper: Shipper, tasks: &Tasks) {

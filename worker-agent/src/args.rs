@@ -4,6 +4,12 @@
 //! coordinator = "http://10.0.0.1:7070"
 //! slots = 8
 //!
+//! [labels]
+//! zone = "a"
+//!
+//! [devices]
+//! gpu = "auto"
+//!
 //! [exec]
 //! run_as = "jobs"
 //!
@@ -17,6 +23,7 @@
 //! ```
 //! What is on the command line as well counts there.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,6 +35,7 @@ use serde::Deserialize;
 use crate::config::{ConfigError, Options};
 use crate::confine::ConfineOptions;
 use crate::logs::LogOptions;
+use crate::traits::{Amount, Ids, TraitTables};
 use crate::worker::PoolOptions;
 
 /// What a file may say. Unknown keys are refused by name: a misspelt limit is no limit.
@@ -45,6 +53,15 @@ struct File {
     containment: Option<String>,
     cgroup_root: Option<String>,
     policy: Option<String>,
+    weight: Option<u32>,
+    lifetime: Option<String>,
+    leave_at: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    resources: BTreeMap<String, Amount>,
+    #[serde(default)]
+    devices: BTreeMap<String, Ids>,
     #[serde(default)]
     exec: ConfineOptions,
     #[serde(default)]
@@ -62,8 +79,9 @@ impl Options {
         let name = OsString::from("windlass-worker-agent");
         let bad = |err: ConfigError| Self::command().error(ErrorKind::InvalidValue, err);
         let (args, tables) = with_file(args).map_err(bad)?;
-        let Tables { exec, logs, pools } = tables;
-        Ok(Self { exec, logs, pools, ..Self::try_parse_from(std::iter::once(&name).chain(&args))? })
+        let Tables { exec, logs, pools, traits } = tables;
+        let said = Self::try_parse_from(std::iter::once(&name).chain(&args))?;
+        Ok(Self { exec, logs, pools, traits: said.traits.clone().or(traits), ..said })
     }
 }
 
@@ -73,6 +91,7 @@ struct Tables {
     exec: ConfineOptions,
     logs: LogOptions,
     pools: Vec<PoolOptions>,
+    traits: TraitTables,
 }
 
 /// The arguments with what the file of `--config` adds to them, and its tables.
@@ -96,6 +115,9 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
         ("--containment", file.containment),
         ("--cgroup-root", file.cgroup_root),
         ("--policy", file.policy),
+        ("--weight", number(file.weight.map(Into::into))),
+        ("--lifetime", file.lifetime.filter(|_| !is_given(&args, "--leave-at"))),
+        ("--leave-at", file.leave_at.filter(|_| !is_given(&args, "--lifetime"))),
     ] {
         if let Some(value) = value
             && !is_given(&args, flag)
@@ -103,7 +125,8 @@ fn with_file(args: &[OsString]) -> Result<(Vec<OsString>, Tables), ConfigError> 
             args.push(format!("{flag}={value}").into());
         }
     }
-    Ok((args, Tables { exec: file.exec, logs: file.logs, pools: file.pool }))
+    let traits = TraitTables { labels: file.labels, resources: file.resources, devices: file.devices };
+    Ok((args, Tables { exec: file.exec, logs: file.logs, pools: file.pool, traits }))
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use windlass_shared::limits::{self, is_name};
+use windlass_shared::time::Timestamp;
 
 use crate::confine::ConfineOptions;
 use crate::containment::Choice;
 use crate::logs::LogOptions;
+use crate::traits::TraitOptions;
 use crate::worker::{PoolOptions, check_pools};
 
 /// A drain longer than a day is a unit mistaken.
@@ -127,6 +129,9 @@ pub struct Options {
     /// Control group of version 2 that is the agent's own, such as /sys/fs/cgroup/windlass [default: the one it is started in].
     #[arg(long, value_name = "DIR")]
     pub cgroup_root: Option<PathBuf>,
+    /// What it says of itself.
+    #[command(flatten)]
+    pub traits: TraitOptions,
     /// How commands are confined: only a file says it.
     #[arg(skip)]
     pub exec: ConfineOptions,
@@ -203,6 +208,7 @@ impl Options {
         if self.cgroup_root.is_some() && self.containment == Choice::Keeper {
             return bad("cgroup-root", "is of no use with --containment keeper: leave one of them out".into());
         }
+        self.traits.traits(Timestamp::default())?;
         self.exec.check().map_err(|problem| ConfigError::in_file(format!("[exec]: {problem}")))?;
         check_pools(&self.pools, self.slots()).map_err(ConfigError::in_file)
     }

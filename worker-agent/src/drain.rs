@@ -71,6 +71,17 @@ impl Stopper {
         });
     }
 
+    /// What the first SIGTERM does; nothing where somebody has told it to leave already.
+    pub(crate) fn begin(&self) {
+        self.0.send_if_modified(|word| {
+            let first = word.urgency == Urgency::None;
+            if first {
+                word.urgency = Urgency::Graceful;
+            }
+            first
+        });
+    }
+
     /// Kills everything and leaves, because whoever started the agent is gone.
     pub fn force(&self) {
         self.0.send_modify(|word| {

@@ -20,7 +20,8 @@
 //! | what holds a tree, and how much memory it has | [`containment`] |
 //! | processes, seen from the agent; and from the warden | [`process`], [`warden`], over `sys` |
 //! | what it counted, for operators | [`counters`] |
-//! | leaving | [`drain`] |
+//! | what it says of itself | [`traits`] |
+//! | leaving, and when it said it would | [`drain`], [`term`] |
 //! | all of it put together | [`agent`], and [`entry`] as a program |
 //!
 //! Not here: logs on disk, TLS.
@@ -48,7 +49,9 @@ pub mod process;
 mod reload;
 mod session;
 mod sys;
+mod term;
 mod touch;
+mod traits;
 pub mod warden;
 mod worker;
 
@@ -62,6 +65,7 @@ pub use entry::main;
 pub use logs::LogOptions;
 pub use reload::Reloader;
 pub use session::Refused;
+pub use traits::TraitOptions;
 pub use worker::{Bytes, Mode, PoolOptions};
 
 /// The first argument that makes an executable of ours an agent.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::config::{ConfigError, Options};
 use crate::confine::Confining;
 use crate::policy::{Policies, Policy};
+use crate::traits::{Speaker, TraitOptions};
 use crate::worker::{Changes, Pools, check_pools};
 
 /// Takes another configuration. Clones are the same hand.
@@ -19,6 +20,7 @@ pub struct Reloader(Arc<Inner>);
 struct Inner {
     pools: Pools,
     policies: Policies,
+    speaker: Speaker,
     drain_timeout: watch::Sender<Duration>,
     state: Mutex<State>,
 }
@@ -32,10 +34,15 @@ struct State {
 }
 
 impl Reloader {
-    pub(crate) fn new(options: &Options, pools: Pools, policies: Policies) -> (Self, watch::Receiver<Duration>) {
+    pub(crate) fn new(
+        options: &Options,
+        pools: Pools,
+        policies: Policies,
+        speaker: Speaker,
+    ) -> (Self, watch::Receiver<Duration>) {
         let (drain_timeout, watcher) = watch::channel(options.drain_timeout);
         let state = Mutex::new(State { options: options.clone(), taken: 0, refused: 0 });
-        (Self(Arc::new(Inner { pools, policies, drain_timeout, state })), watcher)
+        (Self(Arc::new(Inner { pools, policies, speaker, drain_timeout, state })), watcher)
     }
 
     /// Reads what these arguments and their file say now, and takes it. Says in the log what came of it, in one line, and in one
@@ -69,6 +76,7 @@ impl Reloader {
         new.check()?;
         // Of the slots that there are, which the new ones may not be yet.
         check_pools(&new.pools, state.options.slots()).map_err(ConfigError::in_file)?;
+        let traits = self.0.speaker.read(&new.traits)?;
         let confining = Confining::new(&new)?;
         let policy = Policy::of(&new, &confining)?;
         // Commands go on as they were confined at the start, which has to be within the new policy too.
@@ -79,9 +87,11 @@ impl Reloader {
             tracing::warn!(flag, "has changed in the configuration, and needs a restart");
         }
         self.0.policies.replace(policy);
+        self.0.speaker.say(traits);
         self.0.drain_timeout.send_replace(new.drain_timeout);
-        (state.options.pools, state.options.drain_timeout) = (new.pools, new.drain_timeout);
-        state.options.policy = new.policy;
+        let running = &mut state.options;
+        (running.pools, running.drain_timeout, running.traits) = (new.pools, new.drain_timeout, new.traits);
+        running.policy = new.policy;
         Ok(changes)
     }
 }
@@ -100,7 +110,8 @@ fn fixed(old: &Options, new: &Options) -> Vec<&'static str> {
     let mut fixed: Vec<_> = named.into_iter().filter(|(_, same)| !same).map(|(flag, _)| flag).collect();
     // What is added one day is not forgotten, though not named before it is added above.
     let rest = |options: &Options| {
-        format!("{:?}", Options { pools: Vec::new(), drain_timeout: Duration::ZERO, policy: None, ..options.clone() })
+        let (pools, drain_timeout, traits) = (Vec::new(), Duration::ZERO, TraitOptions::default());
+        format!("{:?}", Options { pools, drain_timeout, traits, policy: None, ..options.clone() })
     };
     if fixed.is_empty() && rest(old) != rest(new) {
         fixed.push("another flag");
@@ -124,7 +135,7 @@ mod tests {
             Options::parse_args(&args).unwrap()
         };
         let old = options(&[]);
-        assert_eq!(fixed(&old, &options(&["--drain-timeout", "1s"])), [""; 0]);
+        assert_eq!(fixed(&old, &options(&["--drain-timeout", "1s", "--label", "a=b"])), [""; 0]);
         assert_eq!(fixed(&old, &options(&["--slots", "3", "--name", "x"])), ["name", "slots"]);
         assert_eq!(fixed(&old, &options(&["--lifeline"])), ["another flag"]);
     }

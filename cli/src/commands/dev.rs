@@ -42,6 +42,25 @@ pub(crate) struct Args {
     /// Commands to run at a time; the pool's worker comes on top [default: this host's processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
+    /// A label of the agent, which jobs may ask for; repeat for more
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// How much the agent has of something that jobs share, such as memory=64; repeat for more
+    #[arg(long, value_name = "NAME=AMOUNT")]
+    resource: Vec<String>,
+    /// Devices of the agent by their ids, such as gpu=0,1, or gpu=auto; repeat for more kinds
+    #[arg(long, value_name = "NAME=ID,...")]
+    device: Vec<String>,
+}
+
+impl Args {
+    /// What the agent says of itself, as its own flags.
+    fn traits(&self) -> Vec<OsString> {
+        let all = [("label", &self.label), ("resource", &self.resource), ("device", &self.device)];
+        all.iter()
+            .flat_map(|(flag, values)| values.iter().map(move |value| format!("--{flag}={value}").into()))
+            .collect()
+    }
 }
 
 /// Runs both until a signal comes or one of them goes.
@@ -51,9 +70,11 @@ pub(crate) async fn dev(args: Args) -> Result<Exit, Failure> {
     is_free(args.listen)?;
     let slots = args.slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
     let pool = demo::write(&home, std::env::var_os("PATH").as_deref())?;
+    let traits = args.traits();
+    check_traits(&traits)?;
     let mut pair = Pair::default();
     let began = tokio::select! {
-        began = timeout(START_LIMIT, pair.start(&home, args.listen, slots, pool.as_deref())) => Some(began),
+        began = timeout(START_LIMIT, pair.start(&home, args.listen, slots, pool.as_deref(), &traits)) => Some(began),
         _ = interrupts.next() => None,
     };
     let result = match began {
@@ -70,6 +91,15 @@ pub(crate) async fn dev(args: Args) -> Result<Exit, Failure> {
     };
     pair.stop(&mut interrupts).await;
     result
+}
+
+// Before anything starts, as with the port.
+fn check_traits(traits: &[OsString]) -> Result<(), Failure> {
+    let args: Vec<OsString> = std::iter::once("--data=/".into()).chain(traits.iter().cloned()).collect();
+    let wrong =
+        |why: &dyn std::fmt::Display| Failure::usage(why.to_string().trim_start_matches("error: ").trim().to_owned());
+    let options = windlass_worker_agent::Options::parse_args(&args).map_err(|err| wrong(&err))?;
+    options.check().map_err(|err| wrong(&err))
 }
 
 fn home(data: Option<&Path>) -> Result<PathBuf, Failure> {
@@ -130,6 +160,7 @@ impl Pair {
         listen: SocketAddr,
         slots: u32,
         pool: Option<&Path>,
+        traits: &[OsString],
     ) -> Result<String, Failure> {
         let (data, listen) = (home.join("coordinator"), listen.to_string());
         let args = ["__coordinator", "--lifeline", "--listen", &listen, "--data"].map(OsStr::new);
@@ -139,7 +170,8 @@ impl Pair {
             Ok(url) => url,
             Err(why) => return Err(refused(coordinator, why).await),
         };
-        let args = agent_args(home, &url, slots, pool);
+        let mut args = agent_args(home, &url, slots, pool);
+        args.extend_from_slice(traits);
         let agent =
             self.agent.insert(Member::start("agent", args.iter().map(OsString::as_os_str), Stdio::null(), Log::Shown)?);
         let client = Client::connect(&url, None).await?;
@@ -252,6 +284,17 @@ mod tests {
         let text = banner(DEFAULT_ADDRESS, 4, Path::new("/d"), true);
         assert_eq!(text.lines().count(), banner(DEFAULT_ADDRESS, 4, Path::new("/d"), false).lines().count() + 1);
         assert!(text.contains("  windlass submit --handler upper --input '\"hello\"' --wait"), "{text}");
+    }
+
+    #[test]
+    fn what_the_agent_cannot_say_of_itself_is_refused_before_anything_starts() {
+        let traits = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
+        assert!(check_traits(&traits(&["--label=zone=a", "--resource=memory=1.5", "--device=gpu=0,1"])).is_ok());
+        let failure = check_traits(&traits(&["--resource=memory=lots"])).expect_err("no amount");
+        assert_eq!(failure.exit, Exit::USAGE);
+        assert!(failure.what.contains("--resource") && failure.what.contains("such as 2 or 1.5"), "{failure}");
+        let failure = check_traits(&traits(&["--device=gpu=0,0"])).expect_err("twice");
+        assert_eq!(failure.what, "--device gpu: names a device twice; name each once");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) async fn dev(args: Args) -> Result<Exit, Failure> {
     std::fs::write(&config, text).map_err(|err| Failure::io(format_args!("write {}", config.display()), &err))?;
     let mut pair = Pair::default();
     let began = tokio::select! {
-        began = timeout(START_LIMIT, pair.start(home.path(), args.listen, 1, Some(&config))) => Some(began),
+        began = timeout(START_LIMIT, pair.start(home.path(), args.listen, 1, Some(&config), &[])) => Some(began),
         _ = interrupts.next() => None,
     };
     let result = match began {

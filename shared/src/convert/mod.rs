@@ -60,6 +60,12 @@ pub(crate) fn timestamp_from(at: &prost_types::Timestamp) -> Timestamp {
     Timestamp(at.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(at.nanos)))
 }
 
+/// The instant of RFC 3339, such as `2026-01-31T12:00:00Z`; none where it is none.
+#[must_use]
+pub fn instant_from_text(text: &str) -> Option<Timestamp> {
+    text.trim().parse().ok().as_ref().map(timestamp_from)
+}
+
 pub(crate) fn span(time: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: i32::try_from(time.subsec_nanos()).unwrap_or(0) }

@@ -33,6 +33,7 @@ use crate::config::EXECUTOR_INBOX;
 use crate::halt::Halt;
 
 pub(crate) use context::{AGENT_ID_VARIABLE, ATTEMPT_VARIABLE, JOB_ID_VARIABLE, Surroundings};
+pub(crate) use devices::in_capitals;
 pub(crate) use orchestrator::{Orchestrator, Parts};
 
 /// Everything that can happen to the executor.

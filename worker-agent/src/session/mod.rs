@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use windlass_shared::convert::{self, FromCoordinator};
-use windlass_shared::domain::{AgentCounter, AgentHello, Credit, Reason, Seen, Welcome};
+use windlass_shared::domain::{AgentCounter, AgentHello, Credit, Reason, Seen, Traits, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::resilience::reconnect::Reconnect;
 use windlass_shared::{pb, status};
@@ -73,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) identity: Identity,
     /// Commands it can run; none where pools or something unkillable have every slot.
     pub(crate) slots: watch::Receiver<u32>,
+    /// What the agent says of itself.
+    pub(crate) traits: watch::Receiver<Arc<Traits>>,
     /// How many of them something unkillable has since.
     pub(crate) stuck: StuckSlots,
     /// Slots that something unkillable of a former life has, for this life.
@@ -178,7 +180,7 @@ impl Session {
 
     async fn one_stream(&mut self, number: u64, pace: &mut Reconnect) -> End {
         let opening = tokio::time::timeout(WELCOME_TIMEOUT, self.open(number));
-        let Opened { said, credit, up, down, welcome } = match opening.await {
+        let Opened { said, told, up, down, welcome } = match opening.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(broken)) => return End::Broken(broken),
             Err(_) => return End::Broken(Broken::NoWelcome),
@@ -190,7 +192,7 @@ impl Session {
         tracing::info!(agent = %self.identity.agent, session = number, "connected");
         self.reconnects.welcomed();
         let welcomed = Instant::now();
-        let end = Stream::new(self, up, down, credit, &welcome).serve().await;
+        let end = Stream::new(self, up, down, told, &welcome).serve().await;
         // Not by the welcome alone: a coordinator that cannot bear what we say next would be dialled ten times a second.
         if welcomed.elapsed() >= welcome.heartbeat_interval {
             pace.reset();
@@ -198,7 +200,7 @@ impl Session {
         end
     }
 
-    async fn open(&self, number: u64) -> Result<Opened, Broken> {
+    async fn open(&mut self, number: u64) -> Result<Opened, Broken> {
         let mut client = self.dialer.dial().await?;
         // After the last word of the old stream: the executor answers in order, so the inventory has everything it said.
         let hello = self.hello(number).await;
@@ -212,13 +214,13 @@ impl Session {
         match convert::from_coordinator(first)? {
             Some(FromCoordinator::Welcome(welcome)) if welcome.session == number => {
                 let credit = Credit { slots: Some(hello.slots), ..hello.credit };
-                Ok(Opened { said, credit, up, down, welcome })
+                Ok(Opened { said, told: (credit, hello.traits), up, down, welcome })
             }
             _ => Err(Invalid::one("welcome", "must be the first answer, for the session of the hello").into()),
         }
     }
 
-    async fn hello(&self, session: u64) -> AgentHello {
+    async fn hello(&mut self, session: u64) -> AgentHello {
         let Identity { agent, name, instance, boot_id, host } = self.identity.clone();
         AgentHello {
             id: agent,
@@ -233,7 +235,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
             seen: self.horizon.get(),
             answers_asks: true,
-            traits: Arc::default(),
+            traits: self.traits.borrow_and_update().clone(),
         }
     }
 
@@ -262,8 +264,8 @@ impl Session {
 struct Opened {
     /// When the hello was said.
     said: Boottime,
-    /// What it said that the agent takes.
-    credit: Credit,
+    /// What it said that the agent takes, and of the agent itself.
+    told: (Credit, Arc<Traits>),
     up: mpsc::Sender<pb::ConnectRequest>,
     down: tonic::Streaming<pb::ConnectResponse>,
     welcome: Welcome,

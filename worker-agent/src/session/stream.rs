@@ -2,12 +2,13 @@
 //! to be said is handed over as far as the transport takes it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Streaming;
 use windlass_shared::convert::{self, FromCoordinator, ReportAck};
-use windlass_shared::domain::{Credit, Reason, Seen, Welcome};
+use windlass_shared::domain::{Credit, Reason, Seen, Traits, Welcome};
 use windlass_shared::fault::Invalid;
 use windlass_shared::limits::AGENT_ASKS_MAX;
 use windlass_shared::pb;
@@ -42,6 +43,8 @@ pub(super) struct Stream<'a> {
     beats_said: VecDeque<(u64, Boottime)>,
     /// What the coordinator was told that we take.
     credit_told: Credit,
+    /// What it was told of the agent.
+    traits_told: Arc<Traits>,
     /// The draining message went out.
     drain_told: bool,
     /// Answers to be said; at most as many as the coordinator lets wait.
@@ -64,7 +67,7 @@ impl<'a> Stream<'a> {
         session: &'a mut Session,
         up: mpsc::Sender<pb::ConnectRequest>,
         down: Streaming<pb::ConnectResponse>,
-        credit_told: Credit,
+        (credit_told, traits_told): (Credit, Arc<Traits>),
         welcome: &Welcome,
     ) -> Self {
         let mut beats = tokio::time::interval(welcome.heartbeat_interval);
@@ -84,6 +87,7 @@ impl<'a> Stream<'a> {
             beat_due: false,
             beats_said: VecDeque::new(),
             credit_told,
+            traits_told,
             drain_told: false,
             answers: VecDeque::new(),
         }
@@ -138,6 +142,8 @@ impl<'a> Stream<'a> {
             () = session.pools.changed(), if !full => Woken::Pump,
             // The executor, which has the other end, outlives the session.
             Ok(()) = session.stuck.changed(), if !full => Woken::Pump,
+            // Its other end may be gone: then nothing changes any more.
+            Ok(()) = session.traits.changed(), if !full => Woken::Pump,
             Some(said) = session.desk.answer(), if !full => Woken::Answer(said),
             room = self.up.reserve(), if full => match room {
                 Ok(_) => Woken::Pump,
@@ -157,9 +163,8 @@ impl<'a> Stream<'a> {
             } else if let (Plan::Draining(reason), false) = (self.session.plan(), self.drain_told) {
                 self.drain_told = true;
                 room.send(convert::draining(reason));
-            } else if let Some(credit) = Some(self.session.credit()).filter(|credit| *credit != self.credit_told) {
+            } else if let Some(credit) = credit_news(self.session, &mut self.credit_told, &mut self.traits_told) {
                 room.send(convert::credit(&credit));
-                self.credit_told = credit;
             } else if let Some((number, items)) = self.session.outbox.take_batch() {
                 room.send(convert::report(number, &items));
             } else if let Some(Said { id, answer, .. }) = self.answers.pop_front() {
@@ -236,4 +241,18 @@ impl<'a> Stream<'a> {
         let _ = tokio::time::timeout(GOODBYE_TIMEOUT, farewell).await;
         End::Left
     }
+}
+
+/// What the agent takes, and of itself what it has not said, where either is news; it is told then.
+fn credit_news(session: &Session, credit_told: &mut Credit, traits_told: &mut Arc<Traits>) -> Option<Credit> {
+    let (credit, traits) = (session.credit(), session.traits.borrow().clone());
+    let traits = (!Arc::ptr_eq(&traits, traits_told)).then_some(traits);
+    if traits.is_none() && credit == *credit_told {
+        return None;
+    }
+    if let Some(traits) = &traits {
+        traits_told.clone_from(traits);
+    }
+    credit_told.clone_from(&credit);
+    Some(Credit { traits, ..credit })
 }

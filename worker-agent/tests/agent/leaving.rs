@@ -34,6 +34,19 @@ async fn a_drain_gives_back_what_waits_and_interrupts_at_its_deadline_what_runs(
 }
 
 #[tokio::test]
+async fn an_agent_leaves_in_order_when_it_said_it_would() {
+    let (_fake, mut agent, mut stream) = cluster(&["--lifetime", "2s", "--drain-timeout", "1s"]).await;
+    assert!(stream.hello.traits.leaves_at.is_some());
+    stream.assign(lease(1), &bytes(&exec(&["sleep", "1000"]))).await;
+    stream.started(lease(1)).await;
+    assert_eq!(stream.next().await, Some(FromAgent::Draining(Reason::Drain)));
+    let outcome = stream.ended(lease(1)).await;
+    assert_eq!((outcome.state, outcome.reason), (AttemptState::Interrupted, Some(Reason::Drain)));
+    stream.goodbye().await;
+    assert_eq!(agent.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_drain_lets_what_runs_finish_within_its_time() {
     let (fake, mut agent, mut stream) = cluster(&["--drain-timeout", "1h"]).await;
     let gate = fifo(&agent, "gate");

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use windlass_shared::convert::FromAgent;
 use windlass_shared::domain::{AgentAnswer, AgentAsk, AttemptState, Reason, WorkerExit, WorkerStatus};
 
 use crate::asks::ask;
@@ -55,6 +56,35 @@ async fn a_changed_pool_is_replaced_worker_by_worker_while_its_call_runs_on() {
     assert_eq!(ended(&mut stream, 1).await.state, AttemptState::Succeeded);
     let state = until(&mut stream, "both are replaced", |state| state.exits.of(WorkerExit::RecycledAsked) == 2).await;
     assert_eq!((state.generation, state.starts, state.exits.iter().count()), (2, 4, 1));
+    agent.finish(&mut stream).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_itself_is_in_its_hello_and_its_next_word_after_a_change() {
+    let mut fake = Fake::start().await;
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    write(dir.path(), "[labels]\nzone = \"a\"\n[devices]\ngpu = [0, 1]\n");
+    let config = dir.path().join("agent.toml");
+    let args = ["--slots", "1", "--label", "rack=r1", "--resource=memory=1.5", "--config", config.to_str().unwrap()];
+    let agent = Agent::start_in(dir, &fake.url, &args);
+    let mut stream = fake.session().await;
+    let said = &stream.hello.traits;
+    assert_eq!(said.labels, [("rack".into(), "r1".into()), ("zone".into(), "a".into())].into());
+    assert_eq!((said.resources["memory"], said.devices["gpu"].len()), (1_500, 2));
+
+    write(agent.dir(), "[labels]\nzone = \"b\"\n");
+    agent.hang_up();
+    let FromAgent::Credit(credit) = stream.next().await.unwrap() else { panic!("no credit") };
+    let said = credit.traits.expect("what has changed");
+    assert_eq!(said.labels, [("rack".into(), "r1".into()), ("zone".into(), "b".into())].into());
+    assert_eq!((said.devices.len(), credit.capacity), (0, 1));
+
+    // What is no news is not said; what is wrong is not taken.
+    agent.hang_up();
+    agent.says("taken=2").await;
+    write(agent.dir(), "[devices]\ngpu = []\n");
+    agent.hang_up();
+    agent.says("--device gpu: has no ids").await;
     agent.finish(&mut stream).await;
 }
 
@@ -129,7 +159,7 @@ async fn what_only_a_restart_changes_is_said_and_what_can_change_does() {
     stream.assign(lease(1), &bytes(&call("sleep", "60000"))).await;
     stream.started(lease(1)).await;
     agent.terminate();
-    assert!(matches!(stream.next().await, Some(windlass_shared::convert::FromAgent::Draining(_))));
+    assert!(matches!(stream.next().await, Some(FromAgent::Draining(_))));
     let outcome = ended(&mut stream, 1).await;
     assert_eq!((outcome.state, outcome.reason), (AttemptState::Interrupted, Some(Reason::Drain)));
     stream.goodbye().await;
