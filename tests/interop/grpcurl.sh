@@ -188,9 +188,9 @@ expect "a queue can be resumed" 'not a["queue"]["paused"]'
 wait_for "$held"
 expect "and its job runs" 'a["job"]["state"] == "STATE_SUCCEEDED"'
 
-call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "settings": {"max_running": 3}, "update_mask": "maxRunning"}'
+call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "settings": {"max_running": 3}, "update_mask": {"paths": ["max_running"]}}'
 expect "a queue can be given settings" '(a["queue"]["settings"]["maxRunning"], a["queue"]["settings"]["weight"]) == (3, 1)'
-call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "update_mask": "maxRunning"}'
+call windlass.v1.QueueService/UpdateQueue '{"queue": "bulk", "update_mask": {"paths": ["max_running"]}}'
 expect "and they can be taken back" 'a["queue"]["settings"] is None'
 
 # ---- limits ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,12 @@ use crate::limits::{Key, LimitIx, Take};
 const QUEUE_COST: u32 = 1_000;
 
 impl Core {
+    /// Lanes whose jobs wait for a limit, however many those are.
+    #[must_use]
+    pub fn lanes_parked(&self) -> usize {
+        self.scheduler.parking.lanes().count()
+    }
+
     /// What each job of such a lane takes, with one more user of each limit: its queue's, and those it names.
     pub(crate) fn enter_limits(&mut self, profile: &Profile) -> Arc<[Take]> {
         let queue = Key::Queue(self.jobs.names.get(profile.queue).clone());
@@ -82,7 +88,7 @@ impl Core {
             }
             None => {
                 self.scheduler.park(id, None);
-                // Its group begins with another now, whose turn comes when this one has gone or could not.
+                self.scheduler.parking.hush(limit);
                 true
             }
         }

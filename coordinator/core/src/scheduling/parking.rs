@@ -68,6 +68,11 @@ impl Parking {
         }
     }
 
+    /// One lane of the limit woke: the next one's turn comes when that has gone or could not.
+    pub(crate) fn hush(&mut self, limit: LimitIx) {
+        self.touched.remove(&limit);
+    }
+
     pub(crate) fn pop_touched(&mut self) -> Option<LimitIx> {
         self.touched.pop_first()
     }

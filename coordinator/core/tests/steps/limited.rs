@@ -274,3 +274,39 @@ fn an_answer_whose_key_is_none_or_that_asks_for_no_wait_lets_nothing_cool_down()
     end.error = Some(HandlerError { retry_after: Some(SECOND), ..error });
     assert!(rig.report(1, 1, 1, News::Ended(end))[0].starts_with("record 1 DELAYED"));
 }
+
+#[test]
+fn a_limit_that_gives_way_wakes_one_lane_at_a_time_and_each_leaves_its_turn_to_the_next() {
+    let mut rig = Rig::default();
+    rig.set_limit("api", units(1));
+    rig.join(1, 2);
+    rig.submit_as(1, of_tenant("t1", &[("api", 1)]));
+    for n in 2..=6 {
+        rig.submit_as(n, of_tenant(&format!("t{n}"), &[("api", 1)]));
+    }
+    rig.submit(7); // all slots are taken
+    assert_eq!(rig.core.lanes_parked(), 5);
+    rig.set_limit("api", units(9));
+    assert_eq!(rig.core.lanes_parked(), 4, "one woke, and has no slot");
+    rig.cancel(2);
+    assert_eq!(rig.core.lanes_parked(), 3, "it vanished, and the next woke");
+    assert_eq!(assigned(&rig.succeeded(1, 7, 1)), ["3"]);
+    assert_eq!(rig.core.lanes_parked(), 2, "it went, and the next woke");
+    assert_eq!(assigned(&rig.succeeded(1, 3, 1)), ["4"]);
+    assert_eq!(assigned(&rig.succeeded(1, 4, 1)), ["5"]);
+    assert_eq!(assigned(&rig.succeeded(1, 5, 1)), ["6"]);
+    assert_eq!(rig.core.lanes_parked(), 0);
+}
+
+#[test]
+fn a_lane_that_goes_wakes_the_next_also_where_it_has_more_to_hand_out_itself() {
+    let mut rig = Rig::default();
+    rig.set_limit("api", units(1));
+    rig.join(1, 4);
+    rig.submit_as(1, of_tenant("ann", &[("api", 1)]));
+    for n in 2..=4 {
+        rig.submit_as(n, of_tenant("flood", &[("api", 1)]));
+    }
+    rig.submit_as(5, of_tenant("bob", &[("api", 1)]));
+    assert_eq!(assigned(&rig.set_limit("api", units(3))), ["2", "5"], "by share, and not the flood's second");
+}
