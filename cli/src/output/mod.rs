@@ -4,6 +4,7 @@ mod agent;
 mod json;
 mod limit;
 mod pool;
+mod queue;
 mod screen;
 mod table;
 
@@ -20,8 +21,9 @@ pub(crate) use agent::{agent_sheet, agent_table};
 pub(crate) use json::{Document, Json, failure};
 pub(crate) use limit::limit_table;
 pub(crate) use pool::{counter_table, pool_sheet, pool_table, worker_table};
+pub(crate) use queue::queue_table;
 pub(crate) use screen::{Screen, interject};
-pub(crate) use table::{event_head, event_lines, job_sheet, job_table, queue_table};
+pub(crate) use table::{event_head, event_lines, job_sheet, job_table};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

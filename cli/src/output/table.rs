@@ -59,15 +59,6 @@ fn event_line([time, revision, job, state, attempt, agent, reason]: [&str; 7]) -
     line.trim_end().to_owned() + "\n"
 }
 
-/// Queues, a line each.
-pub(crate) fn queue_table(queues: &[pb::Queue]) -> String {
-    let rows = queues.iter().map(|queue| {
-        let state = if queue.paused { "PAUSED" } else { "ACTIVE" };
-        [queue.name.clone(), state.into(), queue.queued.to_string(), queue.running.to_string()]
-    });
-    render(["NAME", "STATE", "QUEUED", "RUNNING"], rows)
-}
-
 /// One job in full, with its attempts.
 pub(crate) fn job_sheet(job: &pb::Job) -> String {
     let mut sheet = String::new();
@@ -202,13 +193,5 @@ mod tests {
         let sheet = job_sheet(&pb::Job { state: 7, attempts: vec![failed, answered], ..pb::Job::default() });
         assert!(sheet.contains("result    7 bytes\n"), "{sheet}");
         assert!(sheet.contains("handler error E42, permanent"), "{sheet}");
-    }
-
-    #[test]
-    fn a_paused_queue_is_seen_at_a_glance() {
-        let queue =
-            |name: &str, paused| pb::Queue { name: name.into(), paused, queued: 3, running: 1, ..pb::Queue::default() };
-        let wanted = "NAME  STATE   QUEUED  RUNNING\na     ACTIVE  3       1\nb     PAUSED  3       1\n";
-        assert_eq!(queue_table(&[queue("a", false), queue("b", true)]), wanted);
     }
 }
