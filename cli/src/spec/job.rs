@@ -5,6 +5,7 @@ use std::time::Duration;
 use windlass_shared::limits::TRACESTATE_BYTES_MAX;
 use windlass_shared::{convert, pb};
 
+use super::placement::PlacementArgs;
 use super::{bounds::BoundArgs, parse_pair, signal::parse_signal, span};
 use crate::humane::parse_duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct JobArgs {
     on_agent_lost: Option<OnAgentLost>,
     #[command(flatten)]
     bounds: BoundArgs,
+    #[command(flatten)]
+    placement: PlacementArgs,
 }
 
 /// The presets of the contract's `RetryPolicy`.
@@ -109,6 +112,7 @@ impl JobArgs {
             ..pb::JobSpec::default()
         };
         self.bounds.add_to(&mut spec);
+        self.placement.add_to(&mut spec);
         spec
     }
 }

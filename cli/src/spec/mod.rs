@@ -5,6 +5,7 @@ mod call;
 mod exec;
 mod job;
 mod payload;
+mod placement;
 mod signal;
 
 use std::io::BufReader;
