@@ -105,7 +105,7 @@ impl Core {
                 );
                 let has_room = could && agent.fits(shape, self.wall) && !heads.is_empty();
                 assert!(!has_room || shape.maybe.has(ix.seat), "{}: {id:?} does not know of its room", agent.name);
-                let barred = |lane: &LaneId| scheduler.lanes.get(*lane).profile.avoid.contains(&ix);
+                let barred = |lane: &LaneId| scheduler.lanes.get(*lane).profile.avoid.contains(&agent.id);
                 assert!(!has_room || heads.iter().all(|(_, lane)| barred(lane)), "{}: has room for {id:?}", agent.name);
             }
         }

@@ -67,7 +67,7 @@ impl Core {
         }
         sieve.keep(Filter::Lifetime, |_, agent| agent.stays(shape, now.wall));
         sieve.keep(Filter::Closed, |_, agent| agent.is_open());
-        sieve.keep(Filter::Barred, |ix, _| !profile.avoid.contains(&ix));
+        sieve.keep(Filter::Barred, |_, agent| !profile.avoid.contains(&agent.id));
         sieve.keep(Filter::Room, |_, agent| agent.takes(profile.class));
         for need in shape.needs.iter() {
             let one = std::slice::from_ref(need);

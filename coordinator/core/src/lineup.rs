@@ -72,8 +72,32 @@ impl Core {
         Ok(id)
     }
 
+    /// A job whose next attempt must be elsewhere waits in a lane of those that avoid the same agents.
+    fn avoid_where_it_failed(&mut self, slot: Slot) {
+        let job = self.jobs.get(slot);
+        let tried = job.tried().filter(|tried| tried.other_agent);
+        let mut avoid = tried.map(|tried| tried.agents.clone()).unwrap_or_default();
+        avoid.sort_unstable();
+        let (before, profile) = (job.lane, self.scheduler.lanes.get(job.lane).profile.clone());
+        if profile.avoid == avoid {
+            return;
+        }
+        let profile = Profile { avoid, ..Profile::clone(&profile) };
+        let kept = [Some(profile.queue), profile.program];
+        let lane = self.scheduler.lanes.find(&profile).or_else(|| {
+            let lane = self.add_lane(profile, usize::MAX).ok()?; // of a shape that is there
+            kept.into_iter().flatten().for_each(|name| self.jobs.names.share(name));
+            Some(lane)
+        });
+        if let Some(lane) = lane {
+            self.jobs.get_mut(slot).lane = lane;
+            self.leave_lane(before);
+        }
+    }
+
     /// A job that is QUEUED takes its place, once it is the head of its chain.
     pub(crate) fn line_up(&mut self, slot: Slot) {
+        self.avoid_where_it_failed(slot);
         if self.may_line_up(slot) {
             let (lane, place) = self.place_of(slot);
             self.scheduler.enter(lane, place);

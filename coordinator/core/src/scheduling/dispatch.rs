@@ -6,6 +6,7 @@
 //!
 //! A decision costs the shapes that wait and fit the agents at hand, whatever the number of jobs, queues and agents.
 
+use windlass_shared::domain::Tried;
 use windlass_shared::time::Now;
 
 use super::balancer::{CANDIDATES_MAX, Candidate, Policy, choose};
@@ -125,6 +126,7 @@ impl Core {
     fn gather(&mut self, round: &mut Round, entry: Entry) -> bool {
         let lane = self.scheduler.lanes.get(entry.lane);
         let (policy, profile) = (lane.policy, lane.profile.clone());
+        let tried = lane.head().and_then(|place| self.jobs.get(place.slot).tried().cloned());
         let key = if policy == Policy::Sticky { self.sticky_key(&profile) } else { 0 };
         let start = {
             let memory = &self.scheduler.shapes.get(entry.shape).memory;
@@ -136,7 +138,7 @@ impl Core {
             let is_new = !shape.maybe.has(ix.seat) && shape.able.has(ix.seat);
             if is_new && agent.fits(shape, self.wall) {
                 anybody = true;
-                round.candidates.extend(self.candidate(*ix, agent, shape, &profile, policy));
+                round.candidates.extend(self.candidate(*ix, agent, shape, (&profile, tried.as_deref()), policy));
             }
         }
         let mut around = Around::new(start);
@@ -148,7 +150,7 @@ impl Core {
                 continue;
             };
             anybody = true;
-            round.candidates.extend(self.candidate(ix, agent, shape, &profile, policy));
+            round.candidates.extend(self.candidate(ix, agent, shape, (&profile, tried.as_deref()), policy));
         }
         if policy == Policy::Sticky {
             round.candidates.sort_by_key(|one| one.ix.seat.wrapping_sub(start));
@@ -162,10 +164,10 @@ impl Core {
         ix: AgentIx,
         agent: &Agent,
         shape: &Shape,
-        profile: &Profile,
+        (profile, tried): (&Profile, Option<&Tried>),
         policy: Policy,
     ) -> Option<Candidate> {
-        if profile.avoid.contains(&ix) {
+        if profile.avoid.contains(&agent.id) {
             return None;
         }
         let room = agent.rooms.get(agent.rooms.place(shape.key.class));
@@ -173,7 +175,7 @@ impl Core {
         Some(Candidate {
             ix,
             last_resort: false,
-            failed: false,
+            failed: tried.is_some_and(|tried| tried.agents.contains(&agent.id)),
             affinity: agent.affinity(shape),
             load: room.load(),
             fullness: room.load().max(agent.supply.fullness(&shape.needs)),

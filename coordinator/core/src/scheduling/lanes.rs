@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_shared::domain::Demand;
+use windlass_shared::ids::AgentId;
 
 use super::balancer::Policy;
 use super::class::Class;
 use super::place::Place;
 use super::shapes::ShapeId;
 use super::shares::ShareId;
-use crate::keys::AgentIx;
 use crate::limits::{LimitIx, Take};
 use crate::names::NameId;
 
@@ -30,7 +30,7 @@ pub(crate) struct Profile {
     /// Without what is each job's own: its ordering key and its unique key. None: nothing beyond a slot.
     pub(crate) demand: Option<Arc<Demand>>,
     /// Agents it must not go to, sorted.
-    pub(crate) avoid: Vec<AgentIx>,
+    pub(crate) avoid: Vec<AgentId>,
 }
 
 /// Why a lane hands out nothing, whatever there is room for. Reasons add up.

@@ -123,7 +123,7 @@ fn what_a_former_process_of_the_agent_held_is_lost() {
             "welcome a1/1",
             "record 1 QUEUED (agent lost), 1 LOST",
             "record 1 LEASED (agent lost), 2 LEASED",
-            "assign 1.2 to a1/1"
+            "assign 1.2 to a2/0"
         ]
     );
 }

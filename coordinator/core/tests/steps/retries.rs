@@ -289,6 +289,33 @@ fn work_that_a_host_refused_is_tried_elsewhere_only_by_a_rule() {
     assert_eq!(rig.record(1).failures, 1);
 }
 
+#[test]
+fn a_job_that_must_go_elsewhere_waits_for_another_agent_and_holds_up_nobody_also_over_a_restart() {
+    let elsewhere = Action::Retry(Again { other_agent: true, ..Again::default() });
+    let mut rig = running(ruled(3, &[rule(reasons(&[Reason::Rejected]), elsewhere)]));
+    rig.ended(1, 1, 1, AttemptState::Rejected, Some(Reason::Rejected));
+    assert_eq!(rig.pass_hearing(Duration::from_secs(3), &[10]), ["record 1 QUEUED (rejected)"], "agent 1 has room");
+    let why = rig.core.why_waiting(rig.now, crate::rig::job(1));
+    assert_eq!(why.as_deref(), Some("every agent that could run it is one that it must not go to again"));
+    assert_eq!(rig.submit(2).last().map(String::as_str), Some("assign 2.1 to a1/0"));
+    rig.succeeded(1, 2, 1);
+    rig.restart();
+    assert_eq!(rig.greet(11, AgentHello { session: 2, ..hello(1, 1) }), ["welcome a1/1"]);
+    assert_eq!(rig.join(2, 1).last().map(String::as_str), Some("assign 1.2 to a2/0"));
+}
+
+#[test]
+fn a_retry_goes_to_an_agent_that_it_did_not_fail_on_where_there_is_one() {
+    let mut rig = Rig::default();
+    rig.join(1, 4);
+    rig.submit_retrying(1, 9);
+    rig.failed(1, 1, 1);
+    assert!(rig.pass_hearing(Duration::from_secs(9), &[10]).contains(&"assign 1.2 to a1/0".to_owned()), "nobody else");
+    rig.join(2, 1);
+    rig.failed(1, 1, 2);
+    assert!(rig.pass_hearing(Duration::from_secs(9), &[10, 20]).contains(&"assign 1.3 to a2/0".to_owned()));
+}
+
 fn calling(header: JobHeader) -> Rig {
     let mut rig = Rig::default();
     rig.join_with(1, &[pool("p", &["resize"], 1)]);
