@@ -48,6 +48,7 @@ pub(crate) fn agent_sheet(agent: &pb::Agent) -> String {
         line("since", &show_instant(agent.quarantine_time.as_ref()));
     }
     line("stops at", &show_instant(agent.drain_time.as_ref()));
+    line("health", &health(agent));
     line("busy", &format!("{} of {} slots, {} held", agent.running, agent.slots, agent.held));
     line("host", &agent.host);
     line("version", &agent.version);
@@ -91,6 +92,15 @@ fn pool_table(pools: &[pb::Pool]) -> String {
 
 fn pool(pool: &pb::Pool) -> String {
     format!("{} {}/{}: {}", pool.name, pool.held, pool.workers, pool.handlers.join(", "))
+}
+
+/// Nothing where there is nothing to say.
+fn health(agent: &pb::Agent) -> String {
+    let health = agent.health().as_str_name().trim_start_matches("HEALTH_");
+    match agent.health() {
+        pb::agent::Health::Unspecified | pb::agent::Health::Healthy => String::new(),
+        _ => format!("{health}, {} of {} attempts failed lately", agent.recent_failures, agent.recent_ends),
+    }
 }
 
 fn state(agent: &pb::Agent) -> &'static str {
@@ -137,6 +147,8 @@ mod tests {
             "weight      7\n",
         );
         assert!(sheet.ends_with(wanted), "{sheet}");
+        let ill = pb::Agent { health: 3, recent_ends: 20, recent_failures: 11, ..pb::Agent::default() };
+        assert!(agent_sheet(&ill).contains("health      UNHEALTHY, 11 of 20 attempts failed lately\n"));
         let sheet = with(pb::Traits { weight: WEIGHT_DEFAULT, ..pb::Traits::default() });
         assert!(sheet.ends_with("held\n"), "{sheet}");
     }

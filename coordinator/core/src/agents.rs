@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use windlass_shared::domain::{AgentRecord, AgentState, Constraint, Credit, OrderKind, Scheduling, Traits};
+use windlass_shared::domain::{AgentRecord, AgentState, Constraint, Credit, Health, OrderKind, Scheduling, Traits};
 use windlass_shared::ids::{AgentId, SessionId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
+use crate::health::{self, Lately};
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
@@ -59,6 +60,8 @@ pub(crate) struct Agent {
     pub(crate) lease_due: Option<Moment>,
     /// What it says of itself; the default until it has said hello to us.
     pub(crate) traits: Arc<Traits>,
+    /// How what it ran ended lately.
+    pub(crate) lately: Lately,
     /// What of that is in use.
     pub(crate) supply: Supply,
 }
@@ -127,6 +130,11 @@ impl Agent {
         self.matched = false;
     }
 
+    /// How well it does, as of its last end or heartbeat.
+    pub(crate) fn health(&self) -> Health {
+        health::judge(&self.lately, self.stuck.count)
+    }
+
     /// Whether its name and id are its own still.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, AgentState::Connected | AgentState::Suspect)
@@ -170,6 +178,9 @@ impl Agent {
                 OrderKind::Cordon => None,
             }),
             traits: self.traits.clone(),
+            health: self.health(),
+            ends: self.lately.ends,
+            failures: self.lately.failures,
         }
     }
 }
@@ -392,6 +403,7 @@ impl Core {
             agent.heard = at;
             agent.heard_at = now.wall;
         }
+        agent.lately.forget(now.mono);
         let fresh = now.mono.since(at) < self.options.lease_ttl;
         // Said by every heartbeat of every agent, and rarely news.
         if fresh && agent.state != AgentState::Connected {

@@ -10,6 +10,7 @@ use windlass_shared::ids::SessionId;
 use windlass_shared::time::Now;
 
 use crate::agents::{Agent, boot_mark};
+use crate::health::Lately;
 use crate::jobs::Jobs;
 use crate::keys::{AgentIx, Slot};
 use crate::quarantine::Stuck;
@@ -85,6 +86,7 @@ impl Core {
             heard_at: now.wall,
             lease_due: None,
             traits: Arc::default(),
+            lately: Lately::default(),
             supply: Supply::default(),
         };
         let ix = known.unwrap_or_else(|| self.agents.insert(fresh(Rooms::default(), BTreeSet::new(), 0)));
@@ -95,7 +97,10 @@ impl Core {
             let (rooms, held) = (std::mem::take(&mut agent.rooms), std::mem::take(&mut agent.held));
             let (order, stuck) = (agent.order.take(), std::mem::take(&mut agent.stuck));
             let supply = std::mem::take(&mut agent.supply);
+            // A new process begins without a past: somebody has most likely seen to its host.
+            let past = (agent.instance == hello.instance).then(|| std::mem::take(&mut agent.lately));
             *agent = fresh(rooms, held, agent.running);
+            agent.lately = past.unwrap_or_default();
             agent.supply = supply;
             agent.order = order;
             agent.stuck = stuck;

@@ -16,6 +16,7 @@ mod cancel;
 mod chains;
 mod check;
 mod explain;
+mod health;
 mod hello;
 mod hopeless;
 mod input;

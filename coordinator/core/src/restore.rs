@@ -13,6 +13,7 @@ use windlass_shared::ids::AgentId;
 use windlass_shared::time::{Moment, Now, Timestamp};
 
 use crate::agents::Agent;
+use crate::health::Lately;
 use crate::jobs::Job;
 use crate::keys::{AgentIx, Slot};
 use crate::lease::Held;
@@ -187,6 +188,7 @@ impl Core {
             heard_at: seed.seen_at,
             lease_due: None,
             traits: Arc::default(),
+            lately: Lately::default(),
             supply: Supply::default(),
         })
     }

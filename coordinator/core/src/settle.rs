@@ -43,6 +43,9 @@ impl Core {
         let Some(held) = self.jobs.get_mut(slot).held.take() else { return };
         self.vacate(&held, slot);
         self.free_limits(slot);
+        if let End::Outcome(outcome) = &end {
+            self.agents.get_mut(held.agent).lately.note(now.mono, outcome.state);
+        }
         let agent = self.agents.get(held.agent).id;
         if let End::Outcome(outcome) = &end
             && let Some(error) = &outcome.error

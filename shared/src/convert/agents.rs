@@ -3,7 +3,7 @@
 use super::enums::{agent_state_to_wire, scheduling_to_wire};
 use super::timestamp;
 use super::traits::traits_to_wire;
-use crate::domain::{AgentRecord, PoolRecord};
+use crate::domain::{AgentRecord, Health, PoolRecord};
 use crate::pb;
 
 /// An agent as it is shown.
@@ -28,6 +28,17 @@ pub fn agent_to_wire(agent: &AgentRecord) -> pb::Agent {
         stuck: agent.stuck,
         quarantine_time: agent.quarantined_at.map(timestamp),
         traits: Some(traits_to_wire(&agent.traits)),
+        health: health_to_wire(agent.health).into(),
+        recent_ends: agent.ends,
+        recent_failures: agent.failures,
+    }
+}
+
+fn health_to_wire(health: Health) -> pb::agent::Health {
+    match health {
+        Health::Healthy => pb::agent::Health::Healthy,
+        Health::Degraded => pb::agent::Health::Degraded,
+        Health::Unhealthy => pb::agent::Health::Unhealthy,
     }
 }
 

@@ -34,6 +34,18 @@ pub enum Scheduling {
     Quarantined,
 }
 
+/// How well an agent does, by how attempts ended there lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Health {
+    /// Nothing speaks against it, which is so of one that has done nothing yet.
+    #[default]
+    Healthy,
+    /// Much fails there, or something cannot be killed.
+    Degraded,
+    /// Most fails there: it gets work only where no other can have it.
+    Unhealthy,
+}
+
 /// An agent as the coordinator knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRecord {
@@ -73,6 +85,12 @@ pub struct AgentRecord {
     pub quarantined_at: Option<Timestamp>,
     /// What it says of itself.
     pub traits: Arc<Traits>,
+    /// How well it does.
+    pub health: Health,
+    /// Attempts that ended there within the last five minutes, by themselves.
+    pub ends: u32,
+    /// Of them, those that failed.
+    pub failures: u32,
 }
 
 /// What one pool of an agent takes: calls of any of its handlers.

@@ -20,7 +20,7 @@ mod traits;
 mod tried;
 mod worker;
 
-pub use agent::{AgentRecord, AgentState, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
+pub use agent::{AgentRecord, AgentState, Health, Order, OrderKind, PoolOffer, PoolRecord, Scheduling};
 pub use agent_counter::AgentCounter;
 pub use amount::{parse_amount, show_amount};
 pub use ask::{AgentAnswer, AgentAsk};

@@ -6,7 +6,7 @@
 //!
 //! A decision costs the shapes that wait and fit the agents at hand, whatever the number of jobs, queues and agents.
 
-use windlass_shared::domain::Tried;
+use windlass_shared::domain::{Health, Tried};
 use windlass_shared::time::Now;
 
 use super::balancer::{CANDIDATES_MAX, Candidate, Policy, choose};
@@ -174,7 +174,7 @@ impl Core {
         let of_queue = |slot: &&Slot| self.queue_of(**slot) == profile.queue;
         Some(Candidate {
             ix,
-            last_resort: false,
+            last_resort: agent.health() == Health::Unhealthy,
             failed: tried.is_some_and(|tried| tried.agents.contains(&agent.id)),
             affinity: agent.affinity(shape),
             load: room.load(),

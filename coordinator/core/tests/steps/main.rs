@@ -2,6 +2,7 @@
 
 mod agents;
 mod cancel;
+mod health;
 mod limited;
 mod limits;
 mod model;
