@@ -89,3 +89,16 @@ fn a_purge_cancels_what_waits_in_its_queue_and_nothing_else() {
     assert_eq!(rig.purge("unheard of"), ["reply purged 0"]);
     assert_eq!(assigned(&rig.succeeded(1, 2, 1)), ["4.1 to a1/0"]);
 }
+
+#[test]
+fn a_job_that_moves_before_one_of_its_key_that_runs_waits_for_its_end() {
+    let mut rig = Rig::default();
+    rig.pause("a");
+    rig.submit_as(1, ordered("a"));
+    rig.join(1, 9);
+    rig.submit_as(2, ordered("b"));
+    rig.submit_as(3, ordered("b"));
+    assert_eq!(rig.update(1, None, Some("b")), ["record 1 QUEUED", "reply updated"], "2 runs");
+    assert_eq!(assigned(&rig.succeeded(1, 2, 1)), ["1.1 to a1/0"], "and 3 was submitted later");
+    assert_eq!(assigned(&rig.succeeded(1, 1, 1)), ["3.1 to a1/0"]);
+}
