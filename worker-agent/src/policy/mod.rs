@@ -4,7 +4,7 @@
 //!  --policy FILE ─► file: whose it is, what it says, by line ─► Policy ─┬─► of the agent's own configuration: does not start, not reloaded
 //!                                                                       └─► of an attempt: REJECTED, and a line for the audit
 //! ```
-//! - [`file`] reads it · [`rules`] what is allowed, and the word that something is not.
+//! - [`mod@file`] reads it · [`rules`] what is allowed, and the word that something is not.
 //!
 //! Not here: how processes are confined ([`confine`](crate::confine)); the policy only says what that may come to.
 

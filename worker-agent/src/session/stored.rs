@@ -11,7 +11,7 @@ pub(crate) fn write(item: &ReportItem, out: &mut Vec<u8>) {
     convert::report(0, std::slice::from_ref(item)).encode_raw(out);
 }
 
-/// The item that [`write`] wrote; none where the bytes are something else.
+/// The item that [`write()`] wrote; none where the bytes are something else.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Option<ReportItem> {
     match convert::from_agent(pb::ConnectRequest::decode(bytes).ok()?).ok()? {
         FromAgent::Report(_, mut items) if items.len() == 1 => items.pop(),
