@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use windlass_shared::domain::{Demand, JobHeader, JobRecord, Placement};
+use windlass_shared::resilience::rules::MEMORY_RESOURCE;
 
 use crate::jobs::Extra;
 use crate::keys::{AgentIx, Slot};
@@ -72,20 +73,24 @@ impl Core {
         Ok(id)
     }
 
-    /// A job whose next attempt must be elsewhere waits in a lane of those that avoid the same agents.
-    fn avoid_where_it_failed(&mut self, slot: Slot) {
-        let job = self.jobs.get(slot);
-        let tried = job.tried().filter(|tried| tried.other_agent);
-        let mut avoid = tried.map(|tried| tried.agents.clone()).unwrap_or_default();
+    /// A job whose next attempt must be elsewhere, or must have more memory, waits in a lane of those that ask for the same.
+    fn follow_its_rule(&mut self, slot: Slot) {
+        let Some(tried) = self.jobs.get(slot).tried() else { return };
+        let mut avoid = if tried.other_agent { tried.agents.clone() } else { Vec::new() };
         avoid.sort_unstable();
-        let (before, profile) = (job.lane, self.scheduler.lanes.get(job.lane).profile.clone());
-        if profile.avoid == avoid {
+        let memory = tried.memory;
+        let (before, profile) = {
+            let lane = self.jobs.get(slot).lane;
+            (lane, Profile::clone(&self.scheduler.lanes.get(lane).profile))
+        };
+        let demand = profile.demand.as_ref().map(|demand| with_memory(demand, memory));
+        let changed = Profile { avoid, demand, ..profile.clone() };
+        if changed == profile {
             return;
         }
-        let profile = Profile { avoid, ..Profile::clone(&profile) };
-        let kept = [Some(profile.queue), profile.program];
-        let lane = self.scheduler.lanes.find(&profile).or_else(|| {
-            let lane = self.add_lane(profile, usize::MAX).ok()?; // of a shape that is there
+        let kept = [Some(changed.queue), changed.program];
+        let lane = self.scheduler.lanes.find(&changed).or_else(|| {
+            let lane = self.add_lane(changed, usize::MAX).ok()?; // its shape was let in with the job
             kept.into_iter().flatten().for_each(|name| self.jobs.names.share(name));
             Some(lane)
         });
@@ -97,7 +102,7 @@ impl Core {
 
     /// A job that is QUEUED takes its place, once it is the head of its chain.
     pub(crate) fn line_up(&mut self, slot: Slot) {
-        self.avoid_where_it_failed(slot);
+        self.follow_its_rule(slot);
         if self.may_line_up(slot) {
             let (lane, place) = self.place_of(slot);
             self.scheduler.enter(lane, place);
@@ -161,4 +166,15 @@ impl Core {
         }
         forgotten.is_some()
     }
+}
+
+/// The same, with so much of the resource "memory"; it comes to be on record so, and holds over a restart.
+fn with_memory(demand: &Arc<Demand>, memory: Option<u64>) -> Arc<Demand> {
+    let mut demand = demand.clone();
+    let Some(memory) = memory else { return demand };
+    let resources = &mut Arc::make_mut(&mut demand).placement.resources;
+    if let Some((_, amount)) = resources.iter_mut().find(|(name, _)| **name == *MEMORY_RESOURCE) {
+        *amount = memory;
+    }
+    demand
 }

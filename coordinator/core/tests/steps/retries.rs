@@ -6,7 +6,7 @@ use std::time::Duration;
 use windlass_core::{Effect, Input};
 use windlass_shared::domain::{
     AgentHello, AttemptRecord, AttemptState, Demand, Execution, ExitStatus, HandlerError, JobHeader, News, Outcome,
-    Preset, Reason, ReportItem, RetryPolicy, Traits,
+    Placement, Preset, Reason, ReportItem, RetryPolicy, Traits,
 };
 use windlass_shared::ids::SessionId;
 use windlass_shared::resilience::delay::{Delay, Growth, Jitter};
@@ -302,6 +302,30 @@ fn a_job_that_must_go_elsewhere_waits_for_another_agent_and_holds_up_nobody_also
     rig.restart();
     assert_eq!(rig.greet(11, AgentHello { session: 2, ..hello(1, 1) }), ["welcome a1/1"]);
     assert_eq!(rig.join(2, 1).last().map(String::as_str), Some("assign 1.2 to a2/0"));
+}
+
+#[test]
+fn a_job_that_ran_out_of_memory_is_given_more_of_it_up_to_its_cap_also_over_a_restart() {
+    let more = Action::Retry(Again {
+        memory: Some(MoreMemory { factor_milli: 2_000, amount_max: 10_000 }),
+        delay: Some(Delay::NONE),
+        ..Again::default()
+    });
+    let placement = Placement { resources: vec![("memory".into(), 3_000)], ..Placement::default() };
+    let demand = Some(Arc::new(Demand { placement, ..Demand::default() }));
+    let mut rig = running(JobHeader { demand, ..ruled(9, &[rule(reasons(&[Reason::OomKilled]), more)]) });
+    let asked = |rig: &Rig| rig.record(1).header.demand.as_ref().expect("it asks").placement.resources[0].1;
+    let lines = rig.ended(1, 1, 1, AttemptState::Failed, Some(Reason::OomKilled));
+    assert_eq!((lines.last().map(String::as_str), asked(&rig)), (Some("assign 1.2 to a1/0"), 6_000));
+    rig.started(1, 1, 2);
+    let lines = rig.ended(1, 1, 2, AttemptState::Failed, Some(Reason::OomKilled));
+    assert!(!lines.iter().any(|line| line.starts_with("assign")), "agent 1 has 8 and it wants 10: {lines:?}");
+    assert_eq!(rig.submit(2).last().map(String::as_str), Some("assign 2.1 to a1/0"), "it holds up nobody");
+    rig.restart();
+    assert_eq!(asked(&rig), 10_000);
+    let large = Traits { resources: [("memory".into(), 10_000)].into(), ..Traits::default() };
+    let lines = rig.greet(20, AgentHello { traits: Arc::new(large), ..hello(2, 1) });
+    assert_eq!(lines.last().map(String::as_str), Some("assign 1.3 to a2/0"));
 }
 
 #[test]
