@@ -46,6 +46,12 @@ Examples:
   windlass job list --label team=ml --label gpu --group nightly
   windlass job list --since 2026-01-31T12:00:00Z --until 2026-01-31T13:00:00Z -o id";
 
+pub(crate) const DEAD: &str = "\
+Examples:
+  windlass dead list --queue mail --since 1h
+  windlass dead requeue --handler resize --since 1d   # once what failed them is mended
+  windlass dead purge --all";
+
 pub(crate) const RESULT: &str = "\
 Examples:
   windlass job result @last | jq .

@@ -70,6 +70,26 @@ result "but not before" "$([ "$code$out" = 0 ] && echo 0 || echo 1)" "      $cod
 windlass job list -o id --label team=web
 result "nor under another label" "$([ "$code$out" = 0 ] && echo 0 || echo 1)" "      $code $out"
 
+# ---- dead letters ----------------------------------------------------------------------------------------------------
+
+windlass submit --queue d --dead-letter -- false
+windlass wait @last
+windlass dead list -o id --queue d
+dead=$out
+says "a dead letter is listed" 0 "^$dead\$" dead list -o id --queue d
+says "and begins again" 0 "^$dead\$" dead requeue --queue d
+windlass wait "$dead"
+says "in another generation" 0 '"generation": 2' job get "$dead" -o json
+says "as any finished job does" 0 . job requeue "$dead"
+windlass wait "$dead"
+says "what to purge must be said: 2" 2 'all' dead purge
+says "then it is gone" 0 '^1 purged$' dead purge --queue d
+says "which is told: 5" 5 . job get "$dead"
+says "a rule decides by the exit code" 0 . submit --retry-policy '{"rules":[{"match":{"exitCodes":[{"first":1}]},"action":"ACTION_FAIL"}]}' -- false
+windlass wait @last
+says "and is shown with the attempt" 0 'rule 1: exit 1 -> FAIL' job get @last -o json
+says "one that is none is told: 2" 2 'retry-policy' submit --retry-policy '{"rules":7}' -- true
+
 # ---- queues ----------------------------------------------------------------------------------------------------------
 
 windlass submit --queue q -- true

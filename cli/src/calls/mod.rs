@@ -1,5 +1,6 @@
 //! The calls of the API that the commands make, with a deadline on each that has an end.
 
+mod finished;
 mod fleet;
 mod limits;
 mod pools;

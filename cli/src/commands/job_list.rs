@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Only jobs of this group
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
+    /// Only calls of this handler
+    #[arg(long, value_name = "NAME")]
+    handler: Option<String>,
     /// Only jobs submitted since then: 1h or 2d for as long ago, or a time such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_instant)]
     since: Option<prost_types::Timestamp>,
@@ -116,6 +119,8 @@ fn request(args: &Args, page: usize, page_token: String) -> pb::ListJobsRequest 
         created_from: args.since,
         created_before: args.until,
         id_prefix: String::new(),
+        dead_lettered: None,
+        handler: args.handler.clone().unwrap_or_default(),
     }
 }
 
@@ -141,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_filter_reaches_its_field() {
-        let line = "list --state failed --queue q --label team=ml --label gpu --group g --since \
+        let line = "list --state failed --queue q --label team=ml --label gpu --group g --handler h --since \
                     2023-11-14T22:13:20Z --until 2023-11-14T22:13:21Z";
         let args = Line::try_parse_from(line.split_whitespace()).expect("a valid line").list;
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
@@ -155,6 +160,8 @@ mod tests {
             group: "g".into(),
             created_from: at(1_700_000_000),
             created_before: at(1_700_000_001),
+            dead_lettered: None,
+            handler: "h".into(),
         };
         assert_eq!(request(&args, 7, "t".into()), wanted);
     }

@@ -8,6 +8,7 @@ mod agent_list;
 mod agent_uncordon;
 pub(crate) mod completion;
 mod counters;
+mod dead;
 mod dev;
 mod init;
 mod job_abandon;
@@ -16,6 +17,7 @@ mod job_explain;
 mod job_get;
 mod job_list;
 mod job_logs;
+mod job_requeue;
 mod job_result;
 mod job_update;
 mod job_wait;
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Look after jobs
     #[command(subcommand)]
     Job(JobVerb),
+    /// Look after dead letters: jobs that failed and are kept for a person
+    #[command(subcommand)]
+    Dead(DeadVerb),
     /// Look after queues
     #[command(subcommand)]
     Queue(QueueVerb),
@@ -131,6 +136,21 @@ pub(crate) enum JobVerb {
     /// Give jobs up whose agents are out of touch: FAILED, and nothing follows
     #[command(after_help = help::WORD)]
     Abandon(job_abandon::Args),
+    /// Take finished jobs in again: another generation of the same id, with its counters at nothing
+    Requeue(RefArgs),
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadVerb {
+    /// List them, newest first
+    List(dead::Which),
+    /// Take them in again; prints the ids
+    #[command(after_help = help::DEAD)]
+    Requeue(dead::Change),
+    /// Forget them, with their attempts and answers
+    #[command(after_help = help::DEAD)]
+    Purge(dead::Change),
 }
 
 /// What can be done with agents.
@@ -239,6 +259,7 @@ async fn with_client(client: &Client, global: &Global, command: Command) -> Resu
         Command::Wait(args) => job_wait::wait(client, global, &args).await,
         Command::Logs(args) => job_logs::logs(client, global, &args).await,
         Command::Job(verb) => job(client, global, verb).await,
+        Command::Dead(verb) => dead(client, global, verb).await,
         Command::Queue(verb) => queue(client, global, verb).await,
         Command::Limit(verb) => limit(client, global, verb).await,
         Command::Agent(verb) => agent(client, global, verb).await,
@@ -263,6 +284,15 @@ async fn job(client: &Client, global: &Global, verb: JobVerb) -> Result<Exit, Fa
         JobVerb::Update(args) => job_update::update(client, global, &args).await,
         JobVerb::Explain(args) => job_explain::explain(client, global, &args).await,
         JobVerb::Abandon(args) => job_abandon::abandon(client, global, &args).await,
+        JobVerb::Requeue(args) => job_requeue::requeue(client, global, &args).await,
+    }
+}
+
+async fn dead(client: &Client, global: &Global, verb: DeadVerb) -> Result<Exit, Failure> {
+    match verb {
+        DeadVerb::List(which) => dead::list(client, global, &which).await,
+        DeadVerb::Requeue(args) => dead::requeue(client, &args).await,
+        DeadVerb::Purge(args) => dead::purge(client, &args).await,
     }
 }
 

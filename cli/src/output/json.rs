@@ -25,6 +25,18 @@ documents!(Agent, ListAgentsResponse, Queue, ListQueuesResponse);
 documents!(Counter, GetCountersResponse, Limit, ListLimitsResponse);
 documents!(PoolState, AgentPools, ListPoolsResponse, WorkerState, ListWorkersResponse, WorkerLogs);
 
+documents!(RetryPolicy);
+
+/// A message of the API from its JSON.
+pub(crate) fn parse_json<M: Document + Default>(text: &str) -> Result<M, String> {
+    let Json(pool) = Json::new().map_err(|failure| failure.what)?;
+    let descriptor = pool.get_message_by_name(M::NAME).ok_or("the API has no such message")?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let message = DynamicMessage::deserialize(descriptor, &mut reader).map_err(|err| err.to_string())?;
+    reader.end().map_err(|err| err.to_string())?;
+    M::decode(message.encode_to_vec().as_slice()).map_err(|err| err.to_string())
+}
+
 /// Writes messages as JSON.
 #[derive(Debug)]
 pub(crate) struct Json(DescriptorPool);

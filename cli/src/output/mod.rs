@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::humane::one_line;
 
 pub(crate) use agent::{agent_sheet, agent_table};
-pub(crate) use json::{Document, Json, failure};
+pub(crate) use json::{Document, Json, failure, parse_json};
 pub(crate) use limit::limit_table;
 pub(crate) use pool::{counter_table, pool_sheet, pool_table, worker_table};
 pub(crate) use queue::queue_table;

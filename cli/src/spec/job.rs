@@ -8,6 +8,7 @@ use windlass_shared::{convert, pb};
 use super::placement::PlacementArgs;
 use super::{bounds::BoundArgs, parse_pair, signal::parse_signal, span};
 use crate::humane::parse_duration;
+use crate::output;
 
 /// The flags for it.
 #[derive(Debug, clap::Args)]
@@ -39,9 +40,15 @@ pub(crate) struct JobArgs {
     /// Attempts in all, the first included [default: the preset's number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Job")]
     max_attempts: Option<u32>,
+    /// Keep the job for a person where it fails and is not tried again (`windlass dead`)
+    #[arg(long, help_heading = "Job")]
+    dead_letter: bool,
+    /// Retry policy with delays and rules, as the JSON of the API's RetryPolicy, or @FILE
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["retry", "max_attempts", "dead_letter"], value_parser = parse_policy, help_heading = "Job")]
+    retry_policy: Option<pb::RetryPolicy>,
     /// Begin the work once at most: where an attempt that began ends badly, or nobody knows how, the job fails and is not
     /// tried again
-    #[arg(long, conflicts_with_all = ["retry", "max_attempts"], help_heading = "Promises")]
+    #[arg(long, conflicts_with_all = ["retry", "max_attempts", "retry_policy"], help_heading = "Promises")]
     at_most_once: bool,
     /// While the agent is out of touch with the coordinator: `continue` runs on, `fence` kills the process tree before
     /// another attempt may begin, so that two never overlap [default: continue]
@@ -87,9 +94,6 @@ enum OnAgentLost {
 impl JobArgs {
     /// The spec of these flags, without its work.
     pub(super) fn to_spec(&self) -> pb::JobSpec {
-        // A policy only where one was asked for; with a number alone the coordinator takes the preset `default`.
-        let asked = self.retry.is_some() || self.max_attempts.is_some();
-        let preset = self.retry.map_or(pb::retry_policy::Preset::Unspecified, preset).into();
         let (traceparent, tracestate) = callers_trace(|name| std::env::var(name).ok());
         let mut spec = pb::JobSpec {
             traceparent,
@@ -100,11 +104,7 @@ impl JobArgs {
             run_timeout: self.timeout.map(span),
             stop_grace: self.grace.map(span),
             stop_signal: self.signal,
-            retry: asked.then_some(pb::RetryPolicy {
-                preset,
-                max_attempts: self.max_attempts,
-                ..pb::RetryPolicy::default()
-            }),
+            retry: self.retry_policy(),
             execution: if self.at_most_once { pb::job_spec::Execution::AtMostOnce.into() } else { 0 },
             on_disconnect: self.on_disconnect.map_or(0, |what| on_disconnect(what).into()),
             on_agent_lost: self.on_agent_lost.map_or(0, |what| on_agent_lost(what).into()),
@@ -115,6 +115,37 @@ impl JobArgs {
         self.placement.add_to(&mut spec);
         spec
     }
+}
+
+impl JobArgs {
+    /// A policy only where one was asked for; with a number alone the coordinator takes the preset `default`.
+    fn retry_policy(&self) -> Option<pb::RetryPolicy> {
+        if self.retry_policy.is_some() {
+            return self.retry_policy.clone();
+        }
+        // Kept for a person, and no more than that, it is tried as often as without a policy: once.
+        let once = self.dead_letter && self.max_attempts.is_none();
+        let preset = match self.retry {
+            Some(retry) => preset(retry),
+            None if once => pb::retry_policy::Preset::None,
+            None if self.max_attempts.is_some() => pb::retry_policy::Preset::Unspecified,
+            None => return None,
+        };
+        Some(pb::RetryPolicy {
+            preset: preset.into(),
+            max_attempts: self.max_attempts,
+            dead_letter: self.dead_letter,
+            ..pb::RetryPolicy::default()
+        })
+    }
+}
+
+fn parse_policy(text: &str) -> Result<pb::RetryPolicy, String> {
+    let text = match text.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path).map_err(|err| format!("{path} cannot be read: {err}"))?,
+        None => text.to_owned(),
+    };
+    output::parse_json(&text)
 }
 
 /// The trace the command itself runs in, by the variables that tracing tools use; one that is none is left alone, as W3C Trace

@@ -66,6 +66,13 @@ pub enum Input {
         /// Why.
         detail: Option<Arc<str>>,
     },
+    /// Somebody wants finished jobs taken in again.
+    Requeue {
+        /// Who waits.
+        ticket: Ticket,
+        /// The jobs, as they are on record between this tick and the one before.
+        jobs: Vec<JobRecord>,
+    },
     /// An operator wants nothing more handed out of a queue.
     Pause {
         /// Who waits.
@@ -313,6 +320,8 @@ pub enum Reply {
         /// Whether there are more, for another call.
         more: bool,
     },
+    /// Each job waits again, or why it does not.
+    Requeued(Vec<Result<(), Refusal>>),
     /// The job is over, or why it is not; `false`: no live job has this id.
     Abandoned(Result<bool, Refusal>),
     /// The agent as it is from now on, or why it stays as it was; none: there is none of this id.

@@ -35,6 +35,7 @@ mod queues;
 mod readopt;
 mod refusal;
 mod report;
+mod requeue;
 mod restore;
 mod retry;
 mod rooms;
@@ -52,7 +53,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_shared::domain::{AgentRecord, Traits};
+use windlass_shared::domain::{AgentRecord, JobState, Traits};
 use windlass_shared::ids::{AgentId, JobId};
 use windlass_shared::time::{Moment, Now, Timestamp};
 
@@ -202,6 +203,7 @@ impl Core {
                 self.update(now, ticket, job, (priority, queue.as_ref()), out);
             }
             Input::Purge { ticket, queue, detail } => self.purge(now, ticket, &queue, detail.as_ref(), out),
+            Input::Requeue { ticket, jobs } => self.requeue(now, ticket, jobs, out),
             Input::Pause { ticket, queue, pause } => self.pause(ticket, &queue, pause, out),
             Input::Resume { ticket, queue } => self.resume(ticket, &queue, out),
             Input::UpdateQueue { ticket, queue, settings, fields } => {
@@ -253,6 +255,12 @@ impl Core {
     #[must_use]
     pub fn is_live(&self, job: JobId) -> bool {
         self.jobs.find(job).is_some()
+    }
+
+    /// Where a job stands; none: no job of this id is unfinished.
+    #[must_use]
+    pub fn state_of(&self, job: JobId) -> Option<JobState> {
+        self.jobs.find(job).map(|slot| self.jobs.get(slot).state)
     }
 
     /// Jobs that are not final.

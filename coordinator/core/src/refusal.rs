@@ -113,6 +113,14 @@ pub enum Refusal {
         /// Where the record ends.
         revision: u64,
     },
+    /// The job is not finished, so there is nothing to take in again.
+    #[error("job {job} is {}; only a job that is over can be requeued", state.name())]
+    JobNotFinal {
+        /// The job.
+        job: JobId,
+        /// How it stands.
+        state: JobState,
+    },
     /// No agent holds the job, so nothing about it is unproven.
     #[error(
         "job {job} is {}, held by no agent: there is nothing about it that only an operator can say; `windlass job cancel` ends it",
@@ -174,6 +182,7 @@ impl Fault for Refusal {
             Self::NameTaken { .. } | Self::AgentIdInUse | Self::UniqueTaken { .. } => Kind::Exists,
             Self::Behind { .. } => Kind::DataLoss,
             Self::Superseded
+            | Self::JobNotFinal { .. }
             | Self::JobNotHeld { .. }
             | Self::JobNotWaiting { .. }
             | Self::JobInTouch { .. }
@@ -199,6 +208,7 @@ impl Fault for Refusal {
             Self::CooldownsFull { .. } => "COOLDOWNS_FULL",
             Self::Behind { .. } => "RECORD_BEHIND",
             Self::Superseded => "SESSION_SUPERSEDED",
+            Self::JobNotFinal { .. } => "JOB_NOT_FINAL",
             Self::JobNotHeld { .. } | Self::AgentHoldsNothing { .. } => "NOTHING_UNPROVEN",
             Self::JobNotWaiting { .. } => "JOB_NOT_WAITING",
             Self::JobInTouch { .. } | Self::AgentInTouch { .. } => "AGENT_IN_TOUCH",

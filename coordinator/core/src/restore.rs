@@ -116,7 +116,7 @@ impl Core {
         }
     }
 
-    fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
+    pub(crate) fn restore_job(&mut self, record: JobRecord, ready: Option<Box<(Moment, Timestamp)>>) -> Slot {
         let (lane, mut extra) = self.join_lane(&record.header, usize::MAX).expect("shapes on record are not refused");
         let queue = self.scheduler.lanes.get(lane).profile.queue;
         self.queues.moved(queue, record.spec_bytes, None, Some(record.state));

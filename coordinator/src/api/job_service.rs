@@ -75,6 +75,8 @@ fn list_request(request: &pb::ListJobsRequest) -> Result<(Filter, usize, Option<
         group: convert::name_filter("group", &request.group)?.as_deref().map(Box::from),
         created_from: convert::instant("created_from", request.created_from.as_ref())?,
         created_before: convert::instant("created_before", request.created_before.as_ref())?,
+        handler: convert::name_filter("handler", &request.handler)?,
+        dead_lettered: request.dead_lettered,
     };
     let limit = convert::page_size("page_size", request.page_size, LIST_PAGE)?;
     let before = page::read_token("page_token", &request.page_token, &filter)?;
@@ -164,6 +166,27 @@ impl JobService for Api {
         request: Request<pb::ExplainJobRequest>,
     ) -> Result<Response<pb::ExplainJobResponse>, Status> {
         self.explain(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn requeue_job(
+        &self,
+        request: Request<pb::RequeueJobRequest>,
+    ) -> Result<Response<pb::RequeueJobResponse>, Status> {
+        self.requeue_one(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn requeue_jobs(
+        &self,
+        request: Request<pb::RequeueJobsRequest>,
+    ) -> Result<Response<pb::RequeueJobsResponse>, Status> {
+        self.requeue_some(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn purge_jobs(
+        &self,
+        request: Request<pb::PurgeJobsRequest>,
+    ) -> Result<Response<pb::PurgeJobsResponse>, Status> {
+        self.purge_some(request.get_ref()).await.map(Response::new)
     }
 
     async fn get_job_result(

@@ -5,6 +5,7 @@ mod agent_service;
 mod asking;
 mod counters;
 mod error;
+mod finished;
 mod fleet_service;
 mod ids;
 mod job_service;

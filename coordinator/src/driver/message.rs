@@ -14,6 +14,8 @@ use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::{Moment, Now};
 
 use super::error::{SubmitError, WordError};
+use super::finished::OfFinished;
+
 /// What must never be shed.
 pub(crate) enum Control {
     Cancel {
@@ -60,6 +62,7 @@ pub(crate) enum Control {
         reply: oneshot::Sender<Option<Box<AgentRecord>>>,
     },
     Word(Word),
+    OfFinished(OfFinished),
     Hello {
         session: SessionId,
         hello: Box<AgentHello>,

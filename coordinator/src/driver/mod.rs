@@ -11,6 +11,7 @@
 
 mod crash;
 mod error;
+mod finished;
 mod handle;
 mod message;
 mod operators;
@@ -32,6 +33,7 @@ use windlass_shared::domain::{AgentRecord, LimitRecord, QueueRecord};
 
 pub use crash::CrashAt;
 pub(crate) use error::{Stopping, SubmitError, WordError};
+pub(crate) use finished::Requeued;
 pub(crate) use handle::{DriverHandle, Progress};
 pub(crate) use message::{About, Control, Incoming, LimitWish, RequestKey, Said, Submit, Wish};
 
@@ -87,6 +89,8 @@ enum Waiting {
     Agent(oneshot::Sender<Option<Box<AgentRecord>>>),
     Limit(oneshot::Sender<Result<Box<LimitRecord>, Refusal>>),
     Word(oneshot::Sender<Result<Said, WordError>>),
+    /// With what became of each job.
+    Requeue(Vec<Result<bool, WordError>>, oneshot::Sender<Result<Requeued, WordError>>),
 }
 
 impl Driver {

@@ -12,6 +12,7 @@ use windlass_shared::ids::{AgentId, JobId, SessionId};
 use windlass_shared::time::Now;
 
 use super::crash::Point;
+use super::finished::Requeued;
 use super::repeats::{Others, Repeats, Resolved};
 use super::story;
 use super::words;
@@ -39,6 +40,12 @@ impl Driver {
             }
         }
         let (mut batch, mut repeats) = (Batch::default(), Repeats::default());
+        let mut purged = Vec::new();
+        for message in control.extract_if(.., |message| matches!(message, Control::OfFinished(_))) {
+            if let Control::OfFinished(ask) = message {
+                purged.extend(self.on_finished(now, ask, &mut repeats, &mut batch, &mut effects));
+            }
+        }
         for message in control.drain(..) {
             match message {
                 Control::Word(word) => self.on_word(now, word, &mut repeats, &mut effects),
@@ -58,6 +65,9 @@ impl Driver {
         for effect in rest {
             self.release(effect);
         }
+        for (to, went) in purged {
+            let _ = to.send(went); // a caller that left is no error
+        }
         self.progress.mark(clock::moment());
         Ok(())
     }
@@ -73,7 +83,7 @@ impl Driver {
             Control::Purge { queue, detail, reply } => {
                 Input::Purge { ticket: self.ticket(Waiting::Purged(reply)), queue, detail }
             }
-            Control::Look(_) | Control::Word(_) => return, // answered, and taken apart before
+            Control::Look(_) | Control::Word(_) | Control::OfFinished(_) => return, // answered, and taken apart before
             Control::Pause { queue, pause, reply } => {
                 Input::Pause { ticket: self.ticket(Waiting::Queue(reply)), queue, pause }
             }
@@ -133,7 +143,7 @@ impl Driver {
         self.waiting.insert(ticket, Waiting::Submit(resolved, submit.reply, submit.room));
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    pub(super) fn next_ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
     }
@@ -156,7 +166,7 @@ impl Driver {
                 other => rest.push(other),
             }
         }
-        if !batch.changes.is_empty() || !batch.marks.is_empty() || !batch.requests.is_empty() {
+        if !batch.is_empty() {
             let events = batch.changes.iter().map(windlass_core::Change::event).collect();
             let told = story::keep(&batch.changes);
             let tally = Tally::of(&batch.changes);
@@ -229,6 +239,7 @@ impl Driver {
             (Some(Waiting::Queue(to)), Reply::Queue(queue)) => drop(to.send(queue)),
             (Some(Waiting::Limit(to)), Reply::Limit(limit)) => drop(to.send(limit)),
             (Some(Waiting::Agent(to)), Reply::Agent(agent)) => drop(to.send(agent)),
+            (Some(Waiting::Requeue(said, to)), Reply::Requeued(_)) => drop(to.send(Ok(Requeued::Now(said)))),
             (Some(Waiting::Word(to)), Reply::Abandoned(answer)) => drop(to.send(words::said(answer))),
             (Some(Waiting::Word(to)), Reply::ForcedLost(answer)) => {
                 drop(to.send(words::said(answer.map(|agent| agent.is_some()))));

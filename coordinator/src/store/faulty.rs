@@ -9,7 +9,7 @@ use bytes::Bytes;
 use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
-use super::{Batch, Commit, CommitError, Filter, NoRoom, Page, ReadError, Request, Store};
+use super::{Batch, Commit, CommitError, Filter, Finished, NoRoom, Page, ReadError, Request, Store};
 
 const LIST_HELD_MAX: Duration = Duration::from_secs(10);
 
@@ -115,6 +115,11 @@ impl Store for FaultyStore {
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
         self.read()?;
         self.inner.job(id)
+    }
+
+    fn finished(&self, id: JobId) -> Result<Option<Finished>, ReadError> {
+        self.read()?;
+        self.inner.finished(id)
     }
 
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {

@@ -25,6 +25,10 @@ pub(crate) struct Filter {
     pub(crate) created_from: Option<Timestamp>,
     /// Accepted before this time.
     pub(crate) created_before: Option<Timestamp>,
+    /// Calls of this handler.
+    pub(crate) handler: Option<Arc<str>>,
+    /// Dead letters, or all but those.
+    pub(crate) dead_lettered: Option<bool>,
 }
 
 /// How far the time in a job's id may be from when it was accepted: it waits for its tick between the two, and ids follow a wall
@@ -39,6 +43,8 @@ impl Filter {
             && self.id_prefix.as_ref().is_none_or(|prefix| job.id.to_string().starts_with(&**prefix))
             && self.created_from.is_none_or(|from| job.created_at >= from)
             && self.created_before.is_none_or(|before| job.created_at < before)
+            && self.handler.as_ref().is_none_or(|handler| job.header.handler.as_ref() == Some(handler))
+            && self.dead_lettered.is_none_or(|dead| job.dead_lettered == dead)
     }
 
     /// Whether the spec must be looked into.
@@ -65,7 +71,8 @@ impl Filter {
 
     /// Whether a job that is not final can pass.
     pub(super) fn wants_live(&self) -> bool {
-        self.states.is_empty() || self.states.iter().any(|state| !state.is_final())
+        let wanted = self.states.is_empty() || self.states.iter().any(|state| !state.is_final());
+        wanted && self.dead_lettered != Some(true)
     }
 
     /// Whether a final job can pass.

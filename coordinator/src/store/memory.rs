@@ -11,8 +11,8 @@ use windlass_shared::ids::JobId;
 use windlass_shared::time::Timestamp;
 
 use super::{
-    ATTEMPTS_KEPT, Batch, Commit, Filter, NoRoom, Opened, PAGE_BYTES_MAX, Page, REQUESTS_TTL, ROWS_SCANNED_MAX,
-    ReadError, Request, Retention, SPEC_BYTES_SCANNED_MAX, Store, large_result, mark_key,
+    ATTEMPTS_KEPT, Batch, Commit, Filter, Finished, NoRoom, Opened, PAGE_BYTES_MAX, Page, REQUESTS_TTL,
+    ROWS_SCANNED_MAX, ReadError, Request, Retention, SPEC_BYTES_SCANNED_MAX, Store, large_result, mark_key,
 };
 
 /// A store in memory, empty. It cannot be opened again, so each life has an incarnation of its own.
@@ -86,11 +86,35 @@ impl Tables {
         for mark in batch.marks {
             self.marks.insert(mark_key(&mark), mark);
         }
+        for id in batch.purged {
+            self.forget(id);
+        }
+        for revived in batch.revived {
+            self.revive(revived.job);
+        }
         let mut specs: BTreeMap<JobId, Bytes> = batch.specs.into_iter().collect();
         for change in batch.changes {
             self.apply_one(change, &mut specs);
         }
         self.prune(retention, clock::wall());
+    }
+
+    /// A finished job goes. Rare, so it may look through all that finished.
+    fn forget(&mut self, id: JobId) {
+        if self.jobs.get(&id).is_some_and(|row| row.record.state.is_final()) {
+            self.spec_bytes -= self.jobs.remove(&id).map_or(0, |row| row.bytes());
+            self.finished.retain(|other| *other != id);
+        }
+    }
+
+    /// A finished job begins again: it is finished no more, and its answer is of another life.
+    fn revive(&mut self, id: JobId) {
+        self.finished.retain(|other| *other != id);
+        let Some(row) = self.jobs.get_mut(&id) else { return };
+        self.spec_bytes -= row.large_result.take().map_or(0, |result| result.value.len());
+        if let Some(newest) = row.attempts.last_mut() {
+            newest.drop_result();
+        }
     }
 
     fn prune(&mut self, retention: &Retention, now: Timestamp) {
@@ -161,6 +185,15 @@ impl Store for MemoryStore {
 
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
         Ok(self.tables().jobs.get(&id).map(Row::view))
+    }
+
+    fn finished(&self, id: JobId) -> Result<Option<Finished>, ReadError> {
+        let finished = |row: &Row| Finished {
+            record: row.record.clone(),
+            spec: row.spec.clone(),
+            attempt: row.attempts.last().cloned(),
+        };
+        Ok(self.tables().jobs.get(&id).filter(|row| row.record.state.is_final()).map(finished))
     }
 
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {

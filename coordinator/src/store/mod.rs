@@ -52,6 +52,26 @@ pub(crate) struct Batch {
     pub(crate) requests: Vec<Request>,
     /// What operators decided, oldest first.
     pub(crate) marks: Vec<Mark>,
+    /// Finished jobs that are taken in again, each with its spec among `specs` and its new life among `changes`.
+    pub(crate) revived: Vec<Revived>,
+    /// Finished jobs that nobody wants to keep.
+    pub(crate) purged: Vec<JobId>,
+}
+
+/// A finished job that is taken in again.
+#[derive(Debug)]
+pub(crate) struct Revived {
+    pub(crate) job: JobId,
+    /// The newest of its attempts so far, which stays on record beside those to come. What its handler answered does not.
+    pub(crate) attempt: Option<AttemptRecord>,
+}
+
+impl Batch {
+    /// Whether there is nothing to make durable.
+    pub(crate) fn is_empty(&self) -> bool {
+        let nothing_new = self.changes.is_empty() && self.marks.is_empty() && self.requests.is_empty();
+        nothing_new && self.purged.is_empty()
+    }
 }
 
 /// A submit that may be repeated: its id, what was submitted, and the job it made. Kept for 24 h.
@@ -145,6 +165,15 @@ impl Fault for NoRoom {
 /// A commit under way.
 pub(crate) type Commit<'a> = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send + 'a>>;
 
+/// A finished job, as far as it is needed to begin again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) record: JobRecord,
+    pub(crate) spec: Bytes,
+    /// The newest attempt.
+    pub(crate) attempt: Option<AttemptRecord>,
+}
+
 /// A page of jobs, newest first, without their attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
@@ -160,6 +189,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug + 'static {
     fn commit(&self, batch: Batch) -> Commit<'_>;
     /// A job, with its attempts.
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError>;
+    /// A job that is finished, to be taken in again. For the driver.
+    fn finished(&self, id: JobId) -> Result<Option<Finished>, ReadError>;
     /// What was submitted as this job.
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError>;
     /// What the handler answered, where the job succeeded by an answer that is kept.

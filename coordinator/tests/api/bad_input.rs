@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value)] // a row is made of what is written in it
 
 mod demands;
+mod finished;
 mod limits_rows;
 mod pools;
 mod retries;
@@ -165,6 +166,7 @@ fn job_rows() -> Vec<Row> {
         let (job_id, queue, request_id) = (id.into(), queue.into(), "x".repeat(request));
         pb::UpdateJobRequest { job_id, priority, queue, request_id }
     };
+    let requeue = |id: &str, request: &str| pb::RequeueJobRequest { job_id: id.into(), request_id: request.into() };
     let list = |change: fn(&mut pb::ListJobsRequest)| {
         let mut request = pb::ListJobsRequest::default();
         change(&mut request);
@@ -206,6 +208,9 @@ fn job_rows() -> Vec<Row> {
         invalid("JobService/AbandonJob", abandon(NOBODY, "x".repeat(1_025), String::new()), &["reason"]),
         invalid("JobService/AbandonJob", abandon(NOBODY, String::new(), "x".repeat(37)), &["request_id"]),
         row("JobService/AbandonJob", abandon(NOBODY, String::new(), String::new()), Code::NotFound, &[]),
+        invalid("JobService/RequeueJob", requeue("7", ""), &["job_id"]),
+        invalid("JobService/RequeueJob", requeue(NOBODY, &"x".repeat(37)), &["request_id"]),
+        row("JobService/RequeueJob", requeue(NOBODY, ""), Code::NotFound, &[]),
         invalid("JobService/GetJobResult", pb::GetJobResultRequest { job_id: "7".into() }, &["job_id"]),
         row("JobService/GetJobResult", pb::GetJobResultRequest { job_id: NOBODY.into() }, Code::NotFound, &[]),
     ]
@@ -355,6 +360,7 @@ fn rows() -> Vec<Row> {
         submit_rows(),
         job_rows(),
         filter_rows(),
+        finished::finished_rows(),
         stream_rows(),
         other_rows(),
         operator_rows(),

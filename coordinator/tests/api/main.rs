@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod pools;
 mod queues;
+mod requeues;
 mod rig;
 mod sessions;
 mod shell;

@@ -16,6 +16,7 @@ mod quarantine;
 mod queues;
 mod random;
 mod replay;
+mod requeues;
 mod restarts;
 mod retries;
 mod rig;

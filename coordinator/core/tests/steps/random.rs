@@ -59,7 +59,8 @@ struct World {
     rows: BTreeMap<JobId, Live>,
     attempts: BTreeMap<(JobId, u32), AttemptState>,
     marks: BTreeMap<String, Mark>,
-    starts: BTreeMap<JobId, u32>,
+    /// By job and generation.
+    starts: BTreeMap<(JobId, u32), u32>,
     jobs: u32,
     tickets: u64,
     next_session: u64,
@@ -105,7 +106,9 @@ impl World {
                         self.attempts.insert((change.job.id, attempt.number), attempt.state);
                     }
                     let row = self.rows.entry(change.job.id).or_insert_with(|| (change.job.clone(), None));
-                    assert!(!row.0.state.is_final(), "seed {}: {} is final and changes", self.seed, change.job.id);
+                    let again = change.job.generation == row.0.generation + 1;
+                    let ended = row.0.state.is_final();
+                    assert!(!ended || again, "seed {}: {} is final and changes", self.seed, change.job.id);
                     row.0 = change.job;
                     row.1 = change.attempt.or_else(|| row.1.take());
                 }
@@ -188,7 +191,11 @@ impl World {
         let (ticket, queue) = (self.ticket(), QUEUES[self.random.usize(..3)].into());
         let agent = agent(self.random.u8(1..=HOSTS));
         let deadline = [None, Some(Duration::ZERO), Some(Duration::from_secs(9))][self.random.usize(..3)];
-        let input = match self.random.u8(..12) {
+        let input = match self.random.u8(..13) {
+            12 => match self.any_job() {
+                Some(job) => Input::Requeue { ticket, jobs: vec![self.rows[&job].0.clone()] },
+                None => return,
+            },
             0 => Input::Pause { ticket, queue, pause: Pause::default() },
             1 | 2 => Input::Resume { ticket, queue },
             3 => Input::Cordon { ticket, agent, reason: Some("disk".into()) },
@@ -310,9 +317,10 @@ impl World {
         };
         if !runs {
             self.hosts[at].held.insert(lease, true);
-            *self.starts.entry(lease.job).or_default() += 1;
+            let starts = self.starts.entry((lease.job, lease.generation)).or_default();
+            *starts += 1;
             let once = self.rows[&lease.job].0.header.execution == Execution::AtMostOnce;
-            assert!(!once || self.starts[&lease.job] == 1, "seed {}: {} began twice", self.seed, lease.job);
+            assert!(!once || *starts == 1, "seed {}: {} began twice", self.seed, lease.job);
             self.tell(at, lease, News::Started(Timestamp(1)));
             return;
         }

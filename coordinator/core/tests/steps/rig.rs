@@ -224,6 +224,12 @@ impl Rig {
         self.step(Input::Purge { ticket, queue: queue.into(), detail: Some("mistake".into()) })
     }
 
+    /// As the driver does: with the record as it is stored.
+    pub(crate) fn requeue(&mut self, n: u8) -> Vec<String> {
+        let (ticket, record) = (self.ticket(), self.record(n).clone());
+        self.step(Input::Requeue { ticket, jobs: vec![record] })
+    }
+
     pub(crate) fn cordon(&mut self, n: u8) -> Vec<String> {
         let ticket = self.ticket();
         self.step(Input::Cordon { ticket, agent: agent(n), reason: Some("disk".into()) })
@@ -419,6 +425,13 @@ fn show_reply(reply: &Reply) -> String {
         Reply::Updated(answer) => show_word(answer.clone(), "updated"),
         Reply::Purged { purged, more } => format!("reply purged {purged}{}", if *more { " of more" } else { "" }),
         Reply::Cancelled(known) => format!("reply {}", if *known { "ok" } else { "unknown" }),
+        Reply::Requeued(answers) => {
+            let show = |answer: &Result<(), windlass_core::Refusal>| match answer {
+                Ok(()) => "ok".to_owned(),
+                Err(refusal) => windlass_shared::fault::Fault::reason(refusal).to_owned(),
+            };
+            format!("reply requeued {}", answers.iter().map(show).collect::<Vec<_>>().join(", "))
+        }
         Reply::Abandoned(answer) => show_word(answer.clone(), "abandoned"),
         Reply::ForcedLost(answer) => show_word(answer.clone().map(|agent| agent.is_some()), "forced lost"),
         Reply::Queue(Ok(queue)) => {

@@ -37,7 +37,9 @@ use bytes::Bytes;
 use windlass_shared::domain::{CallResult, JobView};
 use windlass_shared::ids::JobId;
 
-use super::{Batch, Commit, Filter, NoRoom, Opened, Page, ReadError, Request, Retention, Store, StoreOptions};
+use super::{
+    Batch, Commit, Filter, Finished, NoRoom, Opened, Page, ReadError, Request, Retention, Store, StoreOptions,
+};
 use cache::SpecCache;
 use check::Check;
 pub use error::OpenError;
@@ -119,6 +121,9 @@ impl Shared {
     fn add(&self, added: Added) {
         self.finished.fetch_add(added.finished, Ordering::Relaxed);
         self.spec_bytes.fetch_add(added.spec_bytes, Ordering::Relaxed);
+        // What went was there before, or came with this very batch: neither sum gets below nothing.
+        self.finished.fetch_sub(added.gone, Ordering::Relaxed);
+        self.spec_bytes.fetch_sub(added.gone_bytes, Ordering::Relaxed);
     }
 
     fn subtract(&self, step: &prune::Step) {
@@ -144,6 +149,10 @@ impl Store for SqliteStore {
 
     fn job(&self, id: JobId) -> Result<Option<JobView>, ReadError> {
         self.readers.job(id)
+    }
+
+    fn finished(&self, id: JobId) -> Result<Option<Finished>, ReadError> {
+        self.readers.finished(id)
     }
 
     fn spec(&self, id: JobId) -> Result<Option<Bytes>, ReadError> {

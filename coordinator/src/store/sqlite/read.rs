@@ -1,5 +1,5 @@
-//! Reads beside the writer: by key, or of a bounded number of rows. A job moves from `live` to `history` and never back, so
-//! whoever looks there in this order finds it.
+//! Reads beside the writer: by key, or of a bounded number of rows. A job moves from `live` to `history`, and back where it is
+//! requeued, so whoever looks for one looks into both tables at once.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use super::error::{damaged, unreadable};
 use super::frame::Damage;
 use super::row::{self, Names};
 use crate::store::{
-    ATTEMPTS_KEPT, Filter, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request, SPEC_BYTES_SCANNED_MAX,
+    ATTEMPTS_KEPT, Filter, Finished, PAGE_BYTES_MAX, Page, ROWS_SCANNED_MAX, ReadError, Request, SPEC_BYTES_SCANNED_MAX,
 };
 
 /// Connections that read for callers: as many threads rarely read at once, and each has a page cache.
@@ -55,6 +55,11 @@ impl Readers {
         let what = || format!("spec of job {id}");
         let blob = spec_blob(&conn, id).map_err(|err| unreadable(what, &err))?;
         blob.map(|blob| row::open_spec(id, &blob).map_err(|damage| damaged(what, damage))).transpose()
+    }
+
+    /// For the driver.
+    pub(super) fn finished(&self, id: JobId) -> Read<Option<Finished>> {
+        finished(&held(&self.driver), id)
     }
 
     pub(super) fn result(&self, id: JobId) -> Read<Option<CallResult>> {
@@ -111,8 +116,15 @@ pub(super) fn job(conn: &Connection, id: JobId) -> Read<Option<JobView>> {
     let spec = spec.map_err(|damage| damaged(|| format!("spec of job {id}"), damage))?;
     let newest = attempt.map(|blob| row::open_attempt(id, &blob)).transpose();
     let newest = newest.map_err(|damage| damaged(|| format!("newest attempt of job {id}"), damage))?;
-    let attempts = attempts(conn, id, newest)?;
+    let none_yet = newest.is_none() && record.attempts == 0;
+    let attempts = if none_yet { Vec::new() } else { attempts(conn, id, newest)? };
     Ok(Some(JobView { record, spec, attempts }))
+}
+
+/// A finished job, with the newest of its attempts.
+fn finished(conn: &Connection, id: JobId) -> Read<Option<Finished>> {
+    let found = job(conn, id)?.filter(|view| view.record.state.is_final());
+    Ok(found.map(|mut view| Finished { attempt: view.attempts.pop(), record: view.record, spec: view.spec }))
 }
 
 /// What the handler of a finished job answered: with its newest attempt, or in a row of its own.
@@ -145,18 +157,11 @@ fn result_blobs(conn: &Connection, id: JobId) -> Result<Option<ResultBlobs>> {
 type Blobs = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn blobs(conn: &Connection, id: JobId) -> Result<Option<Blobs>> {
-    const LIVE: &str =
-        "SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM live WHERE id = ?1";
-    const HISTORY: &str =
-        "SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM history WHERE id = ?1";
-    for sql in [LIVE, HISTORY] {
-        let get = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found = conn.prepare_cached(sql)?.query_row([id.as_bytes()], get).optional()?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
+    let sql = "SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM live WHERE id = ?1
+               UNION ALL
+               SELECT head, attempt, ifnull(spec, (SELECT spec FROM specs WHERE id = ?1)) FROM history WHERE id = ?1";
+    let get = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    conn.prepare_cached(sql)?.query_row([id.as_bytes()], get).optional()
 }
 
 fn spec_blob(conn: &Connection, id: JobId) -> Result<Option<Vec<u8>>> {
@@ -180,18 +185,19 @@ fn request_blob(conn: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
 
 /// The attempts that are kept, oldest first. Those before the newest ended, and do not change any more.
 fn attempts(conn: &Connection, id: JobId, newest: Option<AttemptRecord>) -> Read<Vec<AttemptRecord>> {
-    let Some(newest) = newest else { return Ok(Vec::new()) };
     let mut attempts = Vec::new();
-    if newest.number > 1 {
+    // A job that begins again has none yet in this life, and those of the ones before.
+    let before = newest.as_ref().map_or(u32::MAX, |newest| newest.number);
+    if before > 1 {
         let what = || format!("attempts of job {id}");
-        for (number, blob) in past_attempts(conn, id, newest.number).map_err(|err| unreadable(what, &err))? {
+        for (number, blob) in past_attempts(conn, id, before).map_err(|err| unreadable(what, &err))? {
             let attempt = row::open_attempt(id, &blob)
                 .and_then(|attempt| if attempt.number == number { Ok(attempt) } else { Err(Damage::Corrupt) });
             attempts.push(attempt.map_err(|damage| damaged(|| format!("attempt {number} of job {id}"), damage))?);
         }
         attempts.reverse();
     }
-    attempts.push(newest);
+    attempts.extend(newest);
     Ok(attempts)
 }
 

@@ -45,7 +45,7 @@ fn live_row(id: JobId, row: &Row<'_>, names: &mut Names) -> Read<(JobRecord, Opt
 /// How many jobs are finished, and the bytes of their specs and results: the index alone is read.
 pub(super) fn finished(conn: &Connection, dir: &Path) -> std::result::Result<Added, OpenError> {
     let sql = "SELECT count(*), ifnull(sum(spec_bytes), 0) FROM history INDEXED BY history_by_end";
-    conn.query_row(sql, [], |row| Ok(Added { finished: row.get(0)?, spec_bytes: row.get(1)? }))
+    conn.query_row(sql, [], |row| Ok(Added { finished: row.get(0)?, spec_bytes: row.get(1)?, ..Added::default() }))
         .map_err(|err| failed("a page of the finished jobs", dir, &err))
 }
 

@@ -1,22 +1,26 @@
-//! One batch, one transaction. Every write is blind: nothing is read to be changed.
+//! One batch, one transaction. Every write is blind: nothing is read to be changed. A job that begins again goes from `history` and
+//! comes to `live` as if it were new, whether it was pruned meanwhile or not.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use rusqlite::{Connection, Result, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Result, Transaction, TransactionBehavior, params};
 use windlass_core::{Change, Mark};
 use windlass_shared::domain::{AttemptRecord, CallResult, JobRecord};
 use windlass_shared::ids::JobId;
 
 use super::row;
 use super::rows::Rows;
-use crate::store::{ATTEMPTS_KEPT, Batch, Request, large_result, mark_key};
+use crate::store::{ATTEMPTS_KEPT, Batch, Request, Revived, large_result, mark_key};
 
 /// What a batch added to the sums that are kept in memory.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Added {
     pub(super) spec_bytes: usize,
     pub(super) finished: usize,
+    /// Finished jobs that went, by somebody's word, and their bytes.
+    pub(super) gone: usize,
+    pub(super) gone_bytes: usize,
 }
 
 /// A batch could not be written.
@@ -51,6 +55,12 @@ pub(super) fn write(
     }
     for mark in &batch.marks {
         write_mark(&tx, mark)?;
+    }
+    for id in &batch.purged {
+        purge(&tx, *id, &mut added)?;
+    }
+    for revived in &batch.revived {
+        revive(&tx, revived, &mut buffers, &mut added)?;
     }
     let mut rows = Rows::prepare(&tx)?;
     for folded in folded {
@@ -137,6 +147,35 @@ fn write_job(
     if changed == 1 { Ok(()) } else { Err(WriteError::NotLive(job.id)) }
 }
 
+/// A finished job goes, with all that is its own.
+fn purge(tx: &Transaction<'_>, id: JobId, added: &mut Added) -> Result<()> {
+    if drop_finished(tx, id, added)? {
+        tx.prepare_cached("DELETE FROM attempts WHERE job = ?1")?.execute([id.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// A finished job makes room for its next life; of the one before, its attempts stay. It comes back among the new ones.
+fn revive(tx: &Transaction<'_>, revived: &Revived, buffers: &mut Buffers, added: &mut Added) -> Result<()> {
+    drop_finished(tx, revived.job, added)?;
+    let Some(attempt) = &revived.attempt else { return Ok(()) };
+    let mut attempt = attempt.clone();
+    attempt.drop_result();
+    keep_attempt(tx, revived.job, &attempt, buffers)
+}
+
+/// Whether there was one.
+fn drop_finished(tx: &Transaction<'_>, id: JobId, added: &mut Added) -> Result<bool> {
+    let sql = "DELETE FROM history WHERE id = ?1 RETURNING spec_bytes";
+    let bytes: Option<usize> = tx.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+    let Some(bytes) = bytes else { return Ok(false) };
+    tx.prepare_cached("DELETE FROM specs WHERE id = ?1")?.execute([id.as_bytes()])?;
+    tx.prepare_cached("DELETE FROM results WHERE id = ?1")?.execute([id.as_bytes()])?;
+    added.gone += 1;
+    added.gone_bytes += bytes;
+    Ok(true)
+}
+
 /// An attempt that ended while its job goes on will make room for the next one, so it gets a row of its own.
 fn write_past_attempt(tx: &Transaction<'_>, change: &Change, buffers: &mut Buffers) -> Result<()> {
     let job = change.job.id;
@@ -144,6 +183,10 @@ fn write_past_attempt(tx: &Transaction<'_>, change: &Change, buffers: &mut Buffe
     if change.job.state.is_final() {
         return Ok(());
     }
+    keep_attempt(tx, job, attempt, buffers)
+}
+
+fn keep_attempt(tx: &Transaction<'_>, job: JobId, attempt: &AttemptRecord, buffers: &mut Buffers) -> Result<()> {
     row::seal_attempt(&mut buffers.attempt, job, attempt);
     let sql = "INSERT OR REPLACE INTO attempts(job, number, blob) VALUES(?1, ?2, ?3)";
     tx.prepare_cached(sql)?.execute(params![job.as_bytes(), attempt.number, buffers.attempt])?;

@@ -11,6 +11,7 @@ mod lists;
 mod prune;
 mod random;
 pub(in crate::store) mod records;
+mod requeues;
 mod restarts;
 mod results;
 mod script;

@@ -145,6 +145,13 @@ impl Script {
         vec![submitted, leased, done]
     }
 
+    /// A finished job begins again.
+    pub(super) fn requeue(&mut self, after: &Change) -> Change {
+        let mut job = self.next(after, JobState::Queued);
+        (job.generation, job.order, job.cancel_requested, job.detail) = (job.generation + 1, job.revision, false, None);
+        Change { job, attempt: None }
+    }
+
     /// A change of the job that says nothing of attempts.
     pub(super) fn cancel_waiting(&mut self, after: &Change) -> Change {
         let mut job = self.next(after, JobState::Cancelled);
