@@ -36,6 +36,8 @@ pub fn job_to_wire(view: JobView) -> pb::Job {
         worker_deaths: record.worker_deaths,
         waiting_for: String::new(),
         dead_lettered: record.dead_lettered,
+        queue: record.header.queue.to_string(),
+        priority: record.header.priority.into(),
     }
 }
 
