@@ -2,7 +2,7 @@
 
 import json
 
-from windlass.v1 import job_service_pb2 as jobs, jobs_pb2
+from windlass.v1 import job_service_pb2 as jobs, jobs_pb2, reasons_pb2, retry_pb2
 
 from base import (
     CODES,
@@ -47,13 +47,13 @@ def handlers():
     attempt = failed.attempts[0]
     expect(
         "an error of a handler fails the job with its reason",
-        (failed.state, attempt.reason) == (Job.STATE_FAILED, jobs_pb2.REASON_HANDLER_ERROR),
+        (failed.state, attempt.reason) == (Job.STATE_FAILED, reasons_pb2.REASON_HANDLER_ERROR),
         failed,
     )
     expect(
         "and its message is the attempt's detail", attempt.detail == "why not" and not attempt.error.permanent, attempt
     )
-    retry = jobs_pb2.RetryPolicy(preset=jobs_pb2.RetryPolicy.PRESET_AGGRESSIVE, max_attempts=2)
+    retry = retry_pb2.RetryPolicy(preset=retry_pb2.RetryPolicy.PRESET_AGGRESSIVE, max_attempts=2)
     expect("it is tried again as often as was asked for", wait(submit(call("fail", "x", retry=retry)).id).failures == 2)
     permanent = wait(submit(call("upper", 7, retry=retry)).id)
     expect(
