@@ -151,6 +151,13 @@ async def asynchronous(ctx, value):
     return "slept"
 
 
+@job("late")
+def late(ctx, value):
+    """A coroutine that nobody has begun to await when the request to stop comes."""
+    ctx.wait_cancelled(60)
+    return asynchronous(ctx, value)
+
+
 @job("stops-the-loop")
 async def stops_the_loop(ctx, value):
     asyncio.get_running_loop().stop()

@@ -239,6 +239,15 @@ class Asked(unittest.TestCase):
                 {"type": "error", "id": 2, "message": "stopped", "code": "cancelled"}, started(3), result(3, "slept")
             )
 
+    def test_cancel_stops_a_coroutine_that_has_not_begun(self):
+        with Peer() as peer:
+            for number, before in [(1, []), (3, [job(2, "async", 0)])]:  # with an event loop that is new, and an old one
+                peer.send(*before, job(number, "late", 60))
+                peer.expect(*([started(2), result(2, "slept")] if before else []), started(number))
+                peer.send({"type": "cancel", "id": number})
+                peer.expect({"type": "error", "id": number, "message": "stopped", "code": "cancelled"})
+            self.assertEqual(peer.call(4, "async", 0), result(4, "slept"))
+
     def test_a_coroutine_that_stops_the_event_loop_is_finished_all_the_same(self):
         with Peer() as peer:
             peer.send(job(1, "stops-the-loop", 7), job(2, "async", 0))

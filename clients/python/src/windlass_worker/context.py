@@ -152,5 +152,12 @@ class Context:
         self._cancelled = True
         if self._event is not None:
             self._event.set()
-        if self._task is not None:
-            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        task = self._task
+        if task is not None:
+            task.get_loop().call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        """Cancels the coroutine, in a turn of its loop after the one that begins it; once, so that what it does then is left alone."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()

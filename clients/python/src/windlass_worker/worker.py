@@ -134,7 +134,8 @@ class Caller:
             asyncio.set_event_loop(self._loop)
         ctx._task = task = self._loop.create_task(self._last(coroutine))
         if ctx.cancelled():  # before there was a task to tell
-            task.cancel()
+            # Not at once: a task that has not begun would end without `_last`, and nobody would stop the loop.
+            self._loop.call_soon(ctx._stop)
         while not task.done():  # a handler may have stopped the loop
             self._loop.run_forever()
         return task.result()
