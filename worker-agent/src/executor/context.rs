@@ -11,7 +11,7 @@ use windlass_shared::ids::AgentId;
 
 use super::{devices, verdict};
 use crate::clear::remove_tree;
-use crate::confine::Confined;
+use crate::confine::{Confined, merged};
 use crate::containment::Limits;
 use crate::policy::{Policies, Violation};
 use crate::process::{SpawnError, SpawnSpec, Stdin, Wanted};
@@ -162,12 +162,9 @@ impl Context {
     }
 
     fn env(&self, given: Vec<(String, String)>) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let base = &self.surroundings.confined.env;
         let trace = self.trace.iter().flat_map(|trace| [("TRACEPARENT", &trace.parent), ("TRACESTATE", &trace.state)]);
         let trace = trace.filter(|(name, value)| !value.is_empty() && !given.iter().any(|(other, _)| other == name));
-        let trace: Vec<_> = trace.map(|(name, value)| (name.into(), value.clone().into_bytes())).collect();
-        let kept = base.iter().filter(|(name, _)| !given.iter().any(|(other, _)| other.as_bytes() == name.as_slice()));
-        let mut env: Vec<_> = kept.cloned().collect();
+        let mut env: Vec<_> = trace.map(|(name, value)| (name.into(), value.clone().into_bytes())).collect();
         let own = [
             (JOB_ID_VARIABLE, self.lease.job.to_string()),
             (ATTEMPT_VARIABLE, self.lease.attempt.to_string()),
@@ -175,13 +172,13 @@ impl Context {
             (AGENT_ID_VARIABLE, self.surroundings.agent.to_string()),
         ];
         let devices = devices::env(&self.grants);
-        env.extend(trace);
         // A job that says what CUDA sees does not know what it is lent: of two values most programs find the first.
         let given = given.into_iter().filter(|(name, _)| !devices.iter().any(|(ours, _)| ours == name));
         env.extend(given.map(|(name, value)| (name.into_bytes(), value.into_bytes())));
         env.extend(devices.into_iter().map(|(name, value)| (name.into_bytes(), value.into_bytes())));
         env.extend(own.map(|(name, value)| (name.into(), value.into_bytes())));
-        env
+        // Nor does the host, whatever the agent's own environment says.
+        merged(&self.surroundings.confined.env, env)
     }
 
     fn make_scratch(&mut self) -> io::Result<PathBuf> {
@@ -231,7 +228,14 @@ mod tests {
         let (run_timeout, stop_grace, stop_signal) = (None, Duration::ZERO, 15);
         let trace = Some(Box::new(Trace { parent: "00-1".into(), state: String::new() }));
         let spec = JobSpec { work, header, run_timeout, stop_grace, stop_signal, on_disconnect, trace };
-        let env = vec![(b"PATH".to_vec(), b"/base".to_vec()), (b"HOME".to_vec(), b"/h".to_vec())];
+        let passed = [
+            ("PATH", "/base"),
+            ("CUDA_VISIBLE_DEVICES", "0,1"),
+            ("HOME", "/h"),
+            ("TRACEPARENT", "00-0"),
+            ("TZ", "UTC"),
+        ];
+        let env = passed.map(|(name, value)| (name.into(), value.into())).into();
         let agent = AgentId::new([1; 16]);
         Context::new(
             lease,
@@ -246,21 +250,32 @@ mod tests {
         )
     }
 
+    fn shown(spec: &SpawnSpec) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        spec.env.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
+    }
+
+    #[test]
+    fn what_the_host_says_of_devices_and_traces_is_not_found_beside_what_the_job_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = shown(&context(exec(Vec::new()), dir.path()).prepare().unwrap());
+        let of = |name: &str| env.iter().filter(|pair| pair.starts_with(name)).collect::<Vec<_>>();
+        assert_eq!(of("CUDA_VISIBLE_DEVICES"), ["CUDA_VISIBLE_DEVICES=1"]);
+        assert_eq!(of("TRACEPARENT"), ["TRACEPARENT=00-1"]);
+        assert_eq!(of("PATH"), ["PATH=/base"]);
+    }
+
     #[test]
     fn what_the_job_gives_replaces_the_base_and_what_is_ours_comes_last() {
         let given = [("PATH", "/job"), ("CUDA_VISIBLE_DEVICES", "0,1,2,3")];
         let exec = exec(given.map(|(name, value)| (name.into(), value.into())).into());
         let dir = tempfile::tempdir().unwrap();
         let spec = context(exec, dir.path()).prepare().unwrap();
-        let env: Vec<String> = spec
-            .env
-            .iter()
-            .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
-            .collect();
-        assert_eq!(env[..3], ["HOME=/h", "TRACEPARENT=00-1", "PATH=/job"]);
-        assert_eq!(env[3..5], ["CUDA_VISIBLE_DEVICES=1", "WINDLASS_DEVICES_GPU=1"]);
-        assert_eq!(env[6..8], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
-        assert_eq!(env.len(), 9);
+        let env = shown(&spec);
+        assert_eq!(env[..4], ["HOME=/h", "TZ=UTC", "TRACEPARENT=00-1", "PATH=/job"]);
+        assert_eq!(env[4..6], ["CUDA_VISIBLE_DEVICES=1", "WINDLASS_DEVICES_GPU=1"]);
+        assert_eq!(env[7..9], ["WINDLASS_ATTEMPT=2", "WINDLASS_FENCING_TOKEN=99"]);
+        assert_eq!(env.len(), 10);
         assert!(spec.cwd.starts_with(dir.path()) && spec.cwd.exists());
         assert_eq!(spec.stdin, Stdin::Null);
     }
