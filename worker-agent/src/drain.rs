@@ -48,6 +48,8 @@ enum Urgency {
 struct Word {
     urgency: Urgency,
     reason: Reason,
+    /// Signals so far. A drain that the agent began by itself is none.
+    signals: u8,
 }
 
 /// Tells an agent to leave. Clones are the same hand.
@@ -56,22 +58,25 @@ pub struct Stopper(watch::Sender<Word>);
 
 impl Stopper {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Word { urgency: Urgency::None, reason: Reason::Drain }))
+        Self(watch::Sender::new(Word { urgency: Urgency::None, reason: Reason::Drain, signals: 0 }))
     }
 
-    /// What each SIGTERM does: the first drains, the second makes it urgent, the third forces it.
+    /// What each SIGTERM does: the first drains, the second makes it urgent, the third forces it; whatever the agent has begun by
+    /// itself.
     pub fn raise(&self) {
         self.0.send_modify(|word| {
-            word.urgency = match word.urgency {
-                Urgency::None => Urgency::Graceful,
-                Urgency::Graceful => Urgency::Urgent,
-                Urgency::Urgent | Urgency::Forced => Urgency::Forced,
+            word.signals = word.signals.saturating_add(1);
+            let asked = match word.signals {
+                1 => Urgency::Graceful,
+                2 => Urgency::Urgent,
+                _ => Urgency::Forced,
             };
+            word.urgency = word.urgency.max(asked);
             tracing::info!(urgency = ?word.urgency, "told to leave");
         });
     }
 
-    /// What the first SIGTERM does; nothing where somebody has told it to leave already.
+    /// Begins what the first SIGTERM does, and is none; nothing where it leaves already.
     pub(crate) fn begin(&self) {
         self.0.send_if_modified(|word| {
             let first = word.urgency == Urgency::None;
@@ -123,7 +128,7 @@ impl Drain {
         };
         if let Some(refused) = &refused {
             tracing::error!(error = %refused, "leaving");
-            self.stopper.raise();
+            self.stopper.begin();
         }
         let reason = words.borrow_and_update().reason;
         self.plan.send_replace(Plan::Draining(reason));
@@ -139,7 +144,7 @@ impl Drain {
     async fn run_down(&mut self, words: &mut watch::Receiver<Word>) {
         let mut ladder = Ladder::new(Instant::now(), *self.drain_timeout.borrow());
         while *self.active.borrow() > 0 {
-            let Word { urgency, reason } = *words.borrow_and_update();
+            let Word { urgency, reason, .. } = *words.borrow_and_update();
             ladder.hurry(Instant::now(), urgency);
             if let Some(kill) = ladder.due(Instant::now()) {
                 tracing::info!(running = *self.active.borrow(), kill, "stopping what still runs");
@@ -263,6 +268,27 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_first_signal_is_graceful_also_where_the_agent_has_begun_to_leave_by_itself() {
+        for begun in [false, true] {
+            let stopper = Stopper::new();
+            if begun {
+                stopper.begin();
+                assert_eq!(stopper.0.borrow().urgency, Urgency::Graceful);
+            }
+            for urgency in [Urgency::Graceful, Urgency::Urgent, Urgency::Forced, Urgency::Forced] {
+                stopper.raise();
+                assert_eq!(stopper.0.borrow().urgency, urgency, "begun by itself: {begun}");
+                stopper.begin();
+                assert_eq!(stopper.0.borrow().urgency, urgency, "no signal, and no way back");
+            }
+        }
+        let stopper = Stopper::new();
+        stopper.force();
+        stopper.raise();
+        assert_eq!(stopper.0.borrow().urgency, Urgency::Forced, "nor is a signal");
+    }
 
     #[test]
     fn a_graceful_drain_stops_at_its_deadline_and_leaves_the_kill_to_each_job() {
